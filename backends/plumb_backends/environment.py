@@ -1,0 +1,226 @@
+"""The seam: what every environment can do, and the values that cross it.
+
+A failed command is an observation; a failed sandbox or model is an error (`errors`). Nothing here
+knows what stands behind an environment, and nothing here does I/O.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+DEFAULT_TIMEOUT = 30.0
+"""How many seconds an action may run, unless it says otherwise."""
+
+MAX_TIMEOUT = 600.0
+"""The longest timeout that an action may ask for, in seconds."""
+
+MAX_ACTION_BYTES = 1024 * 1024
+"""The largest action; more belongs into a file, written in pieces."""
+
+OutputSink = Callable[[bytes], None]
+"""Is called with each piece of an action's output as it appears, in order, on the event loop."""
+
+
+class Ending(enum.Enum):
+    """How an action ended. A lost sandbox is an error and never an ending."""
+
+    EXITED = "exited"
+    SIGNALED = "signaled"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUTPUT_LIMIT = "output_limit"
+    INTERRUPTED = "interrupted"
+    SHELL_EXITED = "shell_exited"
+    AWAITS_INPUT = "awaits_input"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Action:
+    """What the agent typed: a command line or block, or a statement.
+
+    Attributes:
+        text: The bytes as typed, at most `MAX_ACTION_BYTES`.
+        timeout: How many seconds it may run; above 0, at most `MAX_TIMEOUT`.
+    """
+
+    text: bytes
+    timeout: float = dataclasses.field(default=DEFAULT_TIMEOUT, kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShellDetail:
+    """The state of the shell after an action.
+
+    Attributes:
+        cwd: The working directory, absolute.
+        user: Who the shell runs as.
+        host: The host name.
+        restarted: Whether a new shell took the old one's place while the action ran; variables,
+            functions and jobs are lost then, files and working directory kept.
+    """
+
+    cwd: str
+    user: str
+    host: str
+    restarted: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where an observation comes from: `real`, or a model with its strategy and cost."""
+
+    backend: str
+    model: str = ""
+    strategy: str = ""
+    cassette_hit: bool = False
+    attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What came back from an action.
+
+    Attributes:
+        text: What the agent reads, without the terminal signature; capped.
+        raw: The bytes that the terminal sent, signature included; capped.
+        ending: How the action ended.
+        exit_code: What `$?` has next, 0 to 255; None where there is none.
+        signal: The signal's number, where one ended the action.
+        truncated: Whether `text` or `raw` was cut.
+        total_bytes: How many bytes the action wrote, before any cut.
+        run_duration: Seconds from start to end.
+        shell: Only for kind `shell`.
+        provenance: Where this comes from.
+    """
+
+    text: str
+    ending: Ending
+    provenance: Provenance
+    raw: bytes = b""
+    exit_code: int | None = None
+    signal: int | None = None
+    truncated: bool = False
+    total_bytes: int = 0
+    run_duration: float = 0.0
+    shell: ShellDetail | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The answer to a probe: what is true (values) of what (keys), sorted by key."""
+
+    suite: str
+    facts: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Program:
+    """One program to run in a fresh process.
+
+    Attributes:
+        argv: The program and its arguments; no shell looks at them.
+        stdin: What it reads; empty means that its standard input is closed.
+        env: Variables added to the sandbox's.
+        cwd: The working directory; empty means the sandbox's home directory.
+        user: Empty means the sandbox's user.
+        timeout: Seconds after which it and all that it started are killed.
+    """
+
+    argv: Sequence[str]
+    stdin: bytes = dataclasses.field(default=b"", kw_only=True)
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, kw_only=True)
+    cwd: str = dataclasses.field(default="", kw_only=True)
+    user: str = dataclasses.field(default="", kw_only=True)
+    timeout: float = dataclasses.field(default=DEFAULT_TIMEOUT, kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramResult:
+    """What one program did. A program that is not found has `exit_code` 127.
+
+    Attributes:
+        stdout: What it wrote, capped at 1 MiB, head and tail kept.
+        stderr: See `stdout`.
+        exit_code: Its exit status; 128 + n for a signal n.
+        truncated: Whether `stdout` or `stderr` was cut.
+        timed_out: Whether it was killed at its timeout.
+        run_duration: Seconds from start to end.
+    """
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    truncated: bool = False
+    timed_out: bool = False
+    run_duration: float = 0.0
+
+
+class Environment(Protocol):
+    """One live environment: a sandbox, a model's context, or both.
+
+    Calls of one environment never overlap, but for `interrupt` and `execute` where it has them;
+    whoever owns it sees to that.
+    """
+
+    async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        """Performs one action.
+
+        Args:
+            action: What to perform.
+            on_output: Gets the output as it appears; everything at the end, where the
+                environment cannot do better.
+
+        Raises:
+            InvalidInput: The action cannot be typed; nothing ran.
+            SandboxUnavailable: What stands behind the environment is gone. A command that fails
+                is an observation and never raises.
+        """
+        ...
+
+    async def reset(self) -> None:
+        """Goes back to the grounded state, in a new sandbox.
+
+        Raises:
+            InitFailed: An init script failed this time.
+            SandboxUnavailable: No new sandbox could be made.
+        """
+        ...
+
+    async def probe(self, suite: str) -> ProbeResult:
+        """Asks a fixed read-only question, off the record.
+
+        Raises:
+            UnknownSuite: The kind has no such suite.
+            SandboxUnavailable: What stands behind the environment is gone.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Removes all that the environment had. Never raises; may be called again."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """An environment whose running action can be stopped from outside."""
+
+    def interrupt(self) -> bool:
+        """Asks for the running action to be stopped; says whether there was one."""
+        ...
+
+
+@runtime_checkable
+class Executes(Protocol):
+    """An environment that can run programs in fresh processes."""
+
+    async def execute(self, program: Program) -> ProgramResult:
+        """Runs one program beside the episode.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone. A program that fails, or is not found, is an
+                ordinary result.
+        """
+        ...

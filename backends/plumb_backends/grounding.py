@@ -1,0 +1,98 @@
+"""Grounding: the init scripts that make a session's first state, and what came of running them."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+
+from plumb_backends.environment import ProgramResult
+from plumb_backends.errors import InitFailed, InvalidInput
+
+MAX_SCRIPTS = 256
+MAX_SCRIPTS_BYTES = 1024 * 1024
+DEFAULT_INIT_TIMEOUT = 120.0
+"""How many seconds each init script may run, unless the session says otherwise."""
+
+_TAIL_LINES = 20
+
+RunScript = Callable[[str, float], Awaitable[ProgramResult]]
+"""Runs one script in a fresh process, for at most so many seconds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Grounding:
+    """What makes the initial state.
+
+    Attributes:
+        scripts: Run for real, one after the other.
+        tolerate_failures: Whether a failing script is let pass.
+        timeout: Seconds that each script may run.
+    """
+
+    scripts: tuple[str, ...] = ()
+    tolerate_failures: bool = dataclasses.field(default=False, kw_only=True)
+    timeout: float = dataclasses.field(default=DEFAULT_INIT_TIMEOUT, kw_only=True)
+
+
+def decode_scripts(init: Sequence[bytes]) -> tuple[str, ...]:
+    """Checks init scripts as they came from outside.
+
+    Raises:
+        InvalidInput: There are too many, or one is not UTF-8 text or holds a NUL.
+    """
+    if len(init) > MAX_SCRIPTS:
+        raise InvalidInput(f"init has {len(init)} scripts, at most {MAX_SCRIPTS} are allowed; join some of them")
+    total = sum(map(len, init))
+    if total > MAX_SCRIPTS_BYTES:
+        raise InvalidInput(
+            f"the init scripts are {total} bytes together, at most {MAX_SCRIPTS_BYTES} are allowed; "
+            "put large data into the image"
+        )
+    return tuple(_decode(script, number) for number, script in enumerate(init, 1))
+
+
+def _decode(script: bytes, number: int) -> str:
+    try:
+        text = script.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"init script {number} is not UTF-8 (byte {error.start} is 0x{script[error.start]:02x}); "
+            "write such bytes with printf '\\xNN'"
+        ) from None
+    if "\0" in text:
+        raise InvalidInput(f"init script {number} holds a NUL character; write it with printf '\\0'")
+    return text
+
+
+async def run_scripts(grounding: Grounding, run: RunScript) -> list[ProgramResult]:
+    """Runs the scripts one after the other.
+
+    Raises:
+        InitFailed: A script failed or ran out of time, unless failures are tolerated; the ones
+            after it did not run.
+    """
+    results: list[ProgramResult] = []
+    for number, script in enumerate(grounding.scripts, 1):
+        result = await run(script, grounding.timeout)
+        results.append(result)
+        if (result.exit_code or result.timed_out) and not grounding.tolerate_failures:
+            raise _failure(number, script, result, grounding.timeout)
+    return results
+
+
+def _failure(number: int, script: str, result: ProgramResult, timeout: float) -> InitFailed:
+    what = f"ran longer than {timeout:g} s" if result.timed_out else f"ended with exit status {result.exit_code}"
+    tail = _last_lines(result.stderr or result.stdout)
+    said = f"; its last lines: {tail}" if tail else " and said nothing"
+    return InitFailed(
+        f"init script {number} ({_first_line(script)}) {what}{said}",
+        {"script": str(number), "exit_code": str(result.exit_code), "tail": tail},
+    )
+
+
+def _first_line(script: str) -> str:
+    line = script.strip().partition("\n")[0]
+    return line if len(line) <= 80 else line[:77] + "..."
+
+
+def _last_lines(output: bytes) -> str:
+    lines = output.decode(errors="replace").rstrip().splitlines()
+    return "\n".join(lines[-_TAIL_LINES:])[-4096:]

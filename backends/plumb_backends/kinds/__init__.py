@@ -1,0 +1,1 @@
+"""The kinds of environment, one file each; `registry` finds them by looking."""

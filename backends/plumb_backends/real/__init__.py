@@ -1,0 +1,1 @@
+"""The real things: sandboxes in containers, and the terminal that frames their shell."""

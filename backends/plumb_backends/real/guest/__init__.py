@@ -1,0 +1,8 @@
+"""The bash scripts that run inside a sandbox. They need bash 4.4 and nothing else."""
+
+from importlib import resources
+
+
+def script(name: str) -> str:
+    """The text of one of them."""
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,116 @@
+"""What a sandbox shall be, and what that asks of Docker: the hardening, line by line. Pure.
+
+Nothing is mounted, no port is published, there is no network, and nobody can gain privileges.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+LABEL = "dev.plumb.sandbox"
+OWNER_LABEL = "dev.plumb.owner"
+SESSION_LABEL = "dev.plumb.session"
+EXPIRY_LABEL = "dev.plumb.expires"
+
+_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL",
+                 "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")  # fmt: skip
+"""What a root shell needs to install, own, and run things as other users; Docker's default less
+raw sockets, device nodes and the passing on of capabilities."""
+
+_INIT = """printf init >/proc/self/comm; exec 3<> <(:)
+while ((SECONDS < $1)); do read -rt $(($1 - SECONDS)) -u 3 & wait $!; done"""
+"""The first process: bash, because `wait` reaps whatever is left behind to it, and nothing else need
+be in the image. Its child waits on a pipe that nobody writes to, so that no `sleep` shows among the
+processes; `kill -9 -1` only gets it a new one. When its time is over, the container ends."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one sandbox may use.
+
+    Attributes:
+        memory_bytes: RAM, without swap.
+        processes: Processes and threads.
+        cpus: Cores, fractions allowed.
+        disk_bytes: What may be written to its file system.
+        open_files: Open files of one process.
+        lifetime: Seconds after which the sandbox ends by itself.
+    """
+
+    memory_bytes: int = 1024**3
+    processes: int = 256
+    cpus: float = 2.0
+    disk_bytes: int = 2 * 1024**3
+    open_files: int = 4096
+    lifetime: float = 24 * 3600
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """What a sandbox shall be.
+
+    Attributes:
+        image: Tag or digest; must be on the engine, with bash.
+        session_id: For its label.
+        hostname: Inside.
+        env: Variables of every process in it.
+        home: The working directory of every process in it.
+        limits: What it may use.
+        network: The engine's network; `none` by default.
+        runtime: The engine's OCI runtime; empty for its default.
+    """
+
+    image: str
+    session_id: str
+    hostname: str
+    env: Mapping[str, str]
+    home: str = "/root"
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    network: str = "none"
+    runtime: str = ""
+
+
+def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) -> dict[str, Any]:
+    """What to ask of Docker for a sandbox."""
+    limits = spec.limits
+    host: dict[str, Any] = {
+        "AutoRemove": True,
+        "NetworkMode": spec.network,
+        "ExtraHosts": [f"{spec.hostname}:127.0.1.1"],  # or sudo complains about its own host
+        "IpcMode": "private",
+        "SecurityOpt": ["no-new-privileges"],
+        "CapDrop": ["ALL"],
+        "CapAdd": list(_CAPABILITIES),
+        "Memory": limits.memory_bytes,
+        "MemorySwap": limits.memory_bytes,  # the same number: no swap
+        "NanoCpus": int(limits.cpus * 1e9),
+        "PidsLimit": limits.processes,
+        "OomScoreAdj": 500,  # where the whole machine runs out, sandboxes go first
+        "Ulimits": [
+            {"Name": "nofile", "Soft": min(1024, limits.open_files), "Hard": limits.open_files},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": limits.disk_bytes, "Hard": limits.disk_bytes},
+        ],
+        "LogConfig": {"Type": "none"},
+    }
+    if limit_disk:
+        host["StorageOpt"] = {"size": str(limits.disk_bytes)}
+    if spec.runtime:
+        host["Runtime"] = spec.runtime
+    return {
+        "Image": spec.image,
+        "Hostname": spec.hostname,
+        "Cmd": ["bash", "-c", _INIT, "init", str(int(limits.lifetime))],
+        "Entrypoint": [],
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "WorkingDir": spec.home,
+        "User": "0:0",
+        "Labels": {
+            LABEL: "1",
+            OWNER_LABEL: owner_name,
+            SESSION_LABEL: spec.session_id,
+            EXPIRY_LABEL: str(int(time.time() + limits.lifetime)),
+        },
+        "HostConfig": host,
+    }

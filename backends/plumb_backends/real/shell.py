@@ -1,0 +1,417 @@
+"""The real shell: one hardened container a session, one interactive bash in it.
+
+Here is what a turn of the terminal means: timeouts and interrupts, the end of processes, the
+restart of a shell that was lost, and how an action ended.
+"""
+
+import asyncio
+import dataclasses
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from plumb_backends.environment import (
+    Action,
+    Ending,
+    Observation,
+    OutputSink,
+    ProbeResult,
+    Program,
+    ProgramResult,
+    Provenance,
+    ShellDetail,
+)
+from plumb_backends.errors import SandboxUnavailable, UnknownSuite
+from plumb_backends.grounding import Grounding, run_scripts
+from plumb_backends.kinds.shell import KIND, ShellOptions
+from plumb_backends.real.engine import Engine, Sandbox, TerminalStream, open_engine
+from plumb_backends.real.guest import script
+from plumb_backends.real.hardening import Limits, SandboxSpec
+from plumb_backends.real.marks import Prompt, new_key
+from plumb_backends.real.program import end_processes, open_ending, run_program
+from plumb_backends.real.terminal import COLUMNS, ROWS, Terminal, Turn, TurnEnd, check_action
+from plumb_backends.registry import Backend, Grounded, Spec
+
+_START_WITHIN = 20.0
+_OBEY_WITHIN = 0.5
+"""Seconds that bash gets to show its prompt after what it ran is gone."""
+
+_STOP_ATTEMPTS = 3
+"""In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
+
+_KILLED = 128 + signal.SIGKILL
+_OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_COUNT_OOM_KILLS = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+_TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
+_SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z")
+_SWEEP_DISKS_EVERY = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RealShellSettings:
+    """What this backend can be told by whoever runs the server.
+
+    Attributes:
+        engine: Address of the container engine; empty for the usual one.
+        image: For sessions that do not name one.
+        limits: What each sandbox may use.
+        network: The engine's network for sandboxes; `none` by default.
+        runtime: The engine's OCI runtime; empty for its default.
+        max_output_bytes: What one action may print before it is stopped.
+    """
+
+    engine: str = ""
+    image: str = "plumb-shell:latest"
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    network: str = "none"
+    runtime: str = ""
+    max_output_bytes: int = 1024**3
+
+
+class RealShell:
+    """One session's shell. Made by `RealShellProvider.create`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spec: SandboxSpec,
+        grounding: Grounding,
+        options: ShellOptions,
+        max_output_bytes: int,
+    ) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._grounding = grounding
+        self._options = options
+        self._max_output_bytes = max_output_bytes
+        self._sandbox: Sandbox | None = None
+        self._shell: _Shell | None = None
+        self._turn: Turn | None = None
+        self._oom_kills = 0
+
+    async def start(self) -> Sequence[ProgramResult]:
+        """Makes the sandbox, runs the init scripts and starts the shell.
+
+        Raises:
+            InitFailed, ImageMissing, SandboxUnavailable: Nothing is left behind.
+        """
+        self._sandbox = await self._engine.create_sandbox(self._spec)
+        try:
+            results = await run_scripts(self._grounding, self._run_script)
+            self._shell = await _Shell.start(self._sandbox, self._options)
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
+        return results
+
+    async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        """Types one action; see `Environment.step`."""
+        check_action(action.text)
+        sandbox, shell = self._here()
+        restarted = False
+        if shell.terminal.lost:  # it ended between two actions, by a job in the background
+            await self._status_of_lost(sandbox, shell)
+            shell, restarted = await self._restart(sandbox, shell), True
+        started = time.monotonic()
+        turn = self._turn = shell.terminal.type(
+            action.text,
+            on_output=on_output or _nowhere,
+            max_text_bytes=self._options.max_text_bytes,
+            max_output_bytes=self._max_output_bytes,
+        )
+        try:
+            await _until_woken(turn, action.timeout)
+            if turn.end is None:
+                turn.ask_to_stop(Ending.TIMED_OUT)
+                await self._stop(sandbox, shell, turn)
+        finally:
+            self._turn = None
+        run_duration = time.monotonic() - started
+        if turn.prompt is not None:
+            shell.prompt, status = turn.prompt, turn.prompt.status
+        else:
+            status = await self._status_of_lost(sandbox, shell)
+            shell, restarted = await self._restart(sandbox, shell), True
+        ending = await self._ending(sandbox, turn, status)
+        if _TOUCHES_TERMINAL.search(action.text):
+            await self._repair_terminal(sandbox, shell, status)
+        return _observation(turn, ending, status, run_duration, shell.prompt, restarted=restarted)
+
+    def interrupt(self) -> bool:
+        """Asks for the running action to be stopped; says whether there was one."""
+        if self._turn is None:
+            return False
+        self._turn.ask_to_stop(Ending.INTERRUPTED)
+        return True
+
+    async def execute(self, program: Program) -> ProgramResult:
+        """Runs one program beside the shell; see `Executes.execute`."""
+        sandbox, _ = self._here()
+        return await run_program(sandbox, program)
+
+    async def reset(self) -> None:
+        """Starts again in a new sandbox; see `Environment.reset`."""
+        await self.close()
+        await self.start()
+
+    async def probe(self, suite: str) -> ProbeResult:
+        """Answers `cwd` (the directory that the shell is in) and `files` (what differs from the
+        image); see `Environment.probe`.
+        """
+        sandbox, shell = self._here()
+        match suite:
+            case "cwd":
+                link = f"/proc/{shell.prompt.pid}/cwd"
+                found = await run_program(sandbox, Program(["readlink", "-n", link]))
+                return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
+            case "files":
+                return ProbeResult(suite, dict(sorted((await sandbox.changed_paths()).items())))
+        raise UnknownSuite(
+            f"kind 'shell' has no probe suite {suite!r}; use one of: {', '.join(KIND.probe_suites)}"
+        )
+
+    async def close(self) -> None:
+        """Removes the sandbox. Never raises; may be called again."""
+        shell, self._shell = self._shell, None
+        sandbox, self._sandbox = self._sandbox, None
+        if shell is not None:
+            await shell.close()
+        if sandbox is not None:
+            await self._engine.remove(sandbox)
+
+    def _here(self) -> "tuple[Sandbox, _Shell]":
+        if self._sandbox is None or self._shell is None:
+            raise SandboxUnavailable("the session's sandbox is gone; reset the session")
+        return self._sandbox, self._shell
+
+    async def _run_script(self, text: str, timeout: float) -> ProgramResult:
+        assert self._sandbox is not None
+        return await run_program(self._sandbox, Program(["bash", "-c", text], timeout=timeout))
+
+    async def _stop(self, sandbox: Sandbox, shell: "_Shell", turn: Turn) -> None:
+        """Ends what runs in the foreground; the shell itself where nothing else helps."""
+        for _ in range(_STOP_ATTEMPTS):
+            was_shell = await _end_foreground(sandbox, shell)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OBEY_WITHIN):
+                    await turn.done.wait()
+            if turn.end is not None:
+                return
+            if was_shell:
+                break
+        await end_processes(sandbox, "process", shell.prompt.pid)
+        try:
+            async with asyncio.timeout(_START_WITHIN):
+                await turn.done.wait()
+        except TimeoutError:
+            await self.close()
+            raise SandboxUnavailable(
+                "the sandbox did not obey when its action was stopped, and was removed; reset the session"
+            ) from None
+
+    async def _status_of_lost(self, sandbox: Sandbox, shell: "_Shell") -> int:
+        """How a shell ended; raises where the sandbox ended with it."""
+        if await sandbox.is_running():
+            return await shell.stream.exit_code()
+        await self.close()
+        because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
+        raise SandboxUnavailable(f"the session's sandbox is gone{because}; reset the session")
+
+    async def _restart(self, sandbox: Sandbox, shell: "_Shell") -> "_Shell":
+        await shell.close()
+        self._shell = await _Shell.start(sandbox, self._options, cwd=shell.prompt.cwd)
+        return self._shell
+
+    async def _repair_terminal(self, sandbox: Sandbox, shell: "_Shell", status: int) -> None:
+        """Puts back the settings that decide how typed bytes arrive; readline sees to the others.
+
+        With `stty intr a`, the first `a` of the next action would interrupt it. Readline holds the
+        terminal now and will put the bad settings back when it lets go: so they are mended from
+        outside first, for one line that bash runs then to mend what readline puts back.
+        """
+        terminal = f"/proc/{shell.prompt.pid}/fd/0"
+        await run_program(sandbox, Program(["stty", "-F", terminal, *_SANE_INPUT]))
+        settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
+        turn = shell.terminal.type(  # the space keeps it out of the history
+            f" stty {settings} 2>/dev/null; (exit {status})".encode(),
+            on_output=_nowhere,
+            max_text_bytes=1024,
+            max_output_bytes=self._max_output_bytes,
+        )
+        await _until_woken(turn, _START_WITHIN)
+
+    async def _ending(self, sandbox: Sandbox, turn: Turn, status: int) -> Ending:
+        if turn.stop_because is not None:
+            return turn.stop_because
+        if turn.end is TurnEnd.UNFINISHED:
+            return Ending.AWAITS_INPUT
+        if status == _KILLED and turn.ran and await self._memory_was_short(sandbox):
+            return Ending.OUT_OF_MEMORY
+        if turn.end is TurnEnd.LOST:
+            return Ending.SHELL_EXITED
+        return Ending.SIGNALED if turn.ran and _signal_of(status) else Ending.EXITED
+
+    async def _memory_was_short(self, sandbox: Sandbox) -> bool:
+        """Whether the kernel has killed for memory since this was last asked."""
+        said = await run_program(sandbox, Program(["bash", "-c", _COUNT_OOM_KILLS]))
+        before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
+        return self._oom_kills > before
+
+
+class _Shell:
+    """A running bash: its stream, its terminal, and the last prompt."""
+
+    def __init__(self, stream: TerminalStream, terminal: Terminal, prompt: Prompt) -> None:
+        self.stream = stream
+        self.terminal = terminal
+        self.prompt = prompt
+
+    @classmethod
+    async def start(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "_Shell":
+        """Starts a bash and waits for its first prompt.
+
+        Its start-up file comes through a pipe: nothing is written into the sandbox.
+        """
+        key = new_key()
+        argv = [
+            "bash", "-c", 'exec bash --rcfile <(printf "set -- %q\\n%s" "$2" "$1") -i', "bash",
+            script("rc.bash").replace("KEY", key), cwd,
+        ]  # fmt: skip
+        env = {"TERM": "dumb" if options.dumb_terminal else "xterm-256color", "PAGER": "cat"}
+        stream = await sandbox.open_terminal(argv, env=env, columns=COLUMNS, rows=ROWS)
+        terminal = Terminal(stream, key)
+        try:
+            async with asyncio.timeout(_START_WITHIN):
+                return cls(stream, terminal, await terminal.first_prompt())
+        except TimeoutError:
+            await terminal.close()
+            raise SandboxUnavailable(
+                f"the session's bash showed no prompt within {_START_WITHIN:g} s; "
+                "its start-up files (~/.bashrc) may be waiting for something"
+            ) from None
+        except BaseException:
+            await terminal.close()
+            raise
+
+    async def close(self) -> None:
+        """Hangs up."""
+        await self.terminal.close()
+
+
+def _nowhere(_: bytes) -> None:
+    """For output that nobody watches."""
+
+
+async def _until_woken(turn: Turn, timeout: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await turn.woken.wait()
+
+
+async def _end_foreground(sandbox: Sandbox, shell: _Shell) -> bool:
+    """Ctrl-C, then TERM, then KILL for the terminal's foreground group.
+
+    Returns:
+        Whether that group is the shell's own, which is only asked by Ctrl-C.
+    """
+    ending = await open_ending(sandbox, "foreground", shell.prompt.pid)
+    try:
+        # Typed only after the group is known: then it is the group that gets it, and its members
+        # are looked for even if the shell has already shown its prompt.
+        first = await ending.read()
+        shell.terminal.interrupt()
+        while await ending.read():
+            pass
+    finally:
+        await ending.close()
+    return first is not None and first[1].startswith(b"shell")
+
+
+def _signal_of(status: int) -> int | None:
+    """The signal that a status stands for, as far as the shell can tell."""
+    return status - 128 if 128 < status <= 128 + signal.SIGRTMAX else None
+
+
+def _observation(
+    turn: Turn, ending: Ending, status: int, run_duration: float, prompt: Prompt, *, restarted: bool
+) -> Observation:
+    died = ending in (Ending.SIGNALED, Ending.OUT_OF_MEMORY)
+    return Observation(
+        text=turn.text.text(),
+        raw=turn.raw.content(),
+        ending=ending,
+        exit_code=status,
+        signal=_signal_of(status) if died else None,
+        truncated=bool(turn.text.cut_bytes or turn.raw.cut_bytes),
+        total_bytes=turn.total_bytes,
+        run_duration=run_duration,
+        shell=ShellDetail(cwd=prompt.cwd, user=prompt.user, host=prompt.host, restarted=restarted),
+        provenance=Provenance(backend="real"),
+    )
+
+
+class RealShellProvider:
+    """Makes real shells on one engine."""
+
+    def __init__(self, engine: Engine, settings: RealShellSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def create(self, spec: Spec) -> Grounded:
+        """Makes a shell and grounds it; see `Provider.create`."""
+        options = spec.options if isinstance(spec.options, ShellOptions) else ShellOptions()
+        settings = self._settings
+        sandbox_spec = SandboxSpec(
+            image=options.image or settings.image,
+            session_id=spec.session_id,
+            hostname=options.hostname,
+            env={"LANG": "C.UTF-8", "TZ": "Etc/UTC"},
+            limits=settings.limits,
+            network=settings.network,
+            runtime=settings.runtime,
+        )
+        shell = RealShell(self._engine, sandbox_spec, spec.grounding, options, settings.max_output_bytes)
+        return Grounded(shell, await shell.start())
+
+    async def check(self) -> None:
+        """Asks whether the engine answers."""
+        await self._engine.ping()
+
+    async def sweep(self) -> int:
+        """Removes sandboxes whose owner has ended or whose time is over."""
+        return await self._engine.sweep()
+
+    async def watch_disks(self) -> None:
+        """Ends sandboxes that wrote too much, for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_DISKS_EVERY)
+            with suppress(SandboxUnavailable):  # health says so already
+                await self._engine.end_oversized()
+
+
+@asynccontextmanager
+async def _open(settings: RealShellSettings) -> AsyncIterator[RealShellProvider]:
+    async with open_engine(address=settings.engine) as engine:
+        provider = RealShellProvider(engine, settings)
+        watch = asyncio.create_task(provider.watch_disks())
+        try:
+            yield provider
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+            with suppress(SandboxUnavailable):
+                await engine.remove_all()
+
+
+BACKEND = Backend(
+    kind="shell",
+    name="real",
+    open=_open,
+    settings_type=RealShellSettings,
+    can_exec=True,
+    can_interrupt=True,
+    can_stream=True,
+)

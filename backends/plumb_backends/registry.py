@@ -1,0 +1,175 @@
+"""Finds the kinds and the backends: one file each, found by looking into their folders.
+
+A kind is a module of `kinds/` with a `KIND`; a backend is a module of a backend folder with a
+`BACKEND`. Adding one is adding a file.
+"""
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import ModuleType
+from typing import Any, Protocol
+
+from plumb_backends import kinds, real
+from plumb_backends.environment import Environment, ProgramResult
+from plumb_backends.errors import UnknownBackend, UnknownKind
+from plumb_backends.grounding import Grounding
+from plumb_backends.kind import Kind
+
+_BACKEND_FOLDERS = (real,)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a session asks of a backend.
+
+    Attributes:
+        kind: The kind's name.
+        backend: The backend's name.
+        session_id: Unique; labels everything that the session gets.
+        grounding: What makes its first state.
+        options: The kind's own options; the backend knows their type.
+    """
+
+    kind: str
+    backend: str
+    session_id: str
+    grounding: Grounding
+    options: object | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Grounded:
+    """A new environment, and what its init scripts did."""
+
+    environment: Environment
+    init_results: Sequence[ProgramResult]
+
+
+class Provider(Protocol):
+    """A backend that is up: it makes environments, and can say whether it could."""
+
+    async def create(self, spec: Spec) -> Grounded:
+        """Makes an environment and grounds it; leaves nothing behind when it fails."""
+        ...
+
+    async def check(self) -> None:
+        """Asks what the backend stands on whether it answers.
+
+        Raises:
+            SandboxUnavailable: It does not.
+        """
+        ...
+
+    async def sweep(self) -> int:
+        """Removes what has outlived its session; returns how many things that were."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What can stand behind a kind.
+
+    Attributes:
+        kind: The kind's name.
+        name: The backend's name.
+        open: Brings the backend up, from the settings of its own (see `settings_type`).
+        settings_type: A frozen dataclass with defaults.
+        can_exec: Whether its environments are `Executes`.
+        can_interrupt: Whether they are `Interruptible`.
+        can_stream: Whether output appears before the action has ended.
+    """
+
+    kind: str
+    name: str
+    open: Callable[[Any], AbstractAsyncContextManager[Provider]]
+    settings_type: type
+    can_exec: bool = False
+    can_interrupt: bool = False
+    can_stream: bool = False
+
+
+def _found(folder: ModuleType, attribute: str) -> list[Any]:
+    modules = (
+        importlib.import_module(f"{folder.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(folder.__path__)
+    )
+    return [getattr(module, attribute) for module in modules if hasattr(module, attribute)]
+
+
+@functools.cache
+def all_kinds() -> dict[str, Kind]:
+    """Every kind, by name, sorted."""
+    return {kind.name: kind for kind in sorted(_found(kinds, "KIND"), key=lambda kind: str(kind.name))}
+
+
+@functools.cache
+def all_backends() -> dict[tuple[str, str], Backend]:
+    """Every backend, by (kind, name), sorted."""
+    found = [backend for folder in _BACKEND_FOLDERS for backend in _found(folder, "BACKEND")]
+    return {key: backend for key, backend in sorted(((b.kind, b.name), b) for b in found)}
+
+
+class Backends:
+    """The backends that are up. Made by `open_backends`."""
+
+    def __init__(self, providers: dict[tuple[str, str], Provider]) -> None:
+        self._providers = providers
+
+    async def create(self, spec: Spec) -> Grounded:
+        """Makes an environment.
+
+        Raises:
+            UnknownKind: There is no such kind.
+            UnknownBackend: The kind has no such backend.
+            PlumbError: Whatever the backend says; nothing is left behind.
+        """
+        return await self._provider(spec.kind, spec.backend).create(spec)
+
+    async def check(self) -> None:
+        """Asks all of them; raises SandboxUnavailable for the first that does not answer."""
+        for provider in self._providers.values():
+            await provider.check()
+
+    async def sweep(self) -> int:
+        """Removes what has outlived its session, everywhere."""
+        return sum([await provider.sweep() for provider in self._providers.values()])
+
+    def _provider(self, kind: str, backend: str) -> Provider:
+        check_names(kind, backend)
+        return self._providers[kind, backend]
+
+
+def check_names(kind: str, backend: str) -> None:
+    """Checks that there is such a kind, with such a backend.
+
+    Raises:
+        UnknownKind: There is no such kind.
+        UnknownBackend: The kind has no such backend.
+    """
+    if kind not in all_kinds():
+        raise UnknownKind(f"there is no kind {kind!r}; use one of: {', '.join(all_kinds())}")
+    if (kind, backend) not in all_backends():
+        names = [name for of, name in all_backends() if of == kind]
+        raise UnknownBackend(f"kind {kind!r} has no backend {backend!r}; use one of: {', '.join(names)}")
+
+
+@asynccontextmanager
+async def open_backends(settings: Sequence[object] = ()) -> AsyncIterator[Backends]:
+    """Brings every backend up, and down again at the end.
+
+    Args:
+        settings: The backends' own settings, found by their type; defaults where missing.
+    """
+    by_type = {type(value): value for value in settings}
+    async with AsyncExitStack() as stack:
+        providers = {
+            key: await stack.enter_async_context(
+                backend.open(by_type.get(backend.settings_type, backend.settings_type()))
+            )
+            for key, backend in all_backends().items()
+        }
+        yield Backends(providers)

@@ -1,0 +1,1 @@
+"""Pure functions about observations, without I/O. Imports nothing else of plumb."""

@@ -1,0 +1,117 @@
+"""What goes into each image, where its base comes from, and the tags that follow: no Docker here.
+
+A tag is a hash of everything that goes in, so that nothing is built twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).resolve().parent
+
+
+class Source(StrEnum):
+    """Where a base comes from."""
+
+    REGISTRY = "registry"
+    DEBIAN = "debian"
+
+
+SOURCES: Final = {
+    "auto": (Source.REGISTRY, Source.DEBIAN),
+    "registry": (Source.REGISTRY,),
+    "debian": (Source.DEBIAN,),
+}
+"""What each `--base` allows, in order of preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that this project builds from the folder of its name."""
+
+    name: str
+    registry_base: str
+    debian_suite: str
+
+    @property
+    def folder(self) -> Path:
+        """What the build is given: Dockerfile, package list, start-up files."""
+        return HERE / self.name
+
+    @property
+    def repository(self) -> str:
+        """The name before the tag."""
+        return f"plumb-{self.name}"
+
+
+IMAGES: Final = {
+    image.name: image
+    for image in (Image("shell", registry_base="ubuntu:22.04", debian_suite="bookworm"),)
+}
+
+
+def parse_packages(text: str) -> tuple[str, ...]:
+    """Reads a package list: one name a line, `#` begins a comment."""
+    names = (line.partition("#")[0].strip() for line in text.splitlines())
+    return tuple(sorted(name for name in names if name))
+
+
+def packages_of(image: Image) -> tuple[str, ...]:
+    """Reads the image's package list."""
+    return parse_packages((image.folder / "packages.txt").read_text(encoding="utf-8"))
+
+
+def short_hash(parts: Iterable[bytes]) -> str:
+    """Hashes the parts and where each of them ends, to 12 hex digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:12]
+
+
+def mmdebstrap_command(suite: str, packages: Sequence[str]) -> tuple[str, ...]:
+    """Spells the command that makes a Debian root file system, short of the file to write."""
+    return (
+        "mmdebstrap",
+        "--variant=minbase",
+        # Named, so that a machine that is not Debian finds Debian's keys too.
+        "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
+        # Ubuntu's images leave these out as well.
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        "--dpkgopt=path-exclude=/usr/share/locale/*/LC_MESSAGES/*.mo",
+        # Copied from this machine for the install; no business of the image.
+        '--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
+        f"--include={','.join(packages)}",
+        suite,
+    )
+
+
+def debian_base(image: Image) -> str:
+    """Computes the tag of the imported Debian base."""
+    command = mmdebstrap_command(image.debian_suite, packages_of(image))
+    return f"plumb-base-debian:{short_hash(map(str.encode, command))}"
+
+
+def base_of(image: Image, source: Source) -> str:
+    """Names what the Dockerfile begins from."""
+    return image.registry_base if source is Source.REGISTRY else debian_base(image)
+
+
+def context_parts(folder: Path) -> Iterator[bytes]:
+    """Yields the name and the content of every file that the build is given."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield path.relative_to(folder).as_posix().encode()
+        yield path.read_bytes()
+
+
+def tag_of(image: Image, source: Source) -> str:
+    """Computes the content-addressed tag; the package list counts as one of the folder's files."""
+    base = base_of(image, source)
+    return f"{image.repository}:{short_hash([base.encode(), *context_parts(image.folder)])}"

@@ -1,0 +1,1 @@
+"""The wire: generated from proto/plumb/v1 by `make proto`. Nothing here is written by hand."""
