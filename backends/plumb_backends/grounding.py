@@ -39,7 +39,9 @@ def decode_scripts(init: Sequence[bytes]) -> tuple[str, ...]:
         InvalidInput: There are too many, or one is not UTF-8 text or holds a NUL.
     """
     if len(init) > MAX_SCRIPTS:
-        raise InvalidInput(f"init has {len(init)} scripts, at most {MAX_SCRIPTS} are allowed; join some of them")
+        raise InvalidInput(
+            f"init has {len(init)} scripts, at most {MAX_SCRIPTS} are allowed; join some of them"
+        )
     total = sum(map(len, init))
     if total > MAX_SCRIPTS_BYTES:
         raise InvalidInput(
@@ -58,7 +60,9 @@ def _decode(script: bytes, number: int) -> str:
             "write such bytes with printf '\\xNN'"
         ) from None
     if "\0" in text:
-        raise InvalidInput(f"init script {number} holds a NUL character; write it with printf '\\0'")
+        raise InvalidInput(
+            f"init script {number} holds a NUL character; write it with printf '\\0'"
+        )
     return text
 
 
@@ -79,7 +83,11 @@ async def run_scripts(grounding: Grounding, run: RunScript) -> list[ProgramResul
 
 
 def _failure(number: int, script: str, result: ProgramResult, timeout: float) -> InitFailed:
-    what = f"ran longer than {timeout:g} s" if result.timed_out else f"ended with exit status {result.exit_code}"
+    what = (
+        f"ran longer than {timeout:g} s"
+        if result.timed_out
+        else f"ended with exit status {result.exit_code}"
+    )
     tail = _last_lines(result.stderr or result.stdout)
     said = f"; its last lines: {tail}" if tail else " and said nothing"
     return InitFailed(

@@ -103,7 +103,9 @@ def _found(folder: ModuleType, attribute: str) -> list[Any]:
 @functools.cache
 def all_kinds() -> dict[str, Kind]:
     """Every kind, by name, sorted."""
-    return {kind.name: kind for kind in sorted(_found(kinds, "KIND"), key=lambda kind: str(kind.name))}
+    return {
+        kind.name: kind for kind in sorted(_found(kinds, "KIND"), key=lambda kind: str(kind.name))
+    }
 
 
 @functools.cache
@@ -154,7 +156,9 @@ def check_names(kind: str, backend: str) -> None:
         raise UnknownKind(f"there is no kind {kind!r}; use one of: {', '.join(all_kinds())}")
     if (kind, backend) not in all_backends():
         names = [name for of, name in all_backends() if of == kind]
-        raise UnknownBackend(f"kind {kind!r} has no backend {backend!r}; use one of: {', '.join(names)}")
+        raise UnknownBackend(
+            f"kind {kind!r} has no backend {backend!r}; use one of: {', '.join(names)}"
+        )
 
 
 @asynccontextmanager

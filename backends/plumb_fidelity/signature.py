@@ -68,7 +68,9 @@ class TextRenderer:
         if len(line.cells) > MAX_LINE_BYTES // 2:
             self._line = b""
             return line.content()
-        self._line = line.content() + b"\r\x1b[%dC" % line.column if line.column else line.content() + b"\r"
+        self._line = (
+            line.content() + b"\r\x1b[%dC" % line.column if line.column else line.content() + b"\r"
+        )
         return b""
 
 

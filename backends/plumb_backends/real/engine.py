@@ -20,10 +20,17 @@ from aiodocker.stream import Stream
 
 from plumb_backends.errors import ImageMissing, InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.real import owner
-from plumb_backends.real.hardening import EXPIRY_LABEL, LABEL, OWNER_LABEL, SandboxSpec, container_config
+from plumb_backends.real.hardening import (
+    EXPIRY_LABEL,
+    LABEL,
+    OWNER_LABEL,
+    SandboxSpec,
+    container_config,
+)
 
 _ANSWER_WITHIN = 60.0
 """Seconds for one answer of the engine; creations queue up inside it under load."""
+
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
@@ -159,7 +166,12 @@ class Sandbox:
         """
         async with _asking("starting a program"):
             process = await self._container.exec(
-                list(argv), stdin=stdin, tty=False, environment=dict(env), workdir=cwd or self.spec.home, user=user
+                list(argv),
+                stdin=stdin,
+                tty=False,
+                environment=dict(env),
+                workdir=cwd or self.spec.home,
+                user=user,
             )
             stream = process.start(detach=False)
             await stream._init()
@@ -300,14 +312,22 @@ class Engine:
         Returns:
             How many there were.
         """
-        orphans = [container for container in await self._list() if _is_orphan(_labels(container), self._owner)]
+        orphans = [
+            container
+            for container in await self._list()
+            if _is_orphan(_labels(container), self._owner)
+        ]
         for container in orphans:
             await _remove(container)
         return len(orphans)
 
     async def remove_all(self) -> int:
         """Removes every sandbox of this owner; returns how many there were."""
-        mine = [container for container in await self._list() if _labels(container).get(OWNER_LABEL) == self._owner]
+        mine = [
+            container
+            for container in await self._list()
+            if _labels(container).get(OWNER_LABEL) == self._owner
+        ]
         for container in mine:
             await _remove(container)
         self._sandboxes.clear()

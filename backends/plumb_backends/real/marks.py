@@ -76,7 +76,9 @@ class Scanner:
 def _to_mark(found: re.Match[bytes]) -> Mark:
     if found[1]:
         return Mark(found[1].decode(), ())
-    return Mark(found[2].decode(), tuple(field.decode(errors="replace") for field in found.groups()[2:]))
+    return Mark(
+        found[2].decode(), tuple(field.decode(errors="replace") for field in found.groups()[2:])
+    )
 
 
 def _end_of_certain(data: bytes, position: int) -> int:

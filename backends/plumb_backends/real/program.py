@@ -33,7 +33,15 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
     """
     started = time.monotonic()
     reader = _Reader(key := new_key())
-    argv = ["bash", "-c", script("run_program.bash"), "plumb", key, str(len(program.stdin)), *program.argv]
+    argv = [
+        "bash",
+        "-c",
+        script("run_program.bash"),
+        "plumb",
+        key,
+        str(len(program.stdin)),
+        *program.argv,
+    ]
     stream = await sandbox.open_program(
         argv, stdin=bool(program.stdin), env=program.env, cwd=program.cwd, user=program.user
     )
@@ -54,7 +62,9 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
     )
 
 
-async def _run(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", program: Program) -> bool:
+async def _run(
+    sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", program: Program
+) -> bool:
     """Feeds and reads until the end; returns whether that came before the timeout."""
     reading = asyncio.create_task(reader.read(stream))
     writing = asyncio.create_task(stream.write(program.stdin)) if program.stdin else None

@@ -43,7 +43,9 @@ _STOP_ATTEMPTS = 3
 
 _KILLED = 128 + signal.SIGKILL
 _OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
-_COUNT_OOM_KILLS = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+_COUNT_OOM_KILLS = (
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+)
 _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z")
 _SWEEP_DISKS_EVERY = 2.0
@@ -372,7 +374,9 @@ class RealShellProvider:
             network=settings.network,
             runtime=settings.runtime,
         )
-        shell = RealShell(self._engine, sandbox_spec, spec.grounding, options, settings.max_output_bytes)
+        shell = RealShell(
+            self._engine, sandbox_spec, spec.grounding, options, settings.max_output_bytes
+        )
         return Grounded(shell, await shell.start())
 
     async def check(self) -> None:

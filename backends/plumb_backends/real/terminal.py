@@ -191,7 +191,10 @@ class Terminal:
     ) -> Turn:
         """Types one action and begins its turn. The turn before must have ended."""
         turn = Turn(
-            Capped(max_text_bytes), Capped(max_text_bytes), on_output, max_output_bytes=max_output_bytes
+            Capped(max_text_bytes),
+            Capped(max_text_bytes),
+            on_output,
+            max_output_bytes=max_output_bytes,
         )
         self._turn = turn
         turn.ran = self._blind

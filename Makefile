@@ -1,0 +1,66 @@
+# `make demo` and `make test` are all that a new user needs; each sets up what it needs first, and
+# is quick the second time.
+
+PYTHON ?= 3.11
+VENV := .venv
+RUN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
+SCENARIOS ?= scenarios/shell.jsonl
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export TESTCONTAINERS_RYUK_DISABLED := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine images demo test test-fast check proto lint bench clean
+
+help: ## Lists what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready engine images ## Leaves the environment in .venv/, an engine that answers, and the images
+
+$(UV):
+	python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv
+
+$(VENV)/.ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --quiet --locked --python $(PYTHON)
+	@touch $@
+
+engine:
+	@containers/engine.sh
+
+images: $(VENV)/.ready engine ## Makes the images: from a registry where one answers, else from Debian's packages
+	@$(RUN)/python containers/build.py shell >/dev/null
+
+demo: setup ## Plays the shipped scenarios on real sandboxes and prints the table
+	@$(RUN)/plumb play $(SCENARIOS)
+
+test: setup check ## Runs every test; needs Docker
+	$(RUN)/pytest
+
+test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
+	$(RUN)/pytest -m "not docker"
+
+check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated code
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports --no-cache
+	$(RUN)/buf lint
+	$(RUN)/buf format --diff --exit-code
+	@$(MAKE) --no-print-directory proto OUT=$$(mktemp -d) CHECK=1
+
+OUT ?= proto
+proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only compares it)
+	$(RUN)/python -m grpc_tools.protoc -Iproto --python_out=$(OUT) --grpc_python_out=$(OUT) \
+	  --mypy_out=readable_stubs,quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) \
+	  --plugin=protoc-gen-mypy=$(RUN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(RUN)/protoc-gen-mypy_grpc \
+	  proto/plumb/v1/*.proto
+ifdef CHECK
+	@for f in $(OUT)/plumb/v1/*; do cmp "$$f" "proto/plumb/v1/$$(basename $$f)" \
+	  || { echo "the generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT)
+endif
+
+bench: setup ## Measures step and creation latency beside other ways, in one run
+	$(RUN)/python benchmarks/step.py
+
+clean: ## Removes what setup made in this folder (not the engine, not its images)
+	rm -rf $(VENV) $(VENV)-uv

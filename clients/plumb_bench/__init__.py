@@ -1,0 +1,1 @@
+"""The fidelity benchmark: an ordinary client of the service."""

@@ -1,0 +1,73 @@
+"""The client: real or simulated environments behind one interface.
+
+    import plumb_client
+
+    with plumb_client.connect("127.0.0.1:50051") as plumb:
+        with plumb.session("shell", init=["echo 42 > /srv/n"]) as shell:
+            print(shell.step("cat /srv/n").text)
+
+`plumb_client.aio.connect` is the same for asyncio.
+"""
+
+from plumb_client import aio
+from plumb_client.errors import (
+    ImageMissing,
+    InitFailed,
+    InvalidInput,
+    LimitReached,
+    OutOfOrder,
+    PlumbError,
+    SandboxUnavailable,
+    ServerFault,
+    ServerUnavailable,
+    SessionNotFound,
+    Unavailable,
+    Unsupported,
+)
+from plumb_client.requests import SessionOptions
+from plumb_client.sync import Plumb, Session, Stream, connect
+from plumb_client.values import (
+    BackendInfo,
+    Cell,
+    Ending,
+    ExecResult,
+    InitResult,
+    KindInfo,
+    Observation,
+    Provenance,
+    SessionInfo,
+    SqlResult,
+    Verdict,
+)
+
+__all__ = [
+    "BackendInfo",
+    "Cell",
+    "Ending",
+    "ExecResult",
+    "ImageMissing",
+    "InitFailed",
+    "InitResult",
+    "InvalidInput",
+    "KindInfo",
+    "LimitReached",
+    "Observation",
+    "OutOfOrder",
+    "Plumb",
+    "PlumbError",
+    "Provenance",
+    "SandboxUnavailable",
+    "ServerFault",
+    "ServerUnavailable",
+    "Session",
+    "SessionInfo",
+    "SessionNotFound",
+    "SessionOptions",
+    "SqlResult",
+    "Stream",
+    "Unavailable",
+    "Unsupported",
+    "Verdict",
+    "aio",
+    "connect",
+]

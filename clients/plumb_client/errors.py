@@ -1,0 +1,189 @@
+"""What goes wrong, as exceptions. A failed command is not here: it is an observation.
+
+* PlumbError
+  x InvalidInput               what was asked for makes no sense; the message says the mend
+  x SessionNotFound            the session never was, or has ended
+  x OutOfOrder                 a step's index is wrong, or something is running already
+  x InitFailed                 an init script failed; `script`, `exit_code` and `tail` say which and how
+  x ImageMissing               the engine does not have the image
+  x Unsupported                the backend cannot do this
+  x LimitReached               a limit of the server; `limit` names it, `retry_after` says when to come back
+  x Unavailable
+    - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
+    - ServerUnavailable        the server is not there, or going down
+  x ServerFault                a fault of plumb's own
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN = "plumb.v1"
+
+
+class PlumbError(Exception):
+    """The base of all that this client raises on purpose.
+
+    Attributes:
+        reason: The name of a plumb.v1.Reason without its prefix; empty if the server gave none.
+        metadata: Facts for programs, as text.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "", metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+
+
+class InvalidInput(PlumbError, ValueError):
+    """What was asked for makes no sense."""
+
+
+class SessionNotFound(PlumbError, LookupError):
+    """The session never was, or has ended."""
+
+
+class OutOfOrder(PlumbError):
+    """A step's index is wrong, or something is running already."""
+
+
+class InitFailed(PlumbError):
+    """An init script failed.
+
+    Attributes:
+        script: Its number, from 1.
+        exit_code: Its exit status.
+        tail: The last lines that it wrote.
+    """
+
+    @property
+    def script(self) -> int:
+        """Its number, from 1."""
+        return int(self.metadata.get("script", "0"))
+
+    @property
+    def exit_code(self) -> int:
+        """Its exit status."""
+        return int(self.metadata.get("exit_code", "-1"))
+
+    @property
+    def tail(self) -> str:
+        """The last lines that it wrote."""
+        return self.metadata.get("tail", "")
+
+
+class ImageMissing(PlumbError):
+    """The engine does not have the image."""
+
+
+class Unsupported(PlumbError):
+    """The backend cannot do this."""
+
+
+class LimitReached(PlumbError):
+    """A limit of the server is reached.
+
+    Attributes:
+        retry_after: Seconds after which trying again makes sense.
+    """
+
+    retry_after: float = 0.0
+
+    @property
+    def limit(self) -> str:
+        """The limit's name."""
+        return self.metadata.get("limit", "")
+
+
+class Unavailable(PlumbError):
+    """Something that is needed is not there."""
+
+
+class SandboxUnavailable(Unavailable):
+    """The session's sandbox is gone."""
+
+
+class ServerUnavailable(Unavailable, ConnectionError):
+    """The server is not there, or going down."""
+
+
+class ServerFault(PlumbError):
+    """A fault of plumb's own."""
+
+
+REASONS: dict[str, type[PlumbError]] = {
+    "INVALID_INPUT": InvalidInput,
+    "UNKNOWN_KIND": InvalidInput,
+    "UNKNOWN_BACKEND": InvalidInput,
+    "UNKNOWN_SUITE": InvalidInput,
+    "SESSION_NOT_FOUND": SessionNotFound,
+    "STEP_OUT_OF_ORDER": OutOfOrder,
+    "STEP_MISMATCH": OutOfOrder,
+    "STEP_IN_PROGRESS": OutOfOrder,
+    "INIT_FAILED": InitFailed,
+    "IMAGE_MISSING": ImageMissing,
+    "UNSUPPORTED": Unsupported,
+    "LIMIT_REACHED": LimitReached,
+    "SANDBOX_UNAVAILABLE": SandboxUnavailable,
+    "SERVER_STOPPING": ServerUnavailable,
+    "INTERNAL": ServerFault,
+}
+
+
+def is_answer(error: grpc.RpcError) -> bool:
+    """Whether plumb itself said this, and not the connection."""
+    return bool(_details(error)[0].reason)
+
+
+def to_error(error: grpc.RpcError) -> PlumbError:
+    """Turns what gRPC raises into one of ours."""
+    info, retry = _details(error)
+    message = str(_call(error).details() or _call(error).code())
+    kind = REASONS.get(info.reason)
+    if kind is None:
+        return _without_reason(_call(error).code(), message)
+    result = kind(message, reason=info.reason, metadata=dict(info.metadata))
+    if isinstance(result, LimitReached):
+        result.retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    return result
+
+
+def _without_reason(code: grpc.StatusCode, message: str) -> PlumbError:
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ServerUnavailable(
+            f"no plumb server answers ({message}); start one with `plumb serve`"
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServerUnavailable(f"the server did not answer in time ({message})")
+    return ServerFault(f"{code.name}: {message}")
+
+
+def _details(
+    error: grpc.RpcError,
+) -> tuple[error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo]:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    status: status_pb2.Status | None = rpc_status.from_call(_call(error))
+    for detail in status.details if status else ():
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    if info.domain != DOMAIN:
+        info.Clear()
+    return info, retry
+
+
+def _call(error: grpc.RpcError) -> grpc.Call:
+    return error  # type: ignore[return-value]  # every error of a call is the call, too
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns what gRPC raises into ours. Every call of the client is in one of these."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise to_error(error) from error

@@ -1,0 +1,122 @@
+"""Writes the client's arguments as the wire's messages."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, Unpack
+
+from google.protobuf.duration_pb2 import Duration
+
+from plumb.v1 import environment_pb2 as wire
+
+
+class SessionOptions(TypedDict, total=False):
+    """What `session` takes beside kind and backend; everything may be left out.
+
+    Attributes:
+        init: The init scripts.
+        tolerate_init_failures: Whether a failing one is let pass.
+        init_timeout: Seconds that each may run; default 120, at most 3600.
+        idle_timeout: Seconds that the session lives without a call.
+        request_id: Makes the creation idempotent; one is made up where there is none.
+        image: Of a shell, as are `hostname`, `dumb_terminal` and `max_text_bytes`.
+        database: Of a MySQL session, as are `isolation` and `rendering`.
+        simulator: `model`, `strategy`, `reason`, `critic`; with backend simulated or paired.
+        observe: `real` or `simulated`; with backend paired.
+    """
+
+    init: Sequence[str | bytes]
+    tolerate_init_failures: bool
+    init_timeout: float
+    idle_timeout: float
+    request_id: str
+    image: str
+    hostname: str
+    dumb_terminal: bool
+    max_text_bytes: int
+    database: str
+    isolation: str
+    rendering: str
+    simulator: Mapping[str, str | bool]
+    observe: str
+
+
+_SHELL_FIELDS = ("image", "hostname", "dumb_terminal", "max_text_bytes")
+_MYSQL_FIELDS = ("database", "isolation", "rendering")
+
+
+def create_session(
+    kind: str, backend: str, **options: Unpack[SessionOptions]
+) -> wire.CreateSessionRequest:
+    """Writes what a new session shall be.
+
+    Raises:
+        TypeError: There is no such option.
+        ValueError: The simulator has no such field.
+    """
+    unknown = sorted(set(options) - set(SessionOptions.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"there is no option {unknown[0]!r}; use {', '.join(sorted(SessionOptions.__annotations__))}"
+        )
+    request = wire.CreateSessionRequest(
+        request_id=options.get("request_id") or str(uuid.uuid4()),
+        kind=kind,
+        backend=backend,
+        init=[to_bytes(script) for script in options.get("init", ())],
+        tolerate_init_failures=options.get("tolerate_init_failures", False),
+        observe=options.get("observe", ""),
+    )
+    if "init_timeout" in options:
+        request.init_timeout.CopyFrom(duration(options["init_timeout"]))
+    if "idle_timeout" in options:
+        request.idle_timeout.CopyFrom(duration(options["idle_timeout"]))
+    shell = {field: options[field] for field in _SHELL_FIELDS if field in options}  # type: ignore[literal-required]
+    if shell:
+        request.shell.CopyFrom(wire.ShellOptions(**shell))
+    mysql = {field: options[field] for field in _MYSQL_FIELDS if field in options}  # type: ignore[literal-required]
+    if mysql:
+        request.mysql.CopyFrom(wire.MysqlOptions(**mysql))
+    if "simulator" in options:
+        request.simulator.CopyFrom(wire.SimulatorOptions(**options["simulator"]))  # type: ignore[arg-type]
+    return request
+
+
+def step(
+    name: str, step_index: int, action: str | bytes, timeout: float | None
+) -> wire.StepRequest:
+    """Writes one step."""
+    request = wire.StepRequest(name=name, step_index=step_index, action=to_bytes(action))
+    if timeout is not None:
+        request.timeout.CopyFrom(duration(timeout))
+    return request
+
+
+def execute(
+    name: str,
+    argv: Sequence[str],
+    *,
+    stdin: str | bytes,
+    env: Mapping[str, str],
+    cwd: str,
+    user: str,
+    timeout: float | None,
+) -> wire.ExecRequest:
+    """Writes which program to run."""
+    request = wire.ExecRequest(
+        name=name, argv=argv, stdin=to_bytes(stdin), env=env, cwd=cwd, user=user
+    )
+    if timeout is not None:
+        request.timeout.CopyFrom(duration(timeout))
+    return request
+
+
+def to_bytes(text: str | bytes) -> bytes:
+    """What to send for a text."""
+    return text.encode() if isinstance(text, str) else text
+
+
+def duration(seconds: float) -> Duration:
+    """Writes a number of seconds."""
+    message = Duration()
+    message.FromNanoseconds(round(seconds * 1e9))
+    return message

@@ -1,0 +1,204 @@
+"""The synchronous client: a thin face over `aio`, on one event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar, Unpack
+
+from plumb_client import aio, values
+from plumb_client.requests import SessionOptions
+
+_Result = TypeVar("_Result")
+
+
+class _Loop:
+    """An event loop in a thread, for as long as somebody uses it.
+
+    One for all connections of the process: gRPC's asyncio side does not like several loops.
+    """
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> asyncio.AbstractEventLoop:
+        """Starts the loop for the first user."""
+        with self._guard:
+            self._users += 1
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="plumb-client", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def release(self) -> None:
+        """Ends the loop after the last user."""
+        with self._guard:
+            self._users -= 1
+            if self._users or self._loop is None or self._thread is None:
+                return
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+
+
+_shared_loop = _Loop()
+
+
+def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # Ctrl-C here must not leave the call behind there
+        raise
+
+
+def connect(address: str = aio.DEFAULT_ADDRESS) -> "Plumb":
+    """Connects to a server, as soon as something is asked of it.
+
+    Args:
+        address: HOST:PORT.
+
+    Returns:
+        To be used as a context manager, or closed.
+    """
+    loop = _shared_loop.acquire()
+
+    async def make() -> aio.Plumb:
+        return aio.connect(address)
+
+    return Plumb(loop, _run(loop, make()))
+
+
+class Plumb:
+    """A connection to a server. Made by `connect`; see `aio.Plumb`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, plumb: aio.Plumb) -> None:
+        self._loop = loop
+        self._plumb = plumb
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; may be called again."""
+        if not self._is_closed:
+            self._is_closed = True
+            _run(self._loop, self._plumb.close())
+            _shared_loop.release()
+
+    def session(
+        self, kind: str, backend: str = "real", **options: Unpack[SessionOptions]
+    ) -> "Session":
+        """Makes a session; see `aio.Plumb.session`. As a context manager it closes it at the end."""
+        opening = self._plumb.session(kind, backend, **options)
+
+        async def make() -> aio.Session:
+            return await opening
+
+        return Session(self._loop, _run(self._loop, make()))
+
+    def attach(self, name: str) -> "Session":
+        """Takes over a live session; see `aio.Plumb.attach`."""
+        return Session(self._loop, _run(self._loop, self._plumb.attach(name)))
+
+    def sessions(self) -> list[values.SessionInfo]:
+        """All live sessions of the server, oldest first."""
+        return _run(self._loop, self._plumb.sessions())
+
+    def kinds(self) -> list[values.KindInfo]:
+        """What the server can make."""
+        return _run(self._loop, self._plumb.kinds())
+
+
+class Session:
+    """A live environment; see `aio.Session`. Safe to use from several threads."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.Session) -> None:
+        self._loop = loop
+        self._session = session
+        self.name = session.name
+        self.kind = session.kind
+        self.backend = session.backend
+        self.init_results = session.init_results
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def step(self, action: str | bytes, *, timeout: float | None = None) -> values.Observation:
+        """Performs one action; see `aio.Session.step`."""
+        return _run(self._loop, self._session.step(action, timeout=timeout))
+
+    def stream(self, action: str | bytes, *, timeout: float | None = None) -> "Stream":
+        """Performs one action and gives its output as it appears; see `aio.Session.stream`."""
+        return Stream(self._loop, self._session.stream(action, timeout=timeout))
+
+    def interrupt(self) -> bool:
+        """Stops the running action, from another thread; returns whether there was one."""
+        return _run(self._loop, self._session.interrupt())
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        user: str = "",
+        timeout: float | None = None,
+    ) -> values.ExecResult:
+        """Runs one program in a fresh process of the sandbox; see `aio.Session.exec`."""
+        call = self._session.exec(argv, stdin=stdin, env=env, cwd=cwd, user=user, timeout=timeout)
+        return _run(self._loop, call)
+
+    def reset(self) -> None:
+        """Goes back to the grounded state, in a new sandbox."""
+        _run(self._loop, self._session.reset())
+
+    def probe(self, suite: str) -> Mapping[str, str]:
+        """Asks a fixed question about the state, off the record."""
+        return _run(self._loop, self._session.probe(suite))
+
+    def info(self) -> values.SessionInfo:
+        """The session's state."""
+        return _run(self._loop, self._session.info())
+
+    def close(self) -> None:
+        """Ends the session and removes its sandbox; may be called again."""
+        _run(self._loop, self._session.close())
+
+
+class Stream:
+    """One action's output as it appears. Made by `Session.stream`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, stream: aio.Stream) -> None:
+        self._loop = loop
+        self._stream = stream
+
+    @property
+    def observation(self) -> values.Observation:
+        """What came of the action; only after the last piece."""
+        return self._stream.observation
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Gives the output piece by piece."""
+        pieces = aiter(self._stream)
+
+        async def next_piece() -> bytes | None:
+            return await anext(pieces, None)
+
+        while (piece := _run(self._loop, next_piece())) is not None:
+            yield piece

@@ -1,0 +1,284 @@
+"""What the client gives back: plain values, read from the wire's messages."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from plumb.v1 import environment_pb2 as wire
+
+Cell: TypeAlias = None | int | float | str | bytes
+"""A value of an SQL result. DECIMAL and dates come as text, exact."""
+
+
+class Ending(enum.Enum):
+    """How an action ended."""
+
+    EXITED = "exited"
+    SIGNALED = "signaled"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUTPUT_LIMIT = "output_limit"
+    INTERRUPTED = "interrupted"
+    SHELL_EXITED = "shell_exited"
+    AWAITS_INPUT = "awaits_input"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an observation comes from."""
+
+    backend: str
+    model: str
+    strategy: str
+    cassette_hit: bool
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a real and a simulated observation compare; only with backend `paired`."""
+
+    verdict: str
+    flags: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SqlResult:
+    """What one SQL statement returned."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    affected_rows: int
+    last_insert_id: int
+    warnings: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observation:
+    """What came back from an action.
+
+    Attributes:
+        text: What the agent reads: no terminal signature, lines ended by LF, capped.
+        raw: The bytes that the terminal sent, signature included; capped.
+        ending: How the action ended.
+        exit_code: What `$?` has next, 0 to 255; None where there is none.
+        signal: The signal's number, where one ended the action.
+        truncated: Whether `text` or `raw` was cut.
+        total_bytes: How many bytes the action wrote, before any cut.
+        run_duration: Seconds from the action's start to its end, on the server's clock.
+        step_index: Which step this is, from 1.
+        cwd: The shell's working directory; empty for other kinds. So are `user` and `host`.
+        restarted: Whether the shell had to be replaced: its variables, functions and jobs are lost.
+        results: One for each SQL statement; empty for other kinds.
+        errno: MySQL's error number; 0 without an error. So is `sqlstate`, empty without.
+        provenance: Where this comes from.
+        verdict: Only with backend `paired`.
+    """
+
+    text: str
+    raw: bytes
+    ending: Ending
+    exit_code: int | None
+    signal: int | None
+    truncated: bool
+    total_bytes: int
+    run_duration: float
+    step_index: int
+    cwd: str
+    user: str
+    host: str
+    restarted: bool
+    results: tuple[SqlResult, ...]
+    errno: int
+    sqlstate: str
+    provenance: Provenance
+    verdict: Verdict | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the last SQL result; empty where there are none."""
+        return self.results[-1].columns if self.results else ()
+
+    @property
+    def rows(self) -> tuple[tuple[Cell, ...], ...]:
+        """The rows of the last SQL result; empty where there are none."""
+        return self.results[-1].rows if self.results else ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What one program did in a process of its own.
+
+    Attributes:
+        stdout: What it wrote, at most 1 MiB, head and tail kept; so is `stderr`.
+        exit_code: Its exit status; 128 + n for a signal n, 127 if it was not found.
+        truncated: Whether `stdout` or `stderr` was cut.
+        timed_out: Whether it was killed at its timeout.
+        run_duration: Seconds from start to end.
+    """
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    truncated: bool
+    timed_out: bool
+    run_duration: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InitResult:
+    """What one init script did; the tails have at most 4096 bytes."""
+
+    exit_code: int
+    stdout_tail: bytes
+    stderr_tail: bytes
+    run_duration: float
+    timed_out: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A live session. `state` is `ready`, `busy` or `broken`; times are Unix times in seconds."""
+
+    name: str
+    kind: str
+    backend: str
+    state: str
+    last_step_index: int
+    create_time: float
+    idle_expire_time: float
+    expire_time: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What can stand behind a kind, and what it can do."""
+
+    name: str
+    can_exec: bool
+    can_interrupt: bool
+    can_stream: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KindInfo:
+    """A kind of environment that the server has."""
+
+    name: str
+    summary: str
+    backends: tuple[BackendInfo, ...]
+    probe_suites: tuple[str, ...]
+
+
+def read_observation(message: wire.Observation, step_index: int) -> Observation:
+    """Reads an observation."""
+    return Observation(
+        text=message.text,
+        raw=message.raw,
+        ending=Ending[wire.Ending.Name(message.ending).removeprefix("ENDING_")],
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        signal=message.signal if message.HasField("signal") else None,
+        truncated=message.truncated,
+        total_bytes=message.total_bytes,
+        run_duration=message.run_duration.ToNanoseconds() / 1e9,
+        step_index=step_index,
+        cwd=message.shell.cwd,
+        user=message.shell.user,
+        host=message.shell.host,
+        restarted=message.shell.restarted,
+        results=tuple(map(_read_result, message.sql.results)),
+        errno=message.sql.errno,
+        sqlstate=message.sql.sqlstate,
+        provenance=_read_provenance(message.provenance),
+        verdict=_read_verdict(message.verdict) if message.HasField("verdict") else None,
+    )
+
+
+def _read_result(message: wire.SqlResult) -> SqlResult:
+    return SqlResult(
+        columns=tuple(message.columns),
+        rows=tuple(tuple(map(_read_cell, row.values)) for row in message.rows),
+        affected_rows=message.affected_rows,
+        last_insert_id=message.last_insert_id,
+        warnings=message.warnings,
+    )
+
+
+def _read_cell(message: wire.SqlValue) -> Cell:
+    field = message.WhichOneof("value")
+    value: Cell = getattr(message, field) if field else None
+    return value
+
+
+def _read_provenance(message: wire.Provenance) -> Provenance:
+    return Provenance(
+        backend=message.backend,
+        model=message.model,
+        strategy=message.strategy,
+        cassette_hit=message.cassette_hit,
+        attempts=message.attempts,
+        prompt_tokens=message.prompt_tokens,
+        completion_tokens=message.completion_tokens,
+    )
+
+
+def _read_verdict(message: wire.Verdict) -> Verdict:
+    return Verdict(message.verdict, tuple(message.flags), tuple(message.evidence))
+
+
+def read_exec_result(message: wire.ExecResponse) -> ExecResult:
+    """Reads what a program did."""
+    return ExecResult(
+        stdout=message.stdout,
+        stderr=message.stderr,
+        exit_code=message.exit_code,
+        truncated=message.truncated,
+        timed_out=message.timed_out,
+        run_duration=message.run_duration.ToNanoseconds() / 1e9,
+    )
+
+
+def read_init_results(messages: Sequence[wire.InitResult]) -> tuple[InitResult, ...]:
+    """Reads what the init scripts did."""
+    return tuple(
+        InitResult(
+            exit_code=message.exit_code,
+            stdout_tail=message.stdout_tail,
+            stderr_tail=message.stderr_tail,
+            run_duration=message.run_duration.ToNanoseconds() / 1e9,
+            timed_out=message.timed_out,
+        )
+        for message in messages
+    )
+
+
+def read_session(message: wire.Session) -> SessionInfo:
+    """Reads a session."""
+    return SessionInfo(
+        name=message.name,
+        kind=message.kind,
+        backend=message.backend,
+        state=wire.SessionState.Name(message.state).removeprefix("SESSION_STATE_").lower(),
+        last_step_index=message.last_step_index,
+        create_time=message.create_time.ToNanoseconds() / 1e9,
+        idle_expire_time=message.idle_expire_time.ToNanoseconds() / 1e9,
+        expire_time=message.expire_time.ToNanoseconds() / 1e9,
+    )
+
+
+def read_kind(message: wire.Kind) -> KindInfo:
+    """Reads a kind."""
+    backends = tuple(
+        BackendInfo(backend.name, backend.can_exec, backend.can_interrupt, backend.can_stream)
+        for backend in message.backends
+    )
+    return KindInfo(message.name, message.summary, backends, tuple(message.probe_suites))
+
+
+def read_probe(message: wire.ProbeResponse) -> Mapping[str, str]:
+    """Reads the answer to a probe."""
+    return {entry.key: entry.value for entry in message.entries}

@@ -1,0 +1,64 @@
+"""`python -m plumb_server`: serves until it is told to stop."""
+
+import asyncio
+import signal
+import sys
+
+import pydantic
+
+from plumb_server.app import CannotListen, run_server
+from plumb_server.logs import configure_logs
+from plumb_server.settings import Settings
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Prints one line, `plumb listens on HOST:PORT`, to standard output when it is ready.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with run_server(settings) as running:
+        print(f"plumb listens on {running.address}", flush=True)  # noqa: T201 - the one line that others wait for
+        await stop.wait()
+
+
+def main(**overrides: object) -> int:
+    """Reads the settings and serves. Returns the exit status."""
+    try:
+        settings = Settings(
+            **{name: value for name, value in overrides.items() if value is not None}
+        )  # type: ignore[arg-type]
+    except pydantic.ValidationError as error:
+        sys.stderr.write(_explain(error))
+        return 2
+    configure_logs(settings.log_format, settings.log_level)
+    try:
+        _run(serve(settings))
+    except CannotListen as error:
+        sys.stderr.write(f"plumb: {error}\n")
+        return 2
+    return 0
+
+
+def _run(main_coroutine: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        asyncio.run(main_coroutine)
+    else:
+        uvloop.run(main_coroutine)
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        lines.append(f"plumb: PLUMB_{name} is {problem['input']!r}: {problem['msg']}\n")
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Puts the server together, and takes it apart in the right order."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from plumb.v1 import environment_pb2, environment_pb2_grpc
+from plumb_backends.registry import open_backends
+from plumb_server import metrics
+from plumb_server.health import watch_health
+from plumb_server.interceptors import Guard
+from plumb_server.journal import open_journal
+from plumb_server.service import EnvironmentService
+from plumb_server.sessions import SessionLimits, open_sessions
+from plumb_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_MAX_REQUEST_BYTES = 16 * 1024 * 1024
+"""Well above every limit of ours, so that a request that is too large gets a sentence of ours."""
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+    ("grpc.so_reuseport", 0),  # a port that is taken is an error
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+class CannotListen(Exception):
+    """The server cannot listen where it was told to."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs, and where."""
+
+    address: str
+
+
+@asynccontextmanager
+async def run_server(settings: Settings) -> AsyncIterator[Running]:
+    """Runs the server; at the end lets running steps finish for a while and removes everything.
+
+    Raises:
+        CannotListen: Off loopback without leave, or the port is taken.
+    """
+    if not settings.listens_on_loopback and not settings.insecure_listen:
+        raise CannotListen(
+            f"{settings.listen} is not on loopback, and anybody who gets there may do everything; "
+            "listen on 127.0.0.1, or set PLUMB_INSECURE_LISTEN=1 if the network is yours alone"
+        )
+    limits = SessionLimits(
+        most=settings.max_sessions,
+        idle_timeout=settings.session_idle_timeout,
+        max_life=settings.session_max_life,
+    )
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port)
+    async with (
+        open_journal(settings.journal) as journal,
+        open_backends([settings.real_shell()]) as backends,
+        open_sessions(
+            backends, journal, limits, sweep_interval=settings.sweep_interval
+        ) as sessions,
+        watch_health(backends, settings.health_interval) as health_servicer,
+    ):
+        server = grpc.aio.server(interceptors=[Guard()], options=_OPTIONS)
+        environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(
+            EnvironmentService(sessions), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+        _add_reflection(server)
+        address = _bind(server, settings.listen)
+        await server.start()
+        _log.info("listening", address=address)
+        try:
+            yield Running(address)
+        finally:
+            _log.info("going down", grace=settings.shutdown_grace)
+            await sessions.drain(settings.shutdown_grace)
+            await server.stop(0.5)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise CannotListen(
+            f"cannot listen on {listen}: the port is taken, or the address is not here"
+        ) from error
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _add_reflection(server: grpc.aio.Server) -> None:
+    names = [service.full_name for service in environment_pb2.DESCRIPTOR.services_by_name.values()]
+    names += [service.full_name for service in health_pb2.DESCRIPTOR.services_by_name.values()]
+    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)

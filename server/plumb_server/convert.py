@@ -1,0 +1,254 @@
+"""Between the wire's messages and the values of plumb_backends. Checks what comes from outside."""
+
+from collections.abc import Sequence
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from plumb.v1 import environment_pb2 as wire
+from plumb_backends.environment import (
+    DEFAULT_TIMEOUT,
+    MAX_ACTION_BYTES,
+    MAX_TIMEOUT,
+    Action,
+    Ending,
+    Observation,
+    ProbeResult,
+    Program,
+    ProgramResult,
+    Provenance,
+    ShellDetail,
+)
+from plumb_backends.errors import InvalidInput
+from plumb_backends.grounding import DEFAULT_INIT_TIMEOUT, Grounding, decode_scripts
+from plumb_backends.kind import Kind
+from plumb_backends.kinds.shell import DEFAULT_HOSTNAME, DEFAULT_TEXT_BYTES, ShellOptions
+from plumb_backends.registry import Backend, Spec, check_names
+
+_MAX_INIT_TIMEOUT = 3600.0
+_MAX_IDLE_TIMEOUT = 24 * 3600.0
+_MAX_REQUEST_ID = 128
+_MAX_ARGV_BYTES = 1024 * 1024
+_MAX_STDIN_BYTES = 1024 * 1024
+_INIT_TAIL_BYTES = 4096
+_ENDINGS = {ending: wire.Ending.Value(f"ENDING_{ending.name}") for ending in Ending}
+
+
+# From the wire.
+
+
+def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
+    """Reads what a new session shall be.
+
+    Raises:
+        InvalidInput: A field is wrong.
+        UnknownKind, UnknownBackend: There is no such thing.
+    """
+    backend = request.backend or "real"
+    check_names(request.kind, backend)
+    if len(request.request_id) > _MAX_REQUEST_ID:
+        raise InvalidInput(
+            f"request_id has {len(request.request_id)} characters; use a UUID, or at most {_MAX_REQUEST_ID}"
+        )
+    _check_applies(request, "mysql", request.kind == "mysql", f"kind {request.kind!r}")
+    _check_applies(request, "shell", request.kind == "shell", f"kind {request.kind!r}")
+    simulates = backend in ("simulated", "paired")
+    _check_applies(request, "simulator", simulates, f"backend {backend!r}")
+    if request.observe and backend != "paired":
+        raise InvalidInput(
+            f"observe is {request.observe!r}, but backend {backend!r} has one side only; leave it out"
+        )
+    return Spec(
+        kind=request.kind,
+        backend=backend,
+        session_id=session_id,
+        grounding=Grounding(
+            decode_scripts(request.init),
+            tolerate_failures=request.tolerate_init_failures,
+            timeout=_seconds(request, "init_timeout", DEFAULT_INIT_TIMEOUT, most=_MAX_INIT_TIMEOUT),
+        ),
+        options=_shell_options(request.shell) if request.kind == "shell" else None,
+    )
+
+
+def idle_timeout_from_wire(request: wire.CreateSessionRequest) -> float | None:
+    """Reads how long a session lives without a call; None for the server's default."""
+    if not request.HasField("idle_timeout"):
+        return None
+    return _seconds(request, "idle_timeout", 0.0, most=_MAX_IDLE_TIMEOUT, least=1.0)
+
+
+def action_from_wire(request: wire.StepRequest) -> Action:
+    """Reads what shall be performed.
+
+    Raises:
+        InvalidInput: It is too large, or its timeout is out of range.
+    """
+    if len(request.action) > MAX_ACTION_BYTES:
+        raise InvalidInput(
+            f"the action has {len(request.action)} bytes, at most {MAX_ACTION_BYTES} are allowed; "
+            "write a large file in pieces"
+        )
+    return Action(
+        request.action, timeout=_seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT)
+    )
+
+
+def program_from_wire(request: wire.ExecRequest) -> Program:
+    """Reads which program shall run.
+
+    Raises:
+        InvalidInput: A field is wrong.
+    """
+    if not request.argv or not request.argv[0]:
+        raise InvalidInput("argv is empty; give the program and its arguments")
+    if sum(len(part.encode()) for part in request.argv) > _MAX_ARGV_BYTES:
+        raise InvalidInput(f"argv has more than {_MAX_ARGV_BYTES} bytes; pass data on stdin")
+    if len(request.stdin) > _MAX_STDIN_BYTES:
+        raise InvalidInput(
+            f"stdin has {len(request.stdin)} bytes, at most {_MAX_STDIN_BYTES} are allowed; run it in pieces"
+        )
+    if request.cwd and not request.cwd.startswith("/"):
+        raise InvalidInput(f"cwd is {request.cwd!r}; give an absolute path")
+    for text in (*request.argv, request.cwd, request.user, *request.env, *request.env.values()):
+        if "\0" in text:
+            raise InvalidInput(
+                f"{text!r} holds a NUL character, which no program can be given; leave it out"
+            )
+    for name in request.env:
+        if not name or "=" in name:
+            raise InvalidInput(
+                f"{name!r} is not a name of an environment variable; leave out the '='"
+            )
+    return Program(
+        tuple(request.argv),
+        stdin=request.stdin,
+        env=dict(request.env),
+        cwd=request.cwd,
+        user=request.user,
+        timeout=_seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT),
+    )
+
+
+def _shell_options(options: wire.ShellOptions) -> ShellOptions:
+    return ShellOptions(
+        image=options.image,
+        hostname=options.hostname or DEFAULT_HOSTNAME,
+        dumb_terminal=options.dumb_terminal,
+        max_text_bytes=options.max_text_bytes or DEFAULT_TEXT_BYTES,
+    )
+
+
+def _check_applies(
+    request: wire.CreateSessionRequest, field: str, applies: bool, what: str
+) -> None:
+    if request.HasField(field) and not applies:  # type: ignore[arg-type]
+        raise InvalidInput(f"the option {field} does not apply to {what}; leave it out")
+
+
+def _seconds(
+    request: Message, field: str, default: float, *, most: float, least: float = 0.0
+) -> float:
+    if not request.HasField(field):
+        return default
+    duration: Duration = getattr(request, field)
+    seconds = duration.seconds + duration.nanos / 1e9
+    if not least <= seconds <= most or seconds == 0:
+        bound = f"{least:g} s" if least else "more than 0 s"
+        raise InvalidInput(f"{field} is {seconds:g} s; use {bound}, at most {most:g} s")
+    return seconds
+
+
+# To the wire.
+
+
+def observation_to_wire(observation: Observation) -> wire.Observation:
+    """Writes an observation."""
+    message = wire.Observation(
+        text=observation.text,
+        raw=observation.raw,
+        ending=_ENDINGS[observation.ending],
+        exit_code=observation.exit_code,
+        signal=observation.signal,
+        truncated=observation.truncated,
+        total_bytes=observation.total_bytes,
+        run_duration=_duration(observation.run_duration),
+        provenance=_provenance(observation.provenance),
+    )
+    if observation.shell is not None:
+        message.shell.CopyFrom(_shell_detail(observation.shell))
+    return message
+
+
+def _shell_detail(detail: ShellDetail) -> wire.ShellDetail:
+    return wire.ShellDetail(
+        cwd=detail.cwd, user=detail.user, host=detail.host, restarted=detail.restarted
+    )
+
+
+def _provenance(provenance: Provenance) -> wire.Provenance:
+    return wire.Provenance(
+        backend=provenance.backend,
+        model=provenance.model,
+        strategy=provenance.strategy,
+        cassette_hit=provenance.cassette_hit,
+        attempts=provenance.attempts,
+        prompt_tokens=provenance.prompt_tokens,
+        completion_tokens=provenance.completion_tokens,
+    )
+
+
+def program_result_to_wire(result: ProgramResult) -> wire.ExecResponse:
+    """Writes what a program did."""
+    return wire.ExecResponse(
+        stdout=result.stdout,
+        stderr=result.stderr,
+        exit_code=result.exit_code,
+        truncated=result.truncated,
+        timed_out=result.timed_out,
+        run_duration=_duration(result.run_duration),
+    )
+
+
+def init_results_to_wire(results: Sequence[ProgramResult]) -> list[wire.InitResult]:
+    """Writes what the init scripts did."""
+    return [
+        wire.InitResult(
+            exit_code=result.exit_code,
+            stdout_tail=result.stdout[-_INIT_TAIL_BYTES:],
+            stderr_tail=result.stderr[-_INIT_TAIL_BYTES:],
+            run_duration=_duration(result.run_duration),
+            timed_out=result.timed_out,
+        )
+        for result in results
+    ]
+
+
+def probe_result_to_wire(result: ProbeResult) -> wire.ProbeResponse:
+    """Writes the answer to a probe."""
+    entries = (wire.ProbeEntry(key=key, value=value) for key, value in sorted(result.facts.items()))
+    return wire.ProbeResponse(entries=entries)
+
+
+def kind_to_wire(kind: Kind, backends: Sequence[Backend]) -> wire.Kind:
+    """Writes what a kind is, and what can stand behind it."""
+    return wire.Kind(
+        name=kind.name,
+        summary=kind.summary,
+        probe_suites=kind.probe_suites,
+        backends=[
+            wire.Backend(
+                name=backend.name,
+                can_exec=backend.can_exec,
+                can_interrupt=backend.can_interrupt,
+                can_stream=backend.can_stream,
+            )
+            for backend in backends
+        ],
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration

@@ -1,0 +1,229 @@
+"""The journal: every session and every step, written before it is answered.
+
+One writer thread commits in groups, so that many sessions share the cost of a commit and the event
+loop never waits for a disk. SQLite by default (WAL, synchronous=NORMAL: a crash of the process loses
+nothing, a crash of the machine at most the last moments); any SQLAlchemy URL will do.
+"""
+
+import asyncio
+import dataclasses
+import datetime
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sql
+import structlog
+from sqlalchemy.pool import StaticPool
+
+_log = structlog.get_logger(__name__)
+
+_tables = sql.MetaData()
+_sessions = sql.Table(
+    "sessions",
+    _tables,
+    sql.Column("name", sql.String(64), primary_key=True),
+    sql.Column("kind", sql.String(64), nullable=False),
+    sql.Column("backend", sql.String(64), nullable=False),
+    sql.Column("request", sql.LargeBinary, nullable=False),
+    sql.Column("created_at", sql.DateTime, nullable=False),
+    sql.Column("ended_at", sql.DateTime),
+    sql.Column("ended_because", sql.String(200)),
+)
+_steps = sql.Table(
+    "steps",
+    _tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("step_index", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("action", sql.LargeBinary, nullable=False),
+    sql.Column("observation", sql.LargeBinary),
+    sql.Column("ending", sql.String(20)),
+    sql.Column("exit_code", sql.Integer),
+    sql.Column("error", sql.Text),
+    sql.Column("answered_at", sql.DateTime, nullable=False),
+)
+_resets = sql.Table(
+    "resets",
+    _tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("after_step", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("at", sql.DateTime, primary_key=True),
+)
+
+_MAX_GROUP = 256
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One answered step: an observation, or the error that it was answered with.
+
+    Attributes:
+        observation: The serialised plumb.v1.Observation; None for an error.
+    """
+
+    session: str
+    step_index: int
+    action: bytes
+    observation: bytes | None
+    ending: str | None
+    exit_code: int | None
+    error: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    write: Callable[[sql.Connection], object]
+    loop: asyncio.AbstractEventLoop
+    written: "asyncio.Future[None]"
+
+
+class Journal:
+    """The journal of one server. Made by `open_journal`."""
+
+    def __init__(self, engine: sql.Engine) -> None:
+        self._engine = engine
+        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._write_groups, name="plumb-journal", daemon=True
+        )
+        self._thread.start()
+
+    async def session_created(self, name: str, kind: str, backend: str, request: bytes) -> None:
+        """Writes that a session has begun, and what was asked for (a CreateSessionRequest)."""
+        await self._insert(
+            _sessions, name=name, kind=kind, backend=backend, request=request, created_at=_now()
+        )
+
+    async def session_ended(self, name: str, because: str) -> None:
+        """Writes that a session has ended, and why."""
+        change = (
+            sql.update(_sessions)
+            .where(_sessions.c.name == name)
+            .values(ended_at=_now(), ended_because=because[:200])
+        )
+        await self._write(lambda connection: connection.execute(change))
+
+    async def session_reset(self, name: str, after_step: int) -> None:
+        """Writes that a session went back to its grounded state."""
+        await self._insert(_resets, session=name, after_step=after_step, at=_now())
+
+    async def step_answered(self, record: StepRecord) -> None:
+        """Writes a step and its answer."""
+        await self._insert(_steps, **dataclasses.asdict(record), answered_at=_now())
+
+    async def why_ended(self, name: str) -> str | None:
+        """Why a session ended; None if it is not known to have been one."""
+        query = sql.select(_sessions.c.ended_because).where(_sessions.c.name == name)
+        rows = await asyncio.to_thread(self._read, query)
+        return None if not rows else rows[0][0] or "the server that had it ended without a word"
+
+    async def steps_of(self, name: str) -> Sequence[StepRecord]:
+        """A session's answered steps, in order."""
+        fields = [_steps.c[field.name] for field in dataclasses.fields(StepRecord)]
+        query = sql.select(*fields).where(_steps.c.session == name).order_by(_steps.c.step_index)
+        return [StepRecord(**row._mapping) for row in await asyncio.to_thread(self._read, query)]
+
+    def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    async def _insert(self, table: sql.Table, **values: object) -> None:
+        insert = sql.insert(table).values(**values)
+        await self._write(lambda connection: connection.execute(insert))
+
+    async def _write(self, write: Callable[[sql.Connection], object]) -> None:
+        loop = asyncio.get_running_loop()
+        entry = _Entry(write, loop, loop.create_future())
+        self._entries.put(entry)
+        await entry.written
+
+    # In the writer's thread.
+
+    def _write_groups(self) -> None:
+        while group := self._next_group():
+            if self._commit(group) is None or len(group) == 1:
+                continue
+            for entry in group:  # one bad entry must not take the others with it
+                self._commit([entry])
+
+    def _next_group(self) -> list[_Entry]:
+        """Waits for an entry and takes what else is there; empty at the end."""
+        first = self._entries.get()
+        group = [first] if first else []
+        while group and len(group) < _MAX_GROUP and not self._entries.empty():
+            entry = self._entries.get()
+            if entry is None:
+                self._entries.put(None)  # the end comes after this group
+                break
+            group.append(entry)
+        return group
+
+    def _commit(self, group: Sequence[_Entry]) -> Exception | None:
+        """Writes a group and tells those who wait; a failed group of several is told nothing."""
+        error: Exception | None = None
+        try:
+            with self._engine.begin() as connection:
+                for entry in group:
+                    entry.write(connection)
+        except sql.exc.SQLAlchemyError as failure:
+            _log.error("the journal could not be written", error=str(failure))
+            error = failure
+        if error is None or len(group) == 1:
+            for entry in group:
+                entry.loop.call_soon_threadsafe(_settle, entry.written, error)
+        return error
+
+    def close(self) -> None:
+        """Writes what is left, and closes. Blocks for a moment."""
+        self._entries.put(None)
+        self._thread.join()
+        self._engine.dispose()
+
+
+def _settle(written: "asyncio.Future[None]", error: Exception | None) -> None:
+    if written.done():
+        return
+    if error is None:
+        written.set_result(None)
+    else:
+        written.set_exception(error)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+@asynccontextmanager
+async def open_journal(url: str) -> AsyncIterator[Journal]:
+    """Opens a journal, making its tables where they are missing.
+
+    Args:
+        url: An SQLAlchemy URL.
+    """
+    journal = Journal(await asyncio.to_thread(_open_engine, url))
+    try:
+        yield journal
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
+def _open_engine(url: str) -> sql.Engine:
+    in_memory = url in ("sqlite://", "sqlite:///:memory:")
+    options: dict[str, Any] = {}
+    if in_memory:  # one connection, or every thread would have a database of its own
+        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    engine = sql.create_engine(url, **options)
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", _set_pragmas)
+    _tables.create_all(engine)
+    return engine
+
+
+def _set_pragmas(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()

@@ -1,0 +1,47 @@
+"""What is counted, for Prometheus."""
+
+import prometheus_client
+
+_sessions = prometheus_client.Gauge("plumb_sessions", "Live sessions", ["kind", "backend"])
+_creations = prometheus_client.Histogram(
+    "plumb_session_creation_seconds",
+    "Creation of a session, grounding included",
+    ["kind", "backend"],
+)
+_steps = prometheus_client.Counter("plumb_steps", "Answered steps", ["kind", "backend", "ending"])
+_step_seconds = prometheus_client.Histogram(
+    "plumb_step_seconds",
+    "Steps, from the start of the action to its end",
+    ["kind", "backend"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600),
+)
+_errors = prometheus_client.Counter(
+    "plumb_errors", "Calls answered with an error", ["method", "reason"]
+)
+
+
+def session_created(kind: str, backend: str, seconds: float) -> None:
+    """Counts a new session."""
+    _sessions.labels(kind, backend).inc()
+    _creations.labels(kind, backend).observe(seconds)
+
+
+def session_ended(kind: str, backend: str) -> None:
+    """Counts a session that ended."""
+    _sessions.labels(kind, backend).dec()
+
+
+def step_answered(kind: str, backend: str, ending: str, seconds: float) -> None:
+    """Counts a step."""
+    _steps.labels(kind, backend, ending).inc()
+    _step_seconds.labels(kind, backend).observe(seconds)
+
+
+def call_failed(method: str, reason: str) -> None:
+    """Counts a call that was answered with an error."""
+    _errors.labels(method, reason).inc()
+
+
+def serve(port: int) -> None:
+    """Serves the metrics over HTTP on loopback, from a thread of its own."""
+    prometheus_client.start_http_server(port, addr="127.0.0.1")

@@ -1,0 +1,116 @@
+"""Everything that whoever runs the server can set. Read once, at start-up, from PLUMB_* variables."""
+
+import ipaddress
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from plumb_backends.real.hardening import Limits
+from plumb_backends.real.shell import RealShellSettings
+
+
+class Settings(BaseSettings):
+    """The server's settings. `PLUMB_LISTEN` sets `listen`, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMB_", frozen=True, extra="forbid")
+
+    listen: str = Field(
+        "127.0.0.1:50051",
+        description="Where to listen: HOST:PORT; port 0 takes a free one. Off loopback only with "
+        "insecure_listen: there is no authentication yet.",
+    )
+    insecure_listen: bool = Field(
+        False,
+        description="Whether to listen off loopback although anybody who gets there may do everything.",
+    )
+    journal: str = Field(
+        "sqlite:///plumb-journal.sqlite",
+        description="Where sessions and steps are written before they are answered: an SQLAlchemy URL. "
+        "`sqlite://` keeps it in memory.",
+    )
+    engine: str = Field(
+        "", description="The container engine's address; empty for DOCKER_HOST or the usual socket."
+    )
+    shell_image: str = Field(
+        "plumb-shell:latest", description="The image of shell sessions that name none."
+    )
+    shell_network: str = Field("none", description="The engine's network for shell sandboxes.")
+    shell_runtime: str = Field(
+        "", description="The engine's OCI runtime for shell sandboxes, for example runsc."
+    )
+    shell_memory_bytes: int = Field(
+        1024**3, ge=16 * 1024**2, description="RAM of a shell sandbox, without swap."
+    )
+    shell_processes: int = Field(
+        256, ge=16, description="Processes and threads of a shell sandbox."
+    )
+    shell_cpus: float = Field(
+        2.0, gt=0, description="Cores of a shell sandbox; fractions are allowed."
+    )
+    shell_disk_bytes: int = Field(
+        2 * 1024**3, ge=1024**2, description="What a shell sandbox may write to its disk."
+    )
+    max_output_bytes: int = Field(
+        1024**3, ge=1024, description="What one action may print before it is stopped."
+    )
+    max_sessions: int = Field(512, ge=1, description="Sessions at the same time.")
+    session_idle_timeout: float = Field(
+        1800.0, gt=0, description="Seconds that a session lives without a call."
+    )
+    session_max_life: float = Field(
+        24 * 3600.0, gt=0, description="Seconds that a session lives in any case."
+    )
+    sweep_interval: float = Field(
+        15.0, gt=0, description="Seconds between two looks for what has outlived its time."
+    )
+    health_interval: float = Field(
+        5.0, gt=0, description="Seconds between two questions to the engine."
+    )
+    shutdown_grace: float = Field(
+        10.0, ge=0, description="Seconds that running actions get when the server goes down."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port for Prometheus on loopback; 0 for none."
+    )
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="The least that is logged."
+    )
+    log_format: str = Field(
+        "console", pattern="^(console|json)$", description="How to log: console or json."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isdigit() and int(port) < 65536):
+            raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:50051")
+        return value
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        if host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    def real_shell(self) -> RealShellSettings:
+        """The settings of the real shell."""
+        return RealShellSettings(
+            engine=self.engine,
+            image=self.shell_image,
+            limits=Limits(
+                memory_bytes=self.shell_memory_bytes,
+                processes=self.shell_processes,
+                cpus=self.shell_cpus,
+                disk_bytes=self.shell_disk_bytes,
+                lifetime=self.session_max_life + 60,  # the server ends it first, if it lives
+            ),
+            network=self.shell_network,
+            runtime=self.shell_runtime,
+            max_output_bytes=self.max_output_bytes,
+        )

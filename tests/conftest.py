@@ -1,0 +1,134 @@
+"""What many tests share: the demand for Docker, and shells on real containers.
+
+Tests that need Docker never skip: they fail, each with one line that says what is missing. Fixtures
+here live on the session's event loop; modules that use them say
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+import docker
+import docker.errors
+import pytest
+import pytest_asyncio
+from plumb_backends.grounding import Grounding
+from plumb_backends.kinds.shell import ShellOptions
+from plumb_backends.real import owner
+from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL, Limits
+from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.registry import Backends, Spec, open_backends
+
+IMAGE = "plumb-shell:latest"
+MEMORY_BYTES = 256 * 1024**2
+"""For a sandbox: little enough that a test can use it up at once."""
+
+_INTEGRATION = Path(__file__).parent / "integration"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _INTEGRATION in item.path.parents:
+            item.add_marker("docker")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker") and (missing := _missing()):
+        pytest.fail(missing, pytrace=False)
+
+
+@functools.cache
+def _missing() -> str:
+    """What a test of Docker lacks here, with the mend; empty if nothing."""
+    try:
+        with closing(docker.from_env()) as engine:
+            engine.images.get(IMAGE)
+    except docker.errors.ImageNotFound:
+        return f"the Docker engine has no image {IMAGE}; run `make setup`"
+    except docker.errors.DockerException:
+        return "no Docker engine answers; run `make setup`"
+    return ""
+
+
+def containers_labelled(label: str, value: str) -> list[str]:
+    """The names of plumb's containers with a label, those left out that are being removed."""
+    with closing(docker.from_env()) as engine:
+        found = engine.containers.list(
+            all=True, sparse=True, filters={"label": [LABEL, f"{label}={value}"]}
+        )
+        return [container.name or container.id or "" for container in found]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No container of this process outlives the tests."""
+    yield
+    if any(item.get_closest_marker("docker") for item in request.session.items) and not _missing():
+        left = containers_labelled(OWNER_LABEL, owner.this_process())
+        assert not left, f"containers are left behind: {', '.join(left)}"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def backends() -> AsyncIterator[Backends]:
+    """Every backend, up for the whole run."""
+    settings = RealShellSettings(image=IMAGE, limits=Limits(memory_bytes=MEMORY_BYTES))
+    async with open_backends([settings]) as opened:
+        yield opened
+
+
+class MakeShell(Protocol):
+    """Makes a shell, and closes it when the test has ended."""
+
+    async def __call__(
+        self,
+        *,
+        init: Sequence[str] = (),
+        options: ShellOptions | None = None,
+        backends: Backends | None = None,
+    ) -> RealShell:
+        """Makes one; on other backends than the run's own, where some are given."""
+        ...
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_shell(backends: Backends) -> AsyncIterator[MakeShell]:
+    """Shells for one test; what they had must be gone once they are closed."""
+    shells: dict[str, RealShell] = {}
+    usual = backends
+
+    async def make(
+        *,
+        init: Sequence[str] = (),
+        options: ShellOptions | None = None,
+        backends: Backends | None = None,
+    ) -> RealShell:
+        spec = Spec(
+            kind="shell",
+            backend="real",
+            session_id=str(uuid.uuid4()),
+            grounding=Grounding(tuple(init)),
+            options=options,
+        )
+        shell = (await (backends or usual).create(spec)).environment
+        assert isinstance(shell, RealShell)
+        shells[spec.session_id] = shell
+        return shell
+
+    yield make
+    for shell in shells.values():
+        await shell.close()
+    for session_id in shells:
+        assert not containers_labelled(SESSION_LABEL, session_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shell(make_shell: MakeShell) -> RealShell:
+    """A fresh shell."""
+    return await make_shell()
