@@ -40,12 +40,12 @@ def decode_scripts(init: Sequence[bytes]) -> tuple[str, ...]:
     """
     if len(init) > MAX_SCRIPTS:
         raise InvalidInput(
-            f"init has {len(init)} scripts, at most {MAX_SCRIPTS} are allowed; join some of them"
+            f"init has {len(init)} scripts, at most {MAX_SCRIPTS} are allowed; join some"
         )
     total = sum(map(len, init))
     if total > MAX_SCRIPTS_BYTES:
         raise InvalidInput(
-            f"the init scripts are {total} bytes together, at most {MAX_SCRIPTS_BYTES} are allowed; "
+            f"the init scripts are {total} bytes together, at most {MAX_SCRIPTS_BYTES} may be; "
             "put large data into the image"
         )
     return tuple(_decode(script, number) for number, script in enumerate(init, 1))
@@ -56,8 +56,8 @@ def _decode(script: bytes, number: int) -> str:
         text = script.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"init script {number} is not UTF-8 (byte {error.start} is 0x{script[error.start]:02x}); "
-            "write such bytes with printf '\\xNN'"
+            f"init script {number} is not UTF-8: its byte {error.start} is "
+            f"0x{script[error.start]:02x}; write such bytes with printf '\\xNN'"
         ) from None
     if "\0" in text:
         raise InvalidInput(

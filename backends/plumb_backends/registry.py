@@ -112,7 +112,7 @@ def all_kinds() -> dict[str, Kind]:
 def all_backends() -> dict[tuple[str, str], Backend]:
     """Every backend, by (kind, name), sorted."""
     found = [backend for folder in _BACKEND_FOLDERS for backend in _found(folder, "BACKEND")]
-    return {key: backend for key, backend in sorted(((b.kind, b.name), b) for b in found)}
+    return dict(sorted(((b.kind, b.name), b) for b in found))
 
 
 class Backends:

@@ -67,7 +67,7 @@ class Plumb:
         self._channel = channel
         self._stub: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
             channel
-        )  # type: ignore[assignment]
+        )
 
     async def __aenter__(self) -> Self:
         return self

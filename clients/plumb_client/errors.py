@@ -4,10 +4,10 @@
   x InvalidInput               what was asked for makes no sense; the message says the mend
   x SessionNotFound            the session never was, or has ended
   x OutOfOrder                 a step's index is wrong, or something is running already
-  x InitFailed                 an init script failed; `script`, `exit_code` and `tail` say which and how
+  x InitFailed                 an init script failed; its attributes say which and how
   x ImageMissing               the engine does not have the image
   x Unsupported                the backend cannot do this
-  x LimitReached               a limit of the server; `limit` names it, `retry_after` says when to come back
+  x LimitReached               a limit of the server; its attributes say which, and when to retry
   x Unavailable
     - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
     - ServerUnavailable        the server is not there, or going down

@@ -56,7 +56,8 @@ def create_session(
     unknown = sorted(set(options) - set(SessionOptions.__annotations__))
     if unknown:
         raise TypeError(
-            f"there is no option {unknown[0]!r}; use {', '.join(sorted(SessionOptions.__annotations__))}"
+            f"there is no option {unknown[0]!r}; "
+            f"use {', '.join(sorted(SessionOptions.__annotations__))}"
         )
     request = wire.CreateSessionRequest(
         request_id=options.get("request_id") or str(uuid.uuid4()),

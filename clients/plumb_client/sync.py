@@ -100,7 +100,7 @@ class Plumb:
     def session(
         self, kind: str, backend: str = "real", **options: Unpack[SessionOptions]
     ) -> "Session":
-        """Makes a session; see `aio.Plumb.session`. As a context manager it closes it at the end."""
+        """Makes a session, which closes itself as a context manager; see `aio.Plumb.session`."""
         opening = self._plumb.session(kind, backend, **options)
 
         async def make() -> aio.Session:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from plumb.v1 import environment_pb2 as wire
 
-Cell: TypeAlias = None | int | float | str | bytes
+Cell: TypeAlias = int | float | str | bytes | None
 """A value of an SQL result. DECIMAL and dates come as text, exact."""
 
 

@@ -1,1 +1,1 @@
-"""The gRPC service: thin. What it does is in `sessions`; what environments are is in plumb_backends."""
+"""The gRPC service, thin: what it does is in `sessions`, what environments are elsewhere."""

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import pydantic
 
@@ -25,12 +27,12 @@ async def serve(settings: Settings) -> None:
         await stop.wait()
 
 
-def main(**overrides: object) -> int:
+def main(**overrides: Any) -> int:
     """Reads the settings and serves. Returns the exit status."""
     try:
         settings = Settings(
             **{name: value for name, value in overrides.items() if value is not None}
-        )  # type: ignore[arg-type]
+        )
     except pydantic.ValidationError as error:
         sys.stderr.write(_explain(error))
         return 2
@@ -43,7 +45,7 @@ def main(**overrides: object) -> int:
     return 0
 
 
-def _run(main_coroutine: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
     except ImportError:  # not on Windows

@@ -48,7 +48,8 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
     check_names(request.kind, backend)
     if len(request.request_id) > _MAX_REQUEST_ID:
         raise InvalidInput(
-            f"request_id has {len(request.request_id)} characters; use a UUID, or at most {_MAX_REQUEST_ID}"
+            f"request_id has {len(request.request_id)} characters; use a UUID, or at most "
+            f"{_MAX_REQUEST_ID} characters"
         )
     _check_applies(request, "mysql", request.kind == "mysql", f"kind {request.kind!r}")
     _check_applies(request, "shell", request.kind == "shell", f"kind {request.kind!r}")
@@ -56,7 +57,7 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
     _check_applies(request, "simulator", simulates, f"backend {backend!r}")
     if request.observe and backend != "paired":
         raise InvalidInput(
-            f"observe is {request.observe!r}, but backend {backend!r} has one side only; leave it out"
+            f"observe is {request.observe!r}, but {backend!r} has one side only; leave it out"
         )
     return Spec(
         kind=request.kind,
@@ -106,7 +107,8 @@ def program_from_wire(request: wire.ExecRequest) -> Program:
         raise InvalidInput(f"argv has more than {_MAX_ARGV_BYTES} bytes; pass data on stdin")
     if len(request.stdin) > _MAX_STDIN_BYTES:
         raise InvalidInput(
-            f"stdin has {len(request.stdin)} bytes, at most {_MAX_STDIN_BYTES} are allowed; run it in pieces"
+            f"stdin has {len(request.stdin)} bytes, at most {_MAX_STDIN_BYTES} are allowed; "
+            "run it in pieces"
         )
     if request.cwd and not request.cwd.startswith("/"):
         raise InvalidInput(f"cwd is {request.cwd!r}; give an absolute path")

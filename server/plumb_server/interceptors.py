@@ -116,7 +116,7 @@ def _wrap_unary(inner: Any, method: str) -> Any:
     async def wrapped(request: Any, context: _Context) -> Any:
         try:
             reply = await inner(request, context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error becomes a status here
             await _abort(context, method, error)
         _log.debug("call", method=method)
         return reply
@@ -129,7 +129,7 @@ def _wrap_stream(inner: Any, method: str) -> Any:
         try:
             async for reply in inner(request, context):
                 yield reply
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error becomes a status here
             await _abort(context, method, error)
         _log.debug("call", method=method)
 

@@ -1,8 +1,8 @@
 """The journal: every session and every step, written before it is answered.
 
 One writer thread commits in groups, so that many sessions share the cost of a commit and the event
-loop never waits for a disk. SQLite by default (WAL, synchronous=NORMAL: a crash of the process loses
-nothing, a crash of the machine at most the last moments); any SQLAlchemy URL will do.
+loop never waits for a disk. SQLite by default (WAL, synchronous=NORMAL: a crash of the process
+loses nothing, a crash of the machine at most the last moments); any SQLAlchemy URL will do.
 """
 
 import asyncio

@@ -12,8 +12,9 @@ from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_backends.errors import InvalidInput
 from plumb_backends.registry import all_backends, all_kinds
 from plumb_server import convert
-from plumb_server.sessions import Session, Sessions, Wish
-from plumb_server.steps import Step
+from plumb_server.session import Session
+from plumb_server.sessions import Sessions, Wish
+from plumb_server.steps import StepRun
 
 _DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
 
@@ -111,7 +112,8 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
             name = name or request.step.name
             if request.step.name != name:
                 raise InvalidInput(
-                    f"this conversation is with {name!r}, not with {request.step.name!r}; begin another one"
+                    f"this conversation is with {name!r}, not with {request.step.name!r}; "
+                    "begin another one"
                 )
             yield wire.ConverseResponse(step=await _response(await self._begin(request.step)))
 
@@ -140,13 +142,13 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         await self._sessions.delete(request.name)
         return wire.DeleteSessionResponse()
 
-    async def _begin(self, request: wire.StepRequest) -> Step:
+    async def _begin(self, request: wire.StepRequest) -> StepRun:
         action = convert.action_from_wire(request)
         session = await self._sessions.get(request.name)
         return session.begin_step(request.step_index, action)
 
 
-async def _response(step: Step) -> wire.StepResponse:
+async def _response(step: StepRun) -> wire.StepResponse:
     observation = convert.observation_to_wire(await step.answer())
     return wire.StepResponse(observation=observation, step_index=step.index)
 

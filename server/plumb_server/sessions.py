@@ -1,8 +1,4 @@
-"""Sessions: who has which environment, in what order its steps run, and when it ends.
-
-Nothing here knows of gRPC. Each session has one worker: its steps run one after the other, and go
-on when the call that asked for them is gone.
-"""
+"""All sessions of a server: how they are made, found, swept and ended. Knows nothing of gRPC."""
 
 import asyncio
 import contextlib
@@ -14,16 +10,6 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from plumb_backends.environment import (
-    Action,
-    Environment,
-    Executes,
-    Interruptible,
-    Observation,
-    ProbeResult,
-    Program,
-    ProgramResult,
-)
 from plumb_backends.errors import (
     InvalidInput,
     LimitReached,
@@ -32,21 +18,17 @@ from plumb_backends.errors import (
     ServerStopping,
     SessionNotFound,
     StepInProgress,
-    StepMismatch,
-    StepOutOfOrder,
-    Unsupported,
 )
 from plumb_backends.registry import Backends, Grounded, Spec
 from plumb_server import metrics
-from plumb_server.convert import observation_to_wire
-from plumb_server.journal import Journal, StepRecord
-from plumb_server.steps import Step
+from plumb_server.journal import Journal
+from plumb_server.session import Session
 
 _log = structlog.get_logger(__name__)
 
 _UNCLAIMED_FOR = 60.0
-"""Seconds that a session waits for a caller that went away while it was made, if it has a request_id
-to ask for it again."""
+"""Seconds that a new session waits for a caller that went away while it was made, and has a
+request_id to ask for it again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,164 +55,6 @@ class SessionLimits:
     most: int = 512
     idle_timeout: float = 1800.0
     max_life: float = 24 * 3600.0
-
-
-class Session:
-    """One live session. All times are Unix times in seconds."""
-
-    def __init__(
-        self, wish: Wish, grounded: Grounded, limits: SessionLimits, journal: Journal
-    ) -> None:
-        self.name = f"sessions/{wish.spec.session_id}"
-        self.kind = wish.spec.kind
-        self.backend = wish.spec.backend
-        self.init_results = grounded.init_results
-        self.created = time.time()
-        self.expires = self.created + limits.max_life
-        self.is_broken = False
-        self._environment: Environment = grounded.environment
-        self._idle_timeout = wish.idle_timeout or limits.idle_timeout
-        self._journal = journal
-        self._step: Step | None = None  # the last one, running or answered
-        self._busy_with = ""  # a reset or a probe
-        self._worker: asyncio.Task[None] | None = None
-        self.touch()
-
-    def touch(self) -> None:
-        """Notes that somebody is interested."""
-        self._touched = time.time()
-
-    @property
-    def idle_expires(self) -> float:
-        """When it ends if nothing is asked of it any more."""
-        return (time.time() if self.is_busy else self._touched) + self._idle_timeout
-
-    @property
-    def last_step_index(self) -> int:
-        """The index of the last step, running or answered; 0 before the first."""
-        return self._step.index if self._step else 0
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a step, a reset or a probe is running."""
-        return bool(self._busy_with) or (self._step is not None and not self._step.is_answered)
-
-    def begin_step(self, index: int, action: Action) -> Step:
-        """Begins a step, or finds it again.
-
-        Raises:
-            StepOutOfOrder, StepMismatch, StepInProgress: See errors; nothing ran.
-        """
-        last = self._step
-        if last is not None and index == last.index:
-            if action.text != last.action.text:
-                raise StepMismatch(
-                    f"step {index} of {self.name} was another action; use {index + 1} for a new one"
-                )
-            return last
-        if index != self.last_step_index + 1:
-            raise StepOutOfOrder(
-                f"step_index is {index}; {self.name} expects {self.last_step_index + 1}"
-                + (f", or {last.index} to see the last answer again" if last else ""),
-                {"expected": str(self.last_step_index + 1)},
-            )
-        self._check_free()
-        step = self._step = Step(index, action)
-        self._worker = asyncio.create_task(self._perform(step, last))
-        return step
-
-    async def _perform(self, step: Step, last: Step | None) -> None:
-        started = time.monotonic()
-        try:
-            observation = await self._environment.step(step.action, on_output=step.output.add)
-            metrics.step_answered(
-                self.kind, self.backend, observation.ending.value, time.monotonic() - started
-            )
-            await self._journal.step_answered(_record(self.name, step, observation))
-            step.settle(observation)
-        except InvalidInput as error:  # nothing ran: the index is still free
-            self._step = last
-            step.settle(error)
-        except PlumbError as error:
-            self.is_broken = isinstance(error, SandboxUnavailable)
-            await self._journal.step_answered(_record(self.name, step, error))
-            step.settle(error)
-        except asyncio.CancelledError:
-            step.settle(SessionNotFound(f"{self.name} was ended while step {step.index} ran"))
-        except Exception as error:  # a fault of our own: whoever waits must hear of it
-            _log.exception("a step failed as none should", session=self.name, step=step.index)
-            step.settle(error)
-        finally:
-            self.touch()
-
-    def interrupt(self) -> bool:
-        """Asks for the running action to be stopped; says whether there was one."""
-        if not isinstance(self._environment, Interruptible):
-            raise Unsupported(
-                f"backend {self.backend!r} of kind {self.kind!r} cannot be interrupted"
-            )
-        return self._environment.interrupt()
-
-    async def execute(self, program: Program) -> ProgramResult:
-        """Runs one program beside the session's steps."""
-        if not isinstance(self._environment, Executes):
-            raise Unsupported(
-                f"backend {self.backend!r} of kind {self.kind!r} has no processes to run programs in"
-            )
-        return await self._environment.execute(program)
-
-    async def probe(self, suite: str) -> ProbeResult:
-        """Asks a fixed question about the state."""
-        with self._busy("a probe"):
-            return await self._environment.probe(suite)
-
-    async def reset(self) -> None:
-        """Goes back to the grounded state; broken sessions are whole again then."""
-        with self._busy("a reset"):
-            await self._environment.reset()
-            await self._journal.session_reset(self.name, self.last_step_index)
-            self.is_broken = False
-
-    async def close(self) -> None:
-        """Ends what runs and removes the environment. Never raises."""
-        if self._worker is not None and not self._worker.done():
-            self._worker.cancel()
-            await asyncio.wait({self._worker})
-        await self._environment.close()
-
-    async def finish_step(self) -> None:
-        """Waits until no step is running."""
-        if self._worker is not None:
-            await asyncio.wait({self._worker})
-
-    @contextlib.contextmanager
-    def _busy(self, what: str) -> "contextlib.Iterator[None]":
-        self._check_free()
-        self._busy_with = what
-        try:
-            yield
-        finally:
-            self._busy_with = ""
-            self.touch()
-
-    def _check_free(self) -> None:
-        if not self.is_busy:
-            return
-        what = self._busy_with or f"step {self.last_step_index}"
-        raise StepInProgress(f"{what} of {self.name} is still running; wait for it or interrupt it")
-
-
-def _record(name: str, step: Step, answer: Observation | PlumbError) -> StepRecord:
-    observation = answer if isinstance(answer, Observation) else None
-    return StepRecord(
-        session=name,
-        step_index=step.index,
-        action=step.action.text,
-        observation=observation_to_wire(observation).SerializeToString() if observation else None,
-        ending=observation.ending.name if observation else None,
-        exit_code=observation.exit_code if observation else None,
-        error=None if observation else str(answer),
-    )
 
 
 class Sessions:
@@ -281,7 +105,13 @@ class Sessions:
         grounded: Grounded | None = None
         try:
             grounded = await self._backends.create(wish.spec)
-            session = Session(wish, grounded, self._limits, self._journal)
+            session = Session(
+                wish.spec,
+                grounded,
+                self._journal,
+                idle_timeout=wish.idle_timeout or self._limits.idle_timeout,
+                max_life=self._limits.max_life,
+            )
             await self._journal.session_created(
                 session.name, session.kind, session.backend, wish.request
             )
@@ -321,6 +151,11 @@ class Sessions:
             )
             self._deletions.add(deletion)
             deletion.add_done_callback(self._deletions.discard)
+
+    def _forget_creation_of(self, session: Session) -> None:
+        for request_id, creation in list(self._creations.items()):
+            if _result(creation) is session:
+                self._forget(request_id)
 
     def _forget(self, request_id: str) -> None:
         self._creations.pop(request_id, None)
@@ -368,10 +203,7 @@ class Sessions:
         session = self._live.pop(name, None)
         if session is None:
             return
-        for request_id, creation in list(self._creations.items()):
-            if creation.done() and not creation.cancelled() and creation.exception() is None:
-                if creation.result() is session:
-                    self._forget(request_id)
+        self._forget_creation_of(session)
         await session.close()
         await self._journal.session_ended(name, because)
         metrics.session_ended(session.kind, session.backend)
@@ -414,6 +246,12 @@ class Sessions:
         await asyncio.gather(*self._deletions, return_exceptions=True)
 
 
+def _result(creation: asyncio.Task[Session]) -> Session | None:
+    """The session that a creation made, if it did."""
+    failed = not creation.done() or creation.cancelled() or creation.exception()
+    return None if failed else creation.result()
+
+
 def check_name(name: str) -> None:
     """Checks that something is a session name.
 
@@ -454,5 +292,5 @@ async def _sweep_for_ever(sessions: Sessions, interval: float) -> None:
         await asyncio.sleep(interval)
         try:
             await sessions.sweep()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the next sweep must come
             _log.exception("the sweep failed; it is tried again")

@@ -1,4 +1,4 @@
-"""Everything that whoever runs the server can set. Read once, at start-up, from PLUMB_* variables."""
+"""All that whoever runs the server can set. Read once, at start-up, from PLUMB_* variables."""
 
 import ipaddress
 
@@ -21,11 +21,12 @@ class Settings(BaseSettings):
     )
     insecure_listen: bool = Field(
         False,
-        description="Whether to listen off loopback although anybody who gets there may do everything.",
+        description="Whether to listen off loopback, where everybody may do everything.",
     )
     journal: str = Field(
         "sqlite:///plumb-journal.sqlite",
-        description="Where sessions and steps are written before they are answered: an SQLAlchemy URL. "
+        description="Where sessions and steps are written before they are answered: an SQLAlchemy "
+        "URL. "
         "`sqlite://` keeps it in memory.",
     )
     engine: str = Field(

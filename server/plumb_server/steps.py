@@ -5,7 +5,6 @@ import collections
 import dataclasses
 
 from plumb_backends.environment import Action, Observation
-from plumb_backends.errors import PlumbError
 
 KEPT_OUTPUT_BYTES = 1024 * 1024
 """How much of a step's output is kept for readers that come late or read slowly."""
@@ -22,7 +21,7 @@ class Chunk:
 
 
 class OutputLog:
-    """The output of one step: its last `KEPT_OUTPUT_BYTES`, with offsets, for any number of readers."""
+    """The output of one step: its last `KEPT_OUTPUT_BYTES`, with offsets, for many readers."""
 
     def __init__(self) -> None:
         self._chunks: collections.deque[Chunk] = collections.deque()
@@ -66,14 +65,14 @@ class OutputLog:
         self._changed = asyncio.Event()
 
 
-class Step:
+class StepRun:
     """A step that is running or answered."""
 
     def __init__(self, index: int, action: Action) -> None:
         self.index = index
         self.action = action
         self.output = OutputLog()
-        self._answer: Observation | PlumbError | BaseException | None = None
+        self._answer: Observation | BaseException = RuntimeError("not answered yet")
         self._answered = asyncio.Event()
 
     @property
@@ -92,5 +91,4 @@ class Step:
         await self._answered.wait()
         if isinstance(self._answer, Observation):
             return self._answer
-        assert self._answer is not None
         raise self._answer.with_traceback(None)

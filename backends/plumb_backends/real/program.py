@@ -152,7 +152,7 @@ class _Reader:
         if end:
             self._open.discard(descriptor)
             if descriptor == _STDERR:
-                self.status = int(end[1])  # type: ignore[call-overload]
+                self.status = int(end[1])
             data, self._held[descriptor] = data[: end.start()], b""
             self.output[descriptor].add(data)
             return

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from plumb_backends.environment import (
     Action,
@@ -101,7 +102,7 @@ class RealShell:
         """
         self._sandbox = await self._engine.create_sandbox(self._spec)
         try:
-            results = await run_scripts(self._grounding, self._run_script)
+            results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
             self._shell = await _Shell.start(self._sandbox, self._options)
         except BaseException:
             await asyncio.shield(self.close())
@@ -159,9 +160,7 @@ class RealShell:
         await self.start()
 
     async def probe(self, suite: str) -> ProbeResult:
-        """Answers `cwd` (the directory that the shell is in) and `files` (what differs from the
-        image); see `Environment.probe`.
-        """
+        """Answers `cwd` and `files` (what differs from the image); see `Environment.probe`."""
         sandbox, shell = self._here()
         match suite:
             case "cwd":
@@ -188,10 +187,6 @@ class RealShell:
             raise SandboxUnavailable("the session's sandbox is gone; reset the session")
         return self._sandbox, self._shell
 
-    async def _run_script(self, text: str, timeout: float) -> ProgramResult:
-        assert self._sandbox is not None
-        return await run_program(self._sandbox, Program(["bash", "-c", text], timeout=timeout))
-
     async def _stop(self, sandbox: Sandbox, shell: "_Shell", turn: Turn) -> None:
         """Ends what runs in the foreground; the shell itself where nothing else helps."""
         for _ in range(_STOP_ATTEMPTS):
@@ -210,7 +205,8 @@ class RealShell:
         except TimeoutError:
             await self.close()
             raise SandboxUnavailable(
-                "the sandbox did not obey when its action was stopped, and was removed; reset the session"
+                "the sandbox did not obey when its action was stopped, and was removed; "
+                "reset the session"
             ) from None
 
     async def _status_of_lost(self, sandbox: Sandbox, shell: "_Shell") -> int:
@@ -300,6 +296,10 @@ class _Shell:
     async def close(self) -> None:
         """Hangs up."""
         await self.terminal.close()
+
+
+async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
+    return await run_program(sandbox, Program(["bash", "-c", text], timeout=timeout))
 
 
 def _nowhere(_: bytes) -> None:

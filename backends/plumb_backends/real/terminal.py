@@ -136,7 +136,8 @@ def check_action(text: bytes) -> None:
     if found:
         raise InvalidInput(
             f"the action holds the control character 0x{found[0][0]:02x} at byte {found.start()}, "
-            f"which a terminal acts on instead of passing it on; write it as $'\\x{found[0][0]:02x}'"
+            "which a terminal acts on instead of passing it on; "
+            f"write it as $'\\x{found[0][0]:02x}'"
         )
 
 
