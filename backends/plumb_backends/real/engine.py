@@ -235,9 +235,10 @@ class Engine:
         """What the engine is, for people: version, storage, control groups, runtimes."""
         async with _asking("asking what it is"):
             version, info = await self._docker.version(), await self._docker.system.info()
+        backing = dict(info.get("DriverStatus") or ())
         return {
             "version": str(version["Version"]),
-            "storage": str(info.get("Driver")),
+            "storage": f"{info.get('Driver')} on {backing.get('Backing Filesystem', '?')}",
             "cgroups": f"v{info.get('CgroupVersion', '1')}",
             "runtimes": ", ".join(sorted(info.get("Runtimes") or ())),
         }
@@ -277,16 +278,17 @@ class Engine:
             self._sandboxes.pop(sandbox.id, None)
 
     async def _create(self, spec: SandboxSpec) -> DockerContainer:
+        limit_disk = self._size_option
         try:
-            return await self._create_once(spec)
+            return await self._create_once(spec, limit_disk=limit_disk)
         except PlumbError as error:
-            if not self._size_option or "storage-opt" not in str(error):
+            if not limit_disk or "storage-opt" not in str(error):
                 raise
         self._size_option = False
-        return await self._create_once(spec)
+        return await self._create_once(spec, limit_disk=False)
 
-    async def _create_once(self, spec: SandboxSpec) -> DockerContainer:
-        config = container_config(spec, self._owner, limit_disk=self._size_option)
+    async def _create_once(self, spec: SandboxSpec, *, limit_disk: bool) -> DockerContainer:
+        config = container_config(spec, self._owner, limit_disk=limit_disk)
         name = f"plumb-{spec.session_id}-{os.urandom(3).hex()}"
         # Shielded, so that a creation whose caller goes away is known, and undone.
         creation = asyncio.ensure_future(self._docker.containers.create(config, name=name))
@@ -306,20 +308,30 @@ class Engine:
         """Waits for removals that are under way."""
         await asyncio.gather(*self._removals, return_exceptions=True)
 
-    async def sweep(self) -> int:
+    async def sweep(self, *, everything: bool = False) -> int:
         """Removes the sandboxes whose owner has ended or whose time is over.
+
+        Args:
+            everything: All others of plumb's, too, whoever has them.
 
         Returns:
             How many there were.
         """
-        orphans = [
+        found = await (self._list() if everything else self._orphans())
+        for container in found:
+            await _remove(container)
+        return len(found)
+
+    async def count_orphans(self) -> int:
+        """How many sandboxes a sweep would remove."""
+        return len(await self._orphans())
+
+    async def _orphans(self) -> list[DockerContainer]:
+        return [
             container
             for container in await self._list()
             if _is_orphan(_labels(container), self._owner)
         ]
-        for container in orphans:
-            await _remove(container)
-        return len(orphans)
 
     async def remove_all(self) -> int:
         """Removes every sandbox of this owner; returns how many there were."""

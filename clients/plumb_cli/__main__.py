@@ -1,0 +1,62 @@
+"""The `plumb` command; `python -m plumb_cli` is the same."""
+
+import argparse
+import importlib
+import sys
+
+from plumb_cli.local_server import ServerDidNotStart
+from plumb_client.errors import PlumbError
+
+_COMMANDS = ("serve", "shell", "play", "doctor", "gc")
+_EXTRAS = {
+    "serve": "server",
+    "doctor": "server",
+    "gc": "server",
+    "play": "bench",
+    "shell": "server",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command. Returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (PlumbError, ServerDidNotStart) as error:
+        sys.stderr.write(f"plumb: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="plumb", description="One environment interface over gRPC: real, simulated, or both."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in _COMMANDS:
+        _add(name, commands)
+    return parser
+
+
+def _add(name: str, commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds a command; one whose extra is not installed says so when it is used."""
+    try:
+        importlib.import_module(f"plumb_cli.{name}").add_parser(commands)
+    except ModuleNotFoundError as error:
+        missing = error.name
+        if missing is None or missing.startswith("plumb"):
+            raise
+        extra = _EXTRAS[name]
+        parser = commands.add_parser(name, help=f"needs: pip install 'plumb[{extra}]'")
+        parser.add_argument("rest", nargs=argparse.REMAINDER)
+        parser.set_defaults(run=lambda _: _say_what_is_missing(name, missing, extra))
+
+
+def _say_what_is_missing(name: str, missing: str, extra: str) -> int:
+    sys.stderr.write(f"plumb {name}: {missing} is missing; pip install 'plumb[{extra}]'\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""A server of one's own, for a command that was given none."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class ServerDidNotStart(Exception):
+    """The server ended before it listened; the message is what it said."""
+
+
+@contextmanager
+def server_at(address: str | None) -> Iterator[str]:
+    """Gives the address, or starts a server for as long as this lasts.
+
+    Args:
+        address: HOST:PORT of a server that runs; None to start one.
+
+    Raises:
+        ServerDidNotStart: See there.
+    """
+    if address is not None:
+        yield address
+        return
+    with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
+        environment = {
+            "PLUMB_JOURNAL": f"sqlite:///{folder}/journal.sqlite",
+            "PLUMB_LOG_LEVEL": "ERROR",
+            **os.environ,
+            "PLUMB_LISTEN": "127.0.0.1:0",
+        }
+        log_path = Path(folder, "log")
+        with log_path.open("wb") as log, _started(environment, log.fileno()) as server:
+            yield _wait_until_it_listens(server, log_path)
+
+
+@contextmanager
+def _started(environment: dict[str, str], log: int) -> Iterator["subprocess.Popen[str]"]:
+    # In a group of its own: Ctrl-C at the terminal is for the command, which ends the server.
+    server = subprocess.Popen(
+        [sys.executable, "-m", "plumb_server"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        with server:
+            try:
+                yield server
+            finally:
+                server.terminate()
+    finally:
+        server.wait()
+
+
+def _wait_until_it_listens(server: "subprocess.Popen[str]", log: Path) -> str:
+    assert server.stdout is not None  # noqa: S101 - it is a pipe
+    line = server.stdout.readline()
+    if not line:
+        raise ServerDidNotStart(log.read_text(errors="replace").strip() or "it said nothing")
+    return line.split()[-1]

@@ -1,0 +1,60 @@
+"""`plumb play`: plays scenarios on real sandboxes, and prints what came of it."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from plumb_bench.player import Played, play_all
+from plumb_bench.scenario import BadScenario, Scenario, read_scenarios
+from plumb_bench.table import table_of
+from plumb_cli.local_server import server_at
+from plumb_client import aio
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    parser = commands.add_parser("play", help="play scenarios and print a table")
+    parser.add_argument("scenarios", nargs="+", type=Path, metavar="SCENARIOS.jsonl")
+    parser.add_argument("--server", metavar="HOST:PORT", help="default: one of its own")
+    parser.add_argument("--parallel", type=int, default=4, metavar="N", help="default: 4")
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="of each action; default: 10"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plays. Returns 1 when a scenario could not be played to its end, 2 for bad input."""
+    try:
+        scenarios = read_scenarios(arguments.scenarios)
+    except (BadScenario, OSError) as error:
+        sys.stderr.write(f"plumb play: {error}\n")
+        return 2
+    console = Console()
+    with server_at(arguments.server) as address:
+        played = asyncio.run(_play(address, scenarios, arguments.parallel, arguments.timeout))
+    console.print(table_of(played))
+    for one in played:
+        if one.error:
+            console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
+    return 1 if any(one.error for one in played) else 0
+
+
+async def _play(
+    address: str, scenarios: list[Scenario], parallel: int, timeout: float
+) -> list[Played]:
+    columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=sum(len(scenario.actions) for scenario in scenarios))
+        async with aio.connect(address) as plumb:
+            return await play_all(
+                plumb,
+                scenarios,
+                timeout=timeout,
+                parallel=parallel,
+                on_turns=lambda turns: progress.advance(task, turns),
+            )
