@@ -34,7 +34,7 @@ def main(**overrides: Any) -> int:
             **{name: value for name, value in overrides.items() if value is not None}
         )
     except pydantic.ValidationError as error:
-        sys.stderr.write(_explain(error))
+        sys.stderr.write(explain(error))
         return 2
     configure_logs(settings.log_format, settings.log_level)
     try:
@@ -54,7 +54,8 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main_coroutine)
 
 
-def _explain(error: pydantic.ValidationError) -> str:
+def explain(error: pydantic.ValidationError) -> str:
+    """One line for each setting that is wrong."""
     lines = []
     for problem in error.errors():
         name = "_".join(str(part) for part in problem["loc"]).upper()

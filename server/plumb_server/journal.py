@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -72,9 +72,19 @@ class StepRecord:
     error: str | None
 
 
+_STEP_FIELDS = tuple(field.name for field in dataclasses.fields(StepRecord))
+
+# Made once: SQLAlchemy takes longer to build and compile a statement than SQLite to run it.
+_INSERT_SESSION = sql.insert(_sessions)
+_INSERT_STEP = sql.insert(_steps)
+_INSERT_RESET = sql.insert(_resets)
+_END_SESSION = sql.update(_sessions).where(_sessions.c.name == sql.bindparam("of"))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
-    write: Callable[[sql.Connection], object]
+    statement: sql.Executable
+    values: Mapping[str, object]
     loop: asyncio.AbstractEventLoop
     written: "asyncio.Future[None]"
 
@@ -92,26 +102,22 @@ class Journal:
 
     async def session_created(self, name: str, kind: str, backend: str, request: bytes) -> None:
         """Writes that a session has begun, and what was asked for (a CreateSessionRequest)."""
-        await self._insert(
-            _sessions, name=name, kind=kind, backend=backend, request=request, created_at=_now()
-        )
+        values = {"name": name, "kind": kind, "backend": backend, "request": request}
+        await self._write(_INSERT_SESSION, {**values, "created_at": _now()})
 
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
-        change = (
-            sql.update(_sessions)
-            .where(_sessions.c.name == name)
-            .values(ended_at=_now(), ended_because=because[:200])
-        )
-        await self._write(lambda connection: connection.execute(change))
+        values = {"of": name, "ended_at": _now(), "ended_because": because[:200]}
+        await self._write(_END_SESSION, values)
 
     async def session_reset(self, name: str, after_step: int) -> None:
         """Writes that a session went back to its grounded state."""
-        await self._insert(_resets, session=name, after_step=after_step, at=_now())
+        await self._write(_INSERT_RESET, {"session": name, "after_step": after_step, "at": _now()})
 
     async def step_answered(self, record: StepRecord) -> None:
         """Writes a step and its answer."""
-        await self._insert(_steps, **dataclasses.asdict(record), answered_at=_now())
+        values = {name: getattr(record, name) for name in _STEP_FIELDS}
+        await self._write(_INSERT_STEP, {**values, "answered_at": _now()})
 
     async def why_ended(self, name: str) -> str | None:
         """Why a session ended; None if it is not known to have been one."""
@@ -121,7 +127,7 @@ class Journal:
 
     async def steps_of(self, name: str) -> Sequence[StepRecord]:
         """A session's answered steps, in order."""
-        fields = [_steps.c[field.name] for field in dataclasses.fields(StepRecord)]
+        fields = [_steps.c[field] for field in _STEP_FIELDS]
         query = sql.select(*fields).where(_steps.c.session == name).order_by(_steps.c.step_index)
         return [StepRecord(**row._mapping) for row in await asyncio.to_thread(self._read, query)]
 
@@ -129,13 +135,9 @@ class Journal:
         with self._engine.connect() as connection:
             return connection.execute(query).all()
 
-    async def _insert(self, table: sql.Table, **values: object) -> None:
-        insert = sql.insert(table).values(**values)
-        await self._write(lambda connection: connection.execute(insert))
-
-    async def _write(self, write: Callable[[sql.Connection], object]) -> None:
+    async def _write(self, statement: sql.Executable, values: Mapping[str, object]) -> None:
         loop = asyncio.get_running_loop()
-        entry = _Entry(write, loop, loop.create_future())
+        entry = _Entry(statement, values, loop, loop.create_future())
         self._entries.put(entry)
         await entry.written
 
@@ -166,8 +168,8 @@ class Journal:
         try:
             with self._engine.begin() as connection:
                 for entry in group:
-                    entry.write(connection)
-        except sql.exc.SQLAlchemyError as failure:
+                    connection.execute(entry.statement, entry.values)
+        except Exception as failure:  # noqa: BLE001 - the writer must outlive every bad entry
             _log.error("the journal could not be written", error=str(failure))
             error = failure
         if error is None or len(group) == 1:

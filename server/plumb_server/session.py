@@ -124,10 +124,10 @@ class Session:
         try:
             observation = await self._environment.step(step.action, on_output=step.output.add)
         except PlumbError as error:
-            self.is_broken = isinstance(error, SandboxUnavailable)
+            self.is_broken |= isinstance(error, SandboxUnavailable)
             return error
         except asyncio.CancelledError:
-            return SessionNotFound(f"{self.name} was ended while step {step.index} ran")
+            return self._was_ended(step)
         except Exception as error:  # noqa: BLE001 - a fault of ours: whoever waits must hear of it
             _log.exception("a step failed as none should", session=self.name, step=step.index)
             return error
@@ -144,6 +144,9 @@ class Session:
         except Exception as error:  # noqa: BLE001 - see above
             return error
         return answer
+
+    def _was_ended(self, step: StepRun) -> SessionNotFound:
+        return SessionNotFound(f"{self.name} was ended while step {step.index} ran")
 
     def interrupt(self) -> bool:
         """Asks for the running action to be stopped; says whether there was one."""
@@ -169,6 +172,7 @@ class Session:
     async def reset(self) -> None:
         """Goes back to the grounded state; broken sessions are whole again then."""
         with self._busy("a reset"):
+            self.is_broken = True  # and stays so if the reset fails, or its caller goes away
             await self._environment.reset()
             await self._journal.session_reset(self.name, self.last_step_index)
             self.is_broken = False
@@ -178,6 +182,8 @@ class Session:
         if self._worker is not None and not self._worker.done():
             self._worker.cancel()
             await asyncio.wait({self._worker})
+        if self._step is not None and not self._step.is_answered:  # cut off outside of its action
+            self._step.settle(self._was_ended(self._step))
         await self._environment.close()
 
     async def finish_step(self) -> None:

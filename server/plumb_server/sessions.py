@@ -92,7 +92,7 @@ class Sessions:
                     _UNCLAIMED_FOR, self._forsake, wish.request_id
                 )
             raise
-        except PlumbError:
+        except Exception:
             self._forget(wish.request_id)  # it may be tried again
             raise
         session.touch()

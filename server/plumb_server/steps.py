@@ -28,7 +28,7 @@ class OutputLog:
         self._kept = 0
         self._end = 0
         self._closed = False
-        self._changed = asyncio.Event()
+        self._readers: list[asyncio.Future[None]] = []
 
     def add(self, data: bytes) -> None:
         """Takes the next piece."""
@@ -58,11 +58,15 @@ class OutputLog:
                     return Chunk(chunk.offset + skip, chunk.data[skip:])
             if self._closed:
                 return None
-            await self._changed.wait()
+            reader = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            await reader
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            if not reader.done():  # it may have gone away
+                reader.set_result(None)
 
 
 class StepRun:

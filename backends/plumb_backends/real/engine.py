@@ -104,6 +104,11 @@ class TerminalStream(_Process):
             message = await self._stream.read_out()
         return message.data if message else b""
 
+    async def resize(self, *, columns: int, rows: int) -> None:
+        """Sets the terminal's size; returns when its process has started."""
+        async with _asking("setting the size of the terminal"):
+            await self._process.resize(h=rows, w=columns)
+
 
 class ProgramStream(_Process):
     """A process whose standard output and standard error are apart."""
@@ -139,7 +144,10 @@ class Sandbox:
         return str(self._container.id)
 
     async def open_terminal(
-        self, argv: Sequence[str], *, env: Mapping[str, str], columns: int, rows: int
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
     ) -> TerminalStream:
         """Starts a program on a new pseudo-terminal.
 
@@ -152,7 +160,6 @@ class Sandbox:
             )
             stream = process.start(detach=False)
             await stream._init()
-            await process.resize(h=rows, w=columns)
         return TerminalStream(process, stream)
 
     async def open_program(

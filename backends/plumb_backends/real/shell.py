@@ -278,11 +278,14 @@ class _Shell:
             script("rc.bash").replace("KEY", key), cwd,
         ]  # fmt: skip
         env = {"TERM": "dumb" if options.dumb_terminal else "xterm-256color", "PAGER": "cat"}
-        stream = await sandbox.open_terminal(argv, env=env, columns=COLUMNS, rows=ROWS)
+        stream = await sandbox.open_terminal(argv, env=env)
         terminal = Terminal(stream, key)
         try:
             async with asyncio.timeout(_START_WITHIN):
-                return cls(stream, terminal, await terminal.first_prompt())
+                prompt, _ = await asyncio.gather(
+                    terminal.first_prompt(), stream.resize(columns=COLUMNS, rows=ROWS)
+                )
+                return cls(stream, terminal, prompt)
         except TimeoutError:
             await terminal.close()
             raise SandboxUnavailable(
@@ -299,7 +302,11 @@ class _Shell:
 
 
 async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
-    return await run_program(sandbox, Program(["bash", "-c", text], timeout=timeout))
+    """Runs an init script. It comes on standard input: in argv it would be limited to 128 KiB, and
+    `pgrep -f` in it would find the script itself.
+    """
+    argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
+    return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
 
 
 def _nowhere(_: bytes) -> None:

@@ -1,0 +1,442 @@
+"""All sessions of a server: made once, found, swept and ended, with nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import sqlite3
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from plumb_backends.errors import (
+    InitFailed,
+    InvalidInput,
+    LimitReached,
+    SandboxUnavailable,
+    ServerStopping,
+    SessionNotFound,
+    StepInProgress,
+)
+from plumb_server import sessions as module
+from plumb_server.journal import Journal, open_journal
+from plumb_server.sessions import SessionLimits, Sessions, check_name, open_sessions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from plumb_backends.registry import Backends
+
+    from tests.server.conftest import Clock, FakeProvider, Kit
+
+
+async def test_a_session_is_found_by_its_name(sessions: Sessions, kit: Kit) -> None:
+    made = await sessions.create(kit.wish())
+    assert await sessions.get(made.name) is made
+    assert sessions.list() == [made]
+
+
+async def test_a_session_is_in_the_journal_before_it_is_answered(
+    sessions: Sessions, journal: Journal, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    assert await journal.why_ended(made.name) is not None  # it is known
+
+
+async def test_the_same_request_id_again_is_the_same_session(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    first = await sessions.create(kit.wish("once"))
+    assert await sessions.create(kit.wish("once")) is first
+    assert await sessions.create(kit.wish("twice")) is not first
+    assert provider.asked == 2
+
+
+async def test_the_same_request_id_at_the_same_time_is_the_same_session(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.may_create.clear()
+    calls = [asyncio.create_task(sessions.create(kit.wish("once"))) for _ in range(8)]
+    await kit.soon(provider.creating.wait())
+    provider.may_create.set()
+    made = await kit.soon(asyncio.gather(*calls))
+    assert len({id(session) for session in made}) == 1
+    assert provider.asked == 1
+
+
+async def test_without_a_request_id_every_creation_is_another_session(
+    sessions: Sessions, kit: Kit
+) -> None:
+    assert await sessions.create(kit.wish()) is not await sessions.create(kit.wish())
+
+
+async def test_a_creation_that_failed_may_be_tried_again_with_its_request_id(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.create_error = SandboxUnavailable("the engine does not answer")
+    with pytest.raises(SandboxUnavailable):
+        await sessions.create(kit.wish("once"))
+    provider.create_error = None
+    assert (await sessions.create(kit.wish("once"))).name
+
+
+async def test_a_creation_that_failed_by_a_fault_of_ours_may_be_tried_again_too(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.create_error = RuntimeError("a fault")
+    with pytest.raises(RuntimeError):
+        await sessions.create(kit.wish("once"))
+    provider.create_error = None
+    assert (await sessions.create(kit.wish("once"))).name
+
+
+async def test_after_its_end_a_request_id_makes_a_new_session(
+    sessions: Sessions, kit: Kit
+) -> None:
+    first = await sessions.create(kit.wish("once"))
+    await sessions.delete(first.name)
+    second = await sessions.create(kit.wish("once"))
+    assert second is not first
+    assert sessions.list() == [second]
+
+
+async def test_a_creation_that_is_cancelled_without_a_request_id_leaves_nothing(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.may_create.clear()
+    creation = asyncio.create_task(sessions.create(kit.wish()))
+    await kit.soon(provider.creating.wait())
+    creation.cancel()
+    await asyncio.wait({creation})
+    assert creation.cancelled()
+    assert provider.made == []
+    assert sessions.list() == []
+
+
+async def test_a_creation_that_cannot_be_journaled_closes_its_environment(
+    backends: Backends, provider: FakeProvider, tmp_path: Path, kit: Kit
+) -> None:
+    async with (
+        open_journal(f"sqlite:///{tmp_path}/journal") as journal,
+        open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions,
+    ):
+        with sqlite3.connect(tmp_path / "journal") as connection:
+            connection.execute("ALTER TABLE sessions RENAME TO elsewhere")
+        connection.close()
+        for request_id in ("", "once"):
+            assert await kit.fails_soon(sessions.create(kit.wish(request_id)))
+        assert sessions.list() == []
+        assert [environment.closes for environment in provider.made] == [1, 1]
+
+
+async def test_a_session_whose_caller_went_away_is_there_when_it_asks_again(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.may_create.clear()
+    creation = asyncio.create_task(sessions.create(kit.wish("once")))
+    await kit.soon(provider.creating.wait())
+    creation.cancel()
+    await asyncio.wait({creation})
+    again = asyncio.create_task(sessions.create(kit.wish("once")))
+    provider.may_create.set()
+    assert [await kit.soon(again)] == sessions.list()
+    assert provider.asked == 1
+
+
+async def test_a_session_that_nobody_claims_is_ended(
+    sessions: Sessions,
+    provider: FakeProvider,
+    journal: Journal,
+    kit: Kit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_UNCLAIMED_FOR", 0.01)
+    provider.may_create.clear()
+    creation = asyncio.create_task(sessions.create(kit.wish("once")))
+    await kit.soon(provider.creating.wait())
+    provider.may_create.set()  # it will be made, and its caller goes away before it is told
+    creation.cancel()
+    await asyncio.wait({creation})
+    while not provider.made:
+        await asyncio.sleep(0)
+    await kit.soon(provider.made[0].closed.wait())
+    assert sessions.list() == []
+
+
+async def test_a_creation_that_nobody_waits_for_any_more_is_stopped(
+    sessions: Sessions, provider: FakeProvider, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_UNCLAIMED_FOR", 0.0)
+    provider.may_create.clear()
+    creation = asyncio.create_task(sessions.create(kit.wish("once")))
+    await kit.soon(provider.creating.wait())
+    creation.cancel()
+    await asyncio.wait({creation})
+    for _ in range(5):
+        await asyncio.sleep(0)
+    provider.may_create.set()
+    made = await kit.soon(sessions.create(kit.wish("once")))
+    assert sessions.list() == [made]
+    assert provider.asked == 2  # the first was given up
+
+
+async def test_a_claimed_session_is_not_ended_by_a_caller_that_went_away(
+    sessions: Sessions, provider: FakeProvider, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_UNCLAIMED_FOR", 0.0)
+    provider.may_create.clear()
+    gone = asyncio.create_task(sessions.create(kit.wish("once")))
+    stays = asyncio.create_task(sessions.create(kit.wish("once")))
+    await kit.soon(provider.creating.wait())
+    gone.cancel()
+    await asyncio.wait({gone})
+    provider.may_create.set()
+    made = await kit.soon(stays)
+    await asyncio.sleep(0)
+    assert sessions.list() == [made]
+    assert provider.made[0].closes == 0
+
+
+async def test_a_limit_that_is_reached_is_named_and_tells_when_to_retry(
+    backends: Backends, journal: Journal, kit: Kit
+) -> None:
+    async with open_sessions(
+        backends, journal, SessionLimits(most=2), sweep_interval=3600
+    ) as sessions:
+        first = await sessions.create(kit.wish())
+        await sessions.create(kit.wish())
+        with pytest.raises(LimitReached, match=r"has 2 sessions.*PLUMB_MAX_SESSIONS") as caught:
+            await sessions.create(kit.wish())
+        assert caught.value.metadata == {"limit": "PLUMB_MAX_SESSIONS"}
+        assert caught.value.retry_after > 0
+        await sessions.delete(first.name)
+        await sessions.create(kit.wish())
+
+
+async def test_sessions_in_creation_count_for_the_limit(
+    backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
+) -> None:
+    async with open_sessions(
+        backends, journal, SessionLimits(most=1), sweep_interval=3600
+    ) as sessions:
+        provider.may_create.clear()
+        creation = asyncio.create_task(sessions.create(kit.wish()))
+        await kit.soon(provider.creating.wait())
+        with pytest.raises(LimitReached):
+            await sessions.create(kit.wish())
+        creation.cancel()
+        await asyncio.wait({creation})
+        provider.may_create.set()
+        await sessions.create(kit.wish())  # a creation that failed gives its place back
+
+
+async def test_an_idle_session_is_swept_and_the_journal_says_why(
+    clock: Clock, sessions: Sessions, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish(idle_timeout=60))
+    clock.now += 59
+    await sessions.sweep()
+    assert sessions.list() == [made]
+    clock.now += 2
+    await sessions.sweep()
+    assert sessions.list() == []
+    with pytest.raises(SessionNotFound, match=f"{made.name} has ended: it was idle too long"):
+        await sessions.get(made.name)
+
+
+async def test_every_call_postpones_the_idle_end(
+    clock: Clock, sessions: Sessions, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish(idle_timeout=60))
+    for _ in range(5):
+        clock.now += 59
+        await sessions.get(made.name)
+        await sessions.sweep()
+    assert sessions.list() == [made]
+
+
+async def test_a_session_that_runs_something_is_not_idle(
+    clock: Clock, sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish(idle_timeout=60))
+    step = made.begin_step(1, kit.action(b"wait"))
+    await kit.soon(provider.made[0].entered.wait())
+    clock.now += 1000
+    await sessions.sweep()
+    assert sessions.list() == [made]
+    provider.made[0].release.set()
+    await kit.soon(step.answer())
+
+
+async def test_a_session_at_its_longest_life_is_swept_whatever_it_does(
+    clock: Clock, backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
+) -> None:
+    limits = SessionLimits(max_life=3600)
+    async with open_sessions(backends, journal, limits, sweep_interval=36000) as sessions:
+        made = await sessions.create(kit.wish(idle_timeout=7200))
+        step = made.begin_step(1, kit.action(b"wait"))
+        await kit.soon(provider.made[0].entered.wait())
+        clock.now += 3601
+        await kit.soon(sessions.sweep())
+        assert sessions.list() == []
+        assert isinstance(await kit.fails_soon(step.answer()), SessionNotFound)
+        assert await journal.why_ended(made.name) == "it reached its longest life"
+
+
+async def test_the_sweep_goes_on_where_the_engine_does_not_answer(
+    sessions: Sessions, provider: FakeProvider
+) -> None:
+    provider.sweep_error = SandboxUnavailable("the engine does not answer")
+    before = provider.sweeps
+    await sessions.sweep()
+    assert provider.sweeps == before + 1
+
+
+async def test_what_outlived_others_is_swept_at_the_start_and_from_time_to_time(
+    backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
+) -> None:
+    async with open_sessions(backends, journal, SessionLimits(), sweep_interval=0.001):
+        assert provider.sweeps >= 1
+        provider.sweep_error = RuntimeError("a fault")  # which does not end the sweeping
+
+        async def swept() -> None:
+            wanted = provider.sweeps + 3
+            while provider.sweeps < wanted:
+                await asyncio.sleep(0.001)
+
+        await kit.soon(swept())
+
+
+async def test_an_end_is_idempotent_and_closes_the_environment_once(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    await asyncio.gather(sessions.delete(made.name), sessions.delete(made.name))
+    await sessions.delete(made.name)
+    await sessions.delete(f"sessions/{uuid.uuid4()}")
+    assert provider.made[0].closes == 1
+    with pytest.raises(SessionNotFound, match="it was deleted"):
+        await sessions.get(made.name)
+
+
+async def test_an_end_cuts_a_running_step_off(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    step = made.begin_step(1, kit.action(b"wait"))
+    await kit.soon(provider.made[0].entered.wait())
+    await kit.soon(sessions.delete(made.name))
+    assert isinstance(await kit.fails_soon(step.answer()), SessionNotFound)
+    assert provider.made[0].closes == 1
+
+
+async def test_a_session_that_never_was_is_not_found_and_says_so(sessions: Sessions) -> None:
+    name = f"sessions/{uuid.uuid4()}"
+    with pytest.raises(SessionNotFound, match=f"{name} was never created here; create a new"):
+        await sessions.get(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "sessions/", "sessions/1", "x", "sessions/" + "0" * 32, f"Sessions/{uuid.uuid4()}",
+     f"sessions/{uuid.uuid4()}/", f"sessions/{str(uuid.uuid4()).upper()}A"],
+)  # fmt: skip
+async def test_what_is_no_session_name_is_invalid_and_named(sessions: Sessions, name: str) -> None:
+    sentence = f"{re.escape(repr(name))} is not a session name; use sessions/UUID"
+    with pytest.raises(InvalidInput, match=sentence):
+        check_name(name)
+    with pytest.raises(InvalidInput):
+        await sessions.get(name)
+    with pytest.raises(InvalidInput):
+        await sessions.delete(name)
+
+
+async def test_a_reset_that_cannot_ground_again_ends_the_session_and_says_why(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    provider.made[0].reset_error = InitFailed("init script 1 (false) ended with exit status 1")
+    with pytest.raises(InitFailed):
+        await sessions.reset(made.name)
+    assert sessions.list() == []
+    assert provider.made[0].closes == 1
+    with pytest.raises(SessionNotFound, match="its reset failed: init script 1"):
+        await sessions.get(made.name)
+
+
+async def test_a_reset_while_something_runs_is_refused_and_the_session_lives(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    step = made.begin_step(1, kit.action(b"wait"))
+    await kit.soon(provider.made[0].entered.wait())
+    with pytest.raises(StepInProgress):
+        await sessions.reset(made.name)
+    provider.made[0].release.set()
+    await kit.soon(step.answer())
+    assert sessions.list() == [made]
+
+
+async def test_a_server_that_goes_down_makes_no_more_sessions(sessions: Sessions, kit: Kit) -> None:
+    await sessions.drain(0)
+    with pytest.raises(ServerStopping, match="try again"):
+        await sessions.create(kit.wish())
+
+
+async def test_a_server_that_goes_down_lets_running_steps_finish(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    step = made.begin_step(1, kit.action(b"wait x"))
+    await kit.soon(provider.made[0].entered.wait())
+    draining = asyncio.create_task(sessions.drain(60))
+    await asyncio.sleep(0)
+    assert not draining.done()
+    provider.made[0].release.set()
+    assert (await kit.soon(step.answer())).text == "x"
+    await kit.soon(draining)
+
+
+async def test_a_server_that_goes_down_waits_no_longer_than_its_grace(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    step = made.begin_step(1, kit.action(b"wait"))
+    await kit.soon(provider.made[0].entered.wait())
+    await kit.soon(sessions.drain(0.01))
+    await kit.soon(sessions.stop())
+    assert isinstance(await kit.fails_soon(step.answer()), SessionNotFound)
+
+
+async def test_all_sessions_end_with_the_server_and_the_journal_says_why(
+    backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
+) -> None:
+    async with open_sessions(
+        backends, journal, SessionLimits(), sweep_interval=3600
+    ) as sessions:
+        made = [await sessions.create(kit.wish()) for _ in range(3)]
+    assert [environment.closes for environment in provider.made] == [1, 1, 1]
+    for session in made:
+        assert await journal.why_ended(session.name) == "the server went down"
+
+
+async def test_a_creation_under_way_ends_with_the_server(
+    backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
+) -> None:
+    async with open_sessions(
+        backends, journal, SessionLimits(), sweep_interval=3600
+    ) as sessions:
+        provider.may_create.clear()
+        creation = asyncio.create_task(sessions.create(kit.wish("once")))
+        await kit.soon(provider.creating.wait())
+    await kit.fails_soon(creation)
+    assert provider.made == []
+
+
+def test_the_limits_are_plain_values() -> None:
+    assert dataclasses.asdict(SessionLimits()) == {
+        "most": 512,
+        "idle_timeout": 1800.0,
+        "max_life": 86400.0,
+    }
