@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images demo test test-fast check proto lint bench clean
+.PHONY: help setup engine images demo test test-fast check proto docs bench clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,8 @@ check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/buf lint
 	$(RUN)/buf format --diff --exit-code
+	@$(RUN)/python -m plumb_cli.settings_page | cmp - docs/settings.md \
+	  || { echo "docs/settings.md is stale: run make docs"; exit 1; }
 	@$(MAKE) --no-print-directory proto OUT=$$(mktemp -d) CHECK=1
 
 OUT ?= proto
@@ -58,6 +60,10 @@ ifdef CHECK
 	@for f in $(OUT)/plumb/v1/*; do cmp "$$f" "proto/plumb/v1/$$(basename $$f)" \
 	  || { echo "the generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT)
 endif
+
+docs: setup ## Makes the pages of docs/ that are made from something
+	$(RUN)/python -m plumb_cli.settings_page > docs/settings.md
+	COLUMNS=90 $(RUN)/plumb play $(SCENARIOS) --picture docs/demo.svg
 
 bench: setup ## Measures step and creation latency beside other ways, in one run
 	$(RUN)/python benchmarks/step.py

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from plumb_bench.table import table_of
 from plumb_cli.local_server import server_at
 from plumb_client import aio
 
+_FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
@@ -24,6 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S", help="of each action; default: 10"
     )
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the table, too")
     parser.set_defaults(run=run)
 
 
@@ -34,14 +38,21 @@ def run(arguments: argparse.Namespace) -> int:
     except (BadScenario, OSError) as error:
         sys.stderr.write(f"plumb play: {error}\n")
         return 2
-    console = Console()
+    console = Console(record=arguments.picture is not None)
     with server_at(arguments.server) as address:
         played = asyncio.run(_play(address, scenarios, arguments.parallel, arguments.timeout))
     console.print(table_of(played))
     for one in played:
         if one.error:
             console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
+    if arguments.picture:
+        arguments.picture.write_text(_picture(console), encoding="utf-8")
     return 1 if any(one.error for one in played) else 0
+
+
+def _picture(console: Console) -> str:
+    """What was printed, as SVG, without the fonts that it would load from elsewhere."""
+    return _FONT_FACE.sub("", console.export_svg(title="make demo"))
 
 
 async def _play(

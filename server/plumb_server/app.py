@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
+import sqlalchemy.exc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -14,7 +15,7 @@ from plumb_backends.registry import open_backends
 from plumb_server import metrics
 from plumb_server.health import watch_health
 from plumb_server.interceptors import Guard
-from plumb_server.journal import open_journal
+from plumb_server.journal import Journal, open_journal
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
@@ -35,7 +36,11 @@ _OPTIONS = [
 ]
 
 
-class CannotListen(Exception):
+class CannotStart(Exception):
+    """The server cannot start as it was told to."""
+
+
+class CannotListen(CannotStart):
     """The server cannot listen where it was told to."""
 
 
@@ -52,6 +57,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
 
     Raises:
         CannotListen: Off loopback without leave, or the port is taken.
+        CannotStart: The journal cannot be opened.
     """
     if not settings.listens_on_loopback and not settings.insecure_listen:
         raise CannotListen(
@@ -64,9 +70,9 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         max_life=settings.session_max_life,
     )
     if settings.metrics_port:
-        metrics.serve(settings.metrics_port)
+        _serve_metrics(settings.metrics_port)
     async with (
-        open_journal(settings.journal) as journal,
+        _open_journal(settings.journal) as journal,
         open_backends([settings.real_shell()]) as backends,
         open_sessions(
             backends, journal, limits, sweep_interval=settings.sweep_interval
@@ -88,6 +94,29 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
             _log.info("going down", grace=settings.shutdown_grace)
             await sessions.drain(settings.shutdown_grace)
             await server.stop(0.5)
+
+
+@asynccontextmanager
+async def _open_journal(url: str) -> AsyncIterator[Journal]:
+    async with AsyncExitStack() as stack:
+        try:
+            journal = await stack.enter_async_context(open_journal(url))
+        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+            because = str(error).partition("\n")[0]
+            raise CannotStart(
+                f"cannot open the journal {url} ({because}); "
+                "set PLUMB_JOURNAL to an SQLAlchemy URL, for example sqlite:///journal.sqlite"
+            ) from error
+        yield journal
+
+
+def _serve_metrics(port: int) -> None:
+    try:
+        metrics.serve(port)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot serve metrics on port {port} ({error}); set PLUMB_METRICS_PORT to another"
+        ) from error
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

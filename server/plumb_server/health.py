@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import structlog
 from grpc_health.v1 import health, health_pb2
 
-from plumb_backends.errors import PlumbError
 from plumb_backends.registry import Backends
 
 _log = structlog.get_logger(__name__)
@@ -45,8 +44,9 @@ async def _ask(servicer: health.aio.HealthServicer, backends: Backends) -> None:
     try:
         async with asyncio.timeout(_ASK_WITHIN):
             await backends.check()
-    except (PlumbError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, that is not healthy
         status = health_pb2.HealthCheckResponse.NOT_SERVING
-        _log.warning("not healthy", why=str(error) or f"no answer within {_ASK_WITHIN:g} s")
+        late = f"no answer within {_ASK_WITHIN:g} s"
+        _log.warning("not healthy", why=late if isinstance(error, TimeoutError) else repr(error))
     for service in SERVICES:
         await servicer.set(service, status)

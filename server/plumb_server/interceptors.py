@@ -4,6 +4,7 @@ The one table from our errors to statuses is here. A handler is wrapped, not its
 is raised while a stream runs must become a status too.
 """
 
+import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
@@ -22,6 +23,10 @@ from plumb_server import metrics
 _log = structlog.get_logger(__name__)
 
 DOMAIN = "plumb.v1"
+
+_MAX_MESSAGE_BYTES = 1024
+_MAX_FACT_BYTES = 1536
+"""gRPC sends both as headers, and refuses a call with more than 8 KiB of them."""
 
 STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.ValueType"]] = {
     errors.InvalidInput: (grpc.StatusCode.INVALID_ARGUMENT, wire.REASON_INVALID_INPUT),
@@ -49,7 +54,8 @@ def to_status(error: errors.PlumbError) -> status_pb2.Status:
         delay = Duration()
         delay.FromNanoseconds(round(error.retry_after * 1e9))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=code.value[0], message=str(error), details=details)
+    message = _capped(str(error), _MAX_MESSAGE_BYTES)
+    return status_pb2.Status(code=code.value[0], message=message, details=details)
 
 
 def _look_up(error: type[errors.PlumbError]) -> tuple[grpc.StatusCode, "wire.Reason.ValueType"]:
@@ -68,9 +74,19 @@ def _internal(reference: str) -> status_pb2.Status:
 
 
 def _error_info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
+    facts = {key: _capped(value, _MAX_FACT_BYTES) for key, value in metadata.items()}
     return error_details_pb2.ErrorInfo(
-        reason=reason.removeprefix("REASON_"), domain=DOMAIN, metadata=metadata
+        reason=reason.removeprefix("REASON_"), domain=DOMAIN, metadata=facts
     )
+
+
+def _capped(text: str, most: int) -> str:
+    """Keeps the beginning and the end of a text that is too long for a header."""
+    data = text.encode(errors="replace")
+    if len(data) <= most:
+        return data.decode()
+    half = most // 2
+    return f"{data[:half].decode(errors='ignore')} ... {data[-half:].decode(errors='ignore')}"
 
 
 def _packed(message: Any) -> AnyMessage:
@@ -95,13 +111,14 @@ class Guard(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method.rpartition("/")[2]
-        wrap = _wrap_stream if handler.response_streaming else _wrap_unary
         inner = (
             handler.unary_unary
             or handler.unary_stream
             or handler.stream_unary
             or handler.stream_stream
         )
+        # A streaming handler may also be a coroutine that writes by itself, as health's Watch is.
+        wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_unary
         kinds = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,

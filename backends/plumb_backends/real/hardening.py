@@ -22,7 +22,8 @@ _INIT = """printf init >/proc/self/comm; exec 3<> <(:)
 while ((SECONDS < $1)); do read -rt $(($1 - SECONDS)) -u 3 & wait $!; done"""
 """The first process: bash, because `wait` reaps whatever is left behind to it, and nothing else
 need be in the image. Its child waits on a pipe that nobody writes to, so that no `sleep` shows
-among the processes; `kill -9 -1` only gets it a new one. When its time is over, the container ends."""
+among the processes; `kill -9 -1` only gets it a new one. When its time is over, so is the
+container."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -302,8 +302,10 @@ class _Shell:
 
 
 async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
-    """Runs an init script. It comes on standard input: in argv it would be limited to 128 KiB, and
-    `pgrep -f` in it would find the script itself.
+    """Runs an init script.
+
+    It comes on standard input: in argv it would be limited to 128 KiB, and a `pgrep -f` in it would
+    find the script itself.
     """
     argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
     return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
