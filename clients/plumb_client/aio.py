@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -21,9 +22,11 @@ _ANSWER_WITHIN = 60.0
 """Seconds that an answer may take beyond the action's own timeout."""
 
 _SERVICE = "plumb.v1.EnvironmentService"
-# Exec is left out: it is not idempotent. All others carry their own identity, or only ask.
-_RETRIED = ("ListKinds", "CreateSession", "GetSession", "ListSessions", "ResetSession", "Step",
-            "StreamStep", "Interrupt", "Probe", "DeleteSession")  # fmt: skip
+# Exec is left out: it is not idempotent; and ResetSession, because a reset that fails for want of
+# the engine ends the session: asked again, the reason would be lost. All others carry their own
+# identity, or only ask.
+_RETRIED = ("ListKinds", "CreateSession", "GetSession", "ListSessions", "Step", "StreamStep",
+            "Interrupt", "Probe", "DeleteSession")  # fmt: skip
 _SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
@@ -179,6 +182,8 @@ class Session:
         self.init_results = tuple(init_results)
         self._stub = stub
         self._last_index = session.last_step_index
+        self._lost: wire.StepRequest | None = None  # the last step, if its answer was lost
+        self._is_unsure = False  # whether the index after the last one may be used already
         self._turn = asyncio.Lock()
         self._talk: (
             grpc.aio.StreamStreamCall[wire.ConverseRequest, wire.ConverseResponse] | None
@@ -209,13 +214,39 @@ class Session:
             SandboxUnavailable: The sandbox is gone.
         """
         async with self._turn:
-            request = requests.step(self.name, self._last_index + 1, action, timeout)
             with translated():
-                response = await self._answer(
-                    request, (timeout or _DEFAULT_TIMEOUT) + _ANSWER_WITHIN
-                )
-            self._last_index = response.step_index
+                request = await self._next_step(action, timeout)
+                with self._asking(request):
+                    response = await self._answer(
+                        request, (timeout or _DEFAULT_TIMEOUT) + _ANSWER_WITHIN
+                    )
         return values.read_observation(response.observation, response.step_index)
+
+    async def _next_step(self, action: str | bytes, timeout: float | None) -> wire.StepRequest:
+        """Writes the next step; the last one again, if its answer was lost and it is asked again.
+
+        After a failure only the server knows whether the index was used: it is asked.
+        """
+        lost = self._lost
+        if lost is not None and lost.action == requests.to_bytes(action):
+            return lost
+        if self._is_unsure:
+            response = await self._stub.GetSession(wire.GetSessionRequest(name=self.name))
+            self._last_index = response.session.last_step_index
+        return requests.step(self.name, self._last_index + 1, action, timeout)
+
+    @contextmanager
+    def _asking(self, request: wire.StepRequest) -> Iterator[None]:
+        """Remembers a step for as long as it is not answered, and its index once it is."""
+        self._lost, self._is_unsure = request, True
+        try:
+            yield
+        except grpc.RpcError as error:
+            if is_answer(error):
+                self._lost = None
+            raise
+        self._lost, self._is_unsure = None, False
+        self._last_index = request.step_index
 
     async def _answer(self, request: wire.StepRequest, within: float) -> wire.StepResponse:
         """Steps over the conversation; where that breaks, by a call of its own: it has an index."""
@@ -294,7 +325,9 @@ class Session:
     async def reset(self) -> None:
         """Goes back to the grounded state, in a new sandbox."""
         with translated():
-            await self._stub.ResetSession(wire.ResetSessionRequest(name=self.name))
+            response = await self._stub.ResetSession(wire.ResetSessionRequest(name=self.name))
+        self._lost, self._is_unsure = None, False
+        self._last_index = response.session.last_step_index
 
     async def probe(self, suite: str) -> Mapping[str, str]:
         """Asks a fixed question about the state, off the record."""
@@ -336,21 +369,23 @@ class Stream:
         """Gives the output piece by piece."""
         session = self._session
         async with session._turn:
-            index = session._last_index + 1
-            step = requests.step(session.name, index, self._action, self._timeout)
+            with translated():
+                step = await session._next_step(self._action, self._timeout)
             offset, attempts = 0, 3
             while self._observation is None:
                 try:
-                    async for event in session._stub.StreamStep(
-                        wire.StreamStepRequest(step=step, offset=offset)
-                    ):
-                        if event.HasField("observation"):
-                            session._last_index = index
-                            self._observation = values.read_observation(event.observation, index)
-                        else:
-                            offset = event.chunk.offset + len(event.chunk.data)
-                            yield event.chunk.data
+                    with session._asking(step):
+                        async for event in session._stub.StreamStep(
+                            wire.StreamStepRequest(step=step, offset=offset)
+                        ):
+                            if event.HasField("observation"):
+                                self._observation = values.read_observation(
+                                    event.observation, step.step_index
+                                )
+                            else:
+                                offset = event.chunk.offset + len(event.chunk.data)
+                                yield event.chunk.data
                 except grpc.RpcError as error:
                     attempts -= 1
-                    if is_answer(error) or not attempts:
+                    if self._observation is None and (is_answer(error) or not attempts):
                         raise to_error(error) from error

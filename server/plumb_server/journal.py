@@ -89,6 +89,10 @@ class _Entry:
     written: "asyncio.Future[None]"
 
 
+class JournalUnavailable(Exception):
+    """The journal cannot be opened."""
+
+
 class Journal:
     """The journal of one server. Made by `open_journal`."""
 
@@ -203,6 +207,9 @@ async def open_journal(url: str) -> AsyncIterator[Journal]:
 
     Args:
         url: An SQLAlchemy URL.
+
+    Raises:
+        JournalUnavailable: It cannot be opened; the message hides the URL's password.
     """
     journal = Journal(await asyncio.to_thread(_open_engine, url))
     try:
@@ -216,11 +223,24 @@ def _open_engine(url: str) -> sql.Engine:
     options: dict[str, Any] = {}
     if in_memory:  # one connection, or every thread would have a database of its own
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    engine = sql.create_engine(url, **options)
-    if engine.dialect.name == "sqlite":
-        sql.event.listen(engine, "connect", _set_pragmas)
-    _tables.create_all(engine)
+    try:
+        engine = sql.create_engine(url, **options)
+        if engine.dialect.name == "sqlite":
+            sql.event.listen(engine, "connect", _set_pragmas)
+        _tables.create_all(engine)
+    except (sql.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        raise JournalUnavailable(
+            f"the journal {_without_password(url)} cannot be opened "
+            f"({str(error).partition(chr(10))[0]}); set PLUMB_JOURNAL to a URL that can"
+        ) from error
     return engine
+
+
+def _without_password(url: str) -> str:
+    try:
+        return sql.make_url(url).render_as_string(hide_password=True)
+    except sql.exc.ArgumentError:
+        return "URL"
 
 
 def _set_pragmas(connection: Any, _: object) -> None:

@@ -1,0 +1,106 @@
+"""What is asked of Docker for a sandbox, line by line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from plumb_backends.real.hardening import Limits, SandboxSpec, container_config
+
+LIMITS = Limits(
+    memory_bytes=64_000_000, processes=32, cpus=0.5, disk_bytes=9_000, open_files=100, lifetime=60
+)
+SPEC = SandboxSpec(
+    image="image:1", session_id="s-1", hostname="web", env={"A": "b=c"}, home="/srv", limits=LIMITS
+)
+CONFIG = container_config(SPEC, "owner-1", limit_disk=True)
+HOST = CONFIG["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("NetworkMode", "none"),
+        ("SecurityOpt", ["no-new-privileges"]),
+        ("CapDrop", ["ALL"]),
+        ("IpcMode", "private"),
+        ("AutoRemove", True),
+        ("Memory", 64_000_000),
+        ("MemorySwap", 64_000_000),
+        ("NanoCpus", 500_000_000),
+        ("PidsLimit", 32),
+        ("OomScoreAdj", 500),
+        ("LogConfig", {"Type": "none"}),
+        ("StorageOpt", {"size": "9000"}),
+        ("ExtraHosts", ["web:127.0.1.1"]),
+    ],
+)
+def test_the_host_is_asked_for(line: str, value: object) -> None:
+    assert HOST[line] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("Image", "image:1"),
+        ("Hostname", "web"),
+        ("Env", ["A=b=c"]),
+        ("WorkingDir", "/srv"),
+        ("User", "0:0"),
+        ("Entrypoint", []),
+    ],
+)
+def test_the_container_is_asked_for(line: str, value: object) -> None:
+    assert CONFIG[line] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "soft", "hard"), [("nofile", 100, 100), ("core", 0, 0), ("fsize", 9_000, 9_000)]
+)
+def test_processes_are_limited(name: str, soft: int, hard: int) -> None:
+    assert {"Name": name, "Soft": soft, "Hard": hard} in HOST["Ulimits"]
+
+
+@pytest.mark.parametrize(
+    "line", ["Binds", "Mounts", "PortBindings", "PublishAllPorts", "Privileged", "Devices", "PidMode",
+             "VolumesFrom", "UsernsMode", "Runtime"]
+)  # fmt: skip
+def test_nothing_is_mounted_published_or_privileged(line: str) -> None:
+    assert line not in HOST
+    assert "ExposedPorts" not in CONFIG
+
+
+@pytest.mark.parametrize(
+    "capability", ["SYS_ADMIN", "NET_RAW", "NET_ADMIN", "MKNOD", "SYS_PTRACE", "SETPCAP", "SETFCAP",
+                   "SYS_MODULE", "DAC_READ_SEARCH", "SYS_RESOURCE", "SYS_TIME"]
+)  # fmt: skip
+def test_no_dangerous_capability_comes_back(capability: str) -> None:
+    assert capability not in HOST["CapAdd"]
+
+
+def test_it_is_labelled_with_its_owner_session_and_end() -> None:
+    labels: dict[str, Any] = dict(CONFIG["Labels"])
+    assert abs(int(labels.pop("dev.plumb.expires")) - time.time() - 60) < 60
+    assert labels == {
+        "dev.plumb.sandbox": "1",
+        "dev.plumb.owner": "owner-1",
+        "dev.plumb.session": "s-1",
+    }
+
+
+def test_it_ends_by_itself_after_its_lifetime() -> None:
+    assert CONFIG["Cmd"][:2] == ["bash", "-c"]
+    assert CONFIG["Cmd"][-1] == "60"
+
+
+def test_the_disk_is_not_limited_where_the_engine_cannot() -> None:
+    assert "StorageOpt" not in container_config(SPEC, "o", limit_disk=False)["HostConfig"]
+
+
+def test_another_runtime_and_network_can_be_asked_for() -> None:
+    spec = SandboxSpec(
+        image="i", session_id="s", hostname="h", env={}, network="lab", runtime="runsc"
+    )
+    host = container_config(spec, "o", limit_disk=True)["HostConfig"]
+    assert (host["NetworkMode"], host["Runtime"]) == ("lab", "runsc")
