@@ -8,7 +8,8 @@ from typing import Any
 
 import pydantic
 
-from plumb_server.app import CannotStart, run_server
+from plumb_server.app import CannotListen, run_server
+from plumb_server.journal import JournalUnavailable
 from plumb_server.logs import configure_logs
 from plumb_server.settings import Settings
 
@@ -39,7 +40,7 @@ def main(**overrides: Any) -> int:
     configure_logs(settings.log_format, settings.log_level)
     try:
         _run(serve(settings))
-    except CannotStart as error:
+    except (CannotListen, JournalUnavailable) as error:
         sys.stderr.write(f"plumb: {error}\n")
         return 2
     return 0

@@ -2,10 +2,9 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import grpc
-import sqlalchemy.exc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -15,7 +14,7 @@ from plumb_backends.registry import open_backends
 from plumb_server import metrics
 from plumb_server.health import watch_health
 from plumb_server.interceptors import Guard
-from plumb_server.journal import Journal, open_journal
+from plumb_server.journal import open_journal
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
@@ -36,11 +35,7 @@ _OPTIONS = [
 ]
 
 
-class CannotStart(Exception):
-    """The server cannot start as it was told to."""
-
-
-class CannotListen(CannotStart):
+class CannotListen(Exception):
     """The server cannot listen where it was told to."""
 
 
@@ -57,7 +52,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
 
     Raises:
         CannotListen: Off loopback without leave, or the port is taken.
-        CannotStart: The journal cannot be opened.
+        JournalUnavailable: The journal cannot be opened.
     """
     if not settings.listens_on_loopback and not settings.insecure_listen:
         raise CannotListen(
@@ -72,7 +67,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
     if settings.metrics_port:
         _serve_metrics(settings.metrics_port)
     async with (
-        _open_journal(settings.journal) as journal,
+        open_journal(settings.journal) as journal,
         open_backends([settings.real_shell()]) as backends,
         open_sessions(
             backends, journal, limits, sweep_interval=settings.sweep_interval
@@ -94,20 +89,6 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
             _log.info("going down", grace=settings.shutdown_grace)
             await sessions.drain(settings.shutdown_grace)
             await server.stop(0.5)
-
-
-@asynccontextmanager
-async def _open_journal(url: str) -> AsyncIterator[Journal]:
-    async with AsyncExitStack() as stack:
-        try:
-            journal = await stack.enter_async_context(open_journal(url))
-        except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-            because = str(error).partition("\n")[0]
-            raise CannotStart(
-                f"cannot open the journal {url} ({because}); "
-                "set PLUMB_JOURNAL to an SQLAlchemy URL, for example sqlite:///journal.sqlite"
-            ) from error
-        yield journal
 
 
 def _serve_metrics(port: int) -> None:

@@ -87,7 +87,7 @@ def test_scripts_are_decoded() -> None:
 @pytest.mark.parametrize(
     ("init", "sentence"),
     [
-        ([b"ok", b"a\xffb"], r"init script 2 is not UTF-8 \(byte 1 is 0xff\); write .* printf"),
+        ([b"ok", b"a\xffb"], r"init script 2 is not UTF-8: its byte 1 is 0xff; write .* printf"),
         ([b"a\0b"], "init script 1 holds a NUL character"),
         ([b""] * (MAX_SCRIPTS + 1), f"init has {MAX_SCRIPTS + 1} scripts, at most {MAX_SCRIPTS}"),
         ([b"x" * MAX_SCRIPTS_BYTES, b"x"], f"are {MAX_SCRIPTS_BYTES + 1} bytes together"),

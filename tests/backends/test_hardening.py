@@ -80,7 +80,7 @@ def test_no_dangerous_capability_comes_back(capability: str) -> None:
 
 
 def test_it_is_labelled_with_its_owner_session_and_end() -> None:
-    labels: dict[str, Any] = dict(CONFIG["Labels"])
+    labels: dict[str, Any] = container_config(SPEC, "owner-1", limit_disk=True)["Labels"]
     assert abs(int(labels.pop("dev.plumb.expires")) - time.time() - 60) < 60
     assert labels == {
         "dev.plumb.sandbox": "1",

@@ -52,7 +52,7 @@ MIB = 1024**2
         pytest.param(b"a\x1b[3Cb", "a   b", id="cursor forward past the end"),
         pytest.param(b"abcd\x1b[2Gx", "axcd", id="cursor to a column"),
         pytest.param(b"abcd\x1b[1K", "    ", id="erase to the line's start"),
-        pytest.param(b"abcd\x1b[2K\rx", "x", id="erase the line"),
+        pytest.param(b"abcd\r\x1b[2Kx", "x", id="erase the line"),
         pytest.param(b"abcd\r\x1b[2Px", "xd", id="delete characters"),
         pytest.param("grüße\r".encode() + "ö".encode(), "örüße", id="characters, not bytes"),
         pytest.param(b"a\x00b\x07c\x0e\x7f", "abc", id="controls that show nothing"),
@@ -170,8 +170,7 @@ def test_time_is_linear_in_the_input(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", _HOSTILE)
 def test_memory_does_not_grow_with_the_input(kind: str) -> None:
-    data = _HOSTILE[kind](5_000_000 if kind != "far cursors" else 500_000)
-    _feed(data[:100_000])
+    data = _HOSTILE[kind](1_000_000)
     tracemalloc.start()
     try:
         _feed(data)

@@ -79,7 +79,7 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PLUMB_JOURNAL", "sqlite:////nowhere/journal.sqlite")
     with (
         pytest.raises(
-            ServerDidNotStart, match="^plumb: the journal sqlite:////nowhere/.* cannot be opened"
+            ServerDidNotStart, match=r"^plumb: the journal sqlite:////nowhere/.* cannot be opened"
         ),
         server_at(None),
     ):
