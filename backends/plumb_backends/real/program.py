@@ -20,6 +20,7 @@ MAX_STREAM_BYTES = 1024 * 1024
 
 _STDOUT, _STDERR = 1, 2
 _KILLED = 128 + 9
+_LONGEST_LINE = 64  # of the wrapper's: a key and a number
 _AFTERLIFE = 5.0
 """Seconds within which a killed program's streams must have ended."""
 
@@ -48,15 +49,16 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
     try:
         timed_out = not await _run(sandbox, stream, reader, program)
         status = _KILLED if timed_out else reader.status
+        reader.cut_off()
         if status is None:
             status = await _status_of_lost(sandbox, stream)
     finally:
         await stream.close()
     return ProgramResult(
-        stdout=reader.output[_STDOUT].content(),
-        stderr=reader.output[_STDERR].content(),
+        stdout=reader.channels[_STDOUT].output.content(),
+        stderr=reader.channels[_STDERR].output.content(),
         exit_code=status,
-        truncated=any(output.cut_bytes for output in reader.output.values()),
+        truncated=any(channel.output.cut_bytes for channel in reader.channels.values()),
         timed_out=timed_out,
         run_duration=time.monotonic() - started,
     )
@@ -118,48 +120,66 @@ async def open_ending(sandbox: Sandbox, how: str, pid: int) -> ProgramStream:
     return await sandbox.open_program(argv, stdin=False, env={}, cwd="/", user="")
 
 
+class _Channel:
+    """One of a program's streams: what the program wrote, between the wrapper's own lines."""
+
+    def __init__(self, first: str, last: str) -> None:
+        self.output = Capped(MAX_STREAM_BYTES)
+        self.opened: re.Match[bytes] | None = None
+        self.ended: re.Match[bytes] | None = None
+        self._first = re.compile(first.encode())
+        self._last = re.compile(last.encode())
+        self._held = b""
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next piece. What comes after the last line is from a child left behind."""
+        if self.ended:
+            return
+        data = self._held + data
+        if self.opened is None:
+            self.opened = self._first.match(data)
+            if self.opened is None:
+                self._held = data
+                return
+            data = data[self.opened.end() :]
+        self.ended = self._last.search(data)
+        certain = self.ended.start() if self.ended else max(0, len(data) - _LONGEST_LINE)
+        self.output.add(data[:certain])
+        self._held = data[certain:]
+
+    def cut_off(self) -> None:
+        """Takes what was held for what the program wrote: the last line will not come."""
+        if not self.ended:
+            self.output.add(self._held)
+
+
 class _Reader:
-    """Reads a program's streams, and takes the wrapper's lines out of them."""
+    """Reads a program's streams."""
 
     def __init__(self, key: str) -> None:
-        self.output = {_STDOUT: Capped(MAX_STREAM_BYTES), _STDERR: Capped(MAX_STREAM_BYTES)}
-        self.pid: int | None = None
-        self.status: int | None = None
-        self._key = key.encode()
-        self._line = re.compile(self._key + rb":(\d+)\n")
-        self._held = {_STDOUT: b"", _STDERR: b""}
-        self._open = {_STDOUT, _STDERR}
+        self._stdout = _Channel("", key)
+        self._stderr = _Channel(rf"{key}=(\d+)\n", rf"{key}:(\d+)\n")
+        self.channels = {_STDOUT: self._stdout, _STDERR: self._stderr}
+
+    @property
+    def pid(self) -> int | None:
+        """The wrapper's pid, which is its session's; None until it has begun."""
+        return int(self._stderr.opened[1]) if self._stderr.opened else None
+
+    @property
+    def status(self) -> int | None:
+        """The program's exit status; None until it has ended."""
+        return int(self._stderr.ended[1]) if self._stderr.ended else None
 
     async def read(self, stream: ProgramStream) -> None:
         """Reads until the wrapper has said on both streams that the program has ended."""
-        while self._open and (piece := await stream.read()):
-            self._take(*piece)
-        for descriptor in self._open:
-            self.output[descriptor].add(self._held[descriptor])
+        while not (self._stdout.ended and self._stderr.ended):
+            piece = await stream.read()
+            if piece is None:
+                break
+            self.channels[piece[0]].feed(piece[1])
 
-    def _take(self, descriptor: int, data: bytes) -> None:
-        if descriptor not in self._open:
-            return  # from a child that was left behind
-        data = self._held[descriptor] + data
-        if descriptor == _STDERR and self.pid is None:
-            header = self._line.match(data)
-            if header is None:
-                self._held[descriptor] = data
-                return
-            self.pid = int(header[1])
-            data = data[header.end() :]
-        end = self._line.search(data) if descriptor == _STDERR else re.search(self._key, data)
-        if end:
-            self._open.discard(descriptor)
-            if descriptor == _STDERR:
-                self.status = int(end[1])
-            data, self._held[descriptor] = data[: end.start()], b""
-            self.output[descriptor].add(data)
-            return
-        keep = self._possible_key(data)
-        self._held[descriptor] = data[len(data) - keep :]
-        self.output[descriptor].add(data[: len(data) - keep])
-
-    def _possible_key(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a wrapper's line."""
-        return min(len(data), len(self._key) + 16)
+    def cut_off(self) -> None:
+        """Ends the reading, whether the wrapper has said its last word or not."""
+        self._stdout.cut_off()
+        self._stderr.cut_off()

@@ -72,7 +72,7 @@ async def small_backends() -> AsyncIterator[Backends]:
 
 
 async def test_a_memory_hog_is_killed_and_said_to_be(
-    make_shell: MakeShell, small_backends: Backends, shell: RealShell
+    small_backends: Backends, make_shell: MakeShell, shell: RealShell
 ) -> None:
     hog = await make_shell(backends=small_backends)
     step = asyncio.create_task(hog.step(Action(b"tail /dev/zero", timeout=60)))
@@ -83,7 +83,7 @@ async def test_a_memory_hog_is_killed_and_said_to_be(
 
 
 async def test_a_shell_that_eats_the_memory_itself_is_replaced(
-    make_shell: MakeShell, small_backends: Backends, shell: RealShell
+    small_backends: Backends, make_shell: MakeShell, shell: RealShell
 ) -> None:
     hog = await make_shell(backends=small_backends)
     step = asyncio.create_task(hog.step(Action(b"x=a; while :; do x=$x$x; done", timeout=60)))
@@ -99,7 +99,7 @@ async def test_a_kill_9_is_not_taken_for_a_lack_of_memory(shell: RealShell) -> N
 
 
 async def test_a_fork_bomb_stays_in_its_sandbox(
-    make_shell: MakeShell, small_backends: Backends, shell: RealShell
+    small_backends: Backends, make_shell: MakeShell, shell: RealShell
 ) -> None:
     bomb = await make_shell(backends=small_backends)
     step = asyncio.create_task(bomb.step(Action(b"f() { f | f & }; f; wait", timeout=2)))
@@ -113,7 +113,7 @@ async def test_a_fork_bomb_stays_in_its_sandbox(
 
 
 async def test_a_full_disk_ends_its_own_sandbox_or_the_writer(
-    make_shell: MakeShell, small_backends: Backends, shell: RealShell
+    small_backends: Backends, make_shell: MakeShell, shell: RealShell
 ) -> None:
     filler = await make_shell(backends=small_backends)
     fill = b"for i in $(seq 1000); do head -c 8M /dev/zero > $i || break; sleep 0.2; done; false"
@@ -131,7 +131,7 @@ async def test_a_full_disk_ends_its_own_sandbox_or_the_writer(
 
 
 async def test_one_file_cannot_be_larger_than_the_disk(
-    make_shell: MakeShell, small_backends: Backends
+    small_backends: Backends, make_shell: MakeShell
 ) -> None:
     filler = await make_shell(backends=small_backends)
     seen = await filler.step(Action(b"head -c 100M /dev/zero > file"))

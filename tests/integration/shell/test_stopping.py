@@ -130,7 +130,7 @@ async def terse_backends() -> AsyncIterator[Backends]:
 
 
 async def test_an_action_that_prints_too_much_is_stopped(
-    make_shell: MakeShell, terse_backends: Backends
+    terse_backends: Backends, make_shell: MakeShell
 ) -> None:
     shell = await make_shell(backends=terse_backends)
     seen = await shell.step(Action(b"yes"))

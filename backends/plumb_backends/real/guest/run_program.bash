@@ -3,7 +3,7 @@
 # Arguments: a key; how many bytes of standard input follow; the program and its arguments.
 key=$1 size=$2
 shift 2
-printf '%s:%d\n' "$key" "$$" >&2
+printf '%s=%d\n' "$key" "$$" >&2
 if ((size)); then
   head -c "$size" | (exec -- "$@")
   status=${PIPESTATUS[1]}
