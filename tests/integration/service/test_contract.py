@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from plumb_client import Ending
 
 if TYPE_CHECKING:
-    from tests.integration.service.conftest import Server
+    from tests.integration.service.conftest import Kit, Server
 
 
 def test_the_snippet_of_the_design_does_what_it_says(server: Server) -> None:
@@ -124,12 +125,35 @@ def test_output_is_streamed_as_it_appears_and_the_observation_comes_last(
         assert shell.step("echo three").step_index == 2
 
 
-def test_a_stream_that_is_left_early_does_not_block_the_session(plumb: plumb_client.Plumb) -> None:
+def test_a_stream_that_is_left_early_does_not_block_the_session(
+    plumb: plumb_client.Plumb, kit: Kit
+) -> None:
     with plumb.session("shell") as shell:
         for _ in shell.stream("echo one; sleep 600"):
             break
+        with pytest.raises(plumb_client.OutOfOrder, match="wait for it or interrupt it"):
+            shell.step("echo next")
         assert shell.interrupt()
-        assert shell.step("echo next", timeout=5).text.strip() == "next"
+        kit.eventually(lambda: shell.info().state == "ready")
+        seen = shell.step("echo next", timeout=5)
+        assert (seen.text.strip(), seen.step_index) == ("next", 2)
+
+
+async def test_a_step_that_is_given_up_goes_on_and_does_not_block_the_session(
+    server: Server,
+) -> None:
+    async with (
+        plumb_client.aio.connect(server.address) as plumb,
+        plumb.session("shell") as shell,
+    ):
+        action = "until [ -e /tmp/go ]; do sleep 0.05; done; echo done"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(shell.step(action), 0.5)
+        await shell.exec(["touch", "/tmp/go"])
+        again = await shell.step(action)  # the same step: its answer is still to be had
+        assert (again.text.strip(), again.step_index) == ("done", 1)
+        seen = await shell.step("echo next")
+        assert (seen.text.strip(), seen.step_index) == ("next", 2)
 
 
 def test_an_interrupt_stops_the_action_and_keeps_the_shell(plumb: plumb_client.Plumb) -> None:

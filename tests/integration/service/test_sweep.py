@@ -1,0 +1,103 @@
+"""What outlived its owner is removed at the start of a server, and nothing else is.
+
+The containers here are started by testcontainers: the sweep must know them by their labels alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import docker
+import docker.errors
+import pytest
+from plumb_backends.real import owner
+from plumb_backends.real.hardening import EXPIRY_LABEL, LABEL, OWNER_LABEL
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+if TYPE_CHECKING:
+    from tests.integration.service.conftest import Kit, StartServer
+
+HOUR = 3600
+
+
+@pytest.fixture(autouse=True)
+def _no_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)  # its image is elsewhere
+
+
+@contextlib.contextmanager
+def container(kit: Kit, labels: dict[str, str]) -> Iterator[str]:
+    """A container with labels, started by testcontainers; its id."""
+    started = DockerContainer(kit.IMAGE).with_command("sleep 600").with_kwargs(labels=labels)
+    started.start()
+    try:
+        yield str(started.get_wrapped_container().id)
+    finally:
+        with contextlib.suppress(docker.errors.NotFound):
+            started.stop()
+
+
+def labels(of: str, expires_in: float = HOUR) -> dict[str, str]:
+    return {LABEL: "1", OWNER_LABEL: of, EXPIRY_LABEL: str(int(time.time() + expires_in))}
+
+
+def nobody() -> str:
+    """An owner that has ended."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return f"{socket.gethostname()}/{ended.pid}/1"
+
+
+def runs(container_id: str) -> bool:
+    with contextlib.closing(docker.from_env()) as engine:
+        try:
+            return bool(engine.containers.get(container_id).status == "running")
+        except docker.errors.NotFound:
+            return False
+
+
+def test_a_sandbox_whose_owner_has_ended_is_removed_before_the_server_listens(
+    start_server: StartServer, kit: Kit
+) -> None:
+    with container(kit, labels(nobody())) as orphan:
+        assert runs(orphan)
+        start_server()
+        assert not runs(orphan)
+
+
+def test_a_sandbox_whose_time_is_over_is_removed_whoever_owns_it(
+    start_server: StartServer, kit: Kit
+) -> None:
+    with container(kit, labels(owner.this_process(), expires_in=-1)) as expired:
+        start_server()
+        assert not runs(expired)
+
+
+@pytest.mark.parametrize("whose", ["one that lives", "one on another host", "none of ours"])
+def test_every_other_container_is_left_alone(
+    start_server: StartServer, kit: Kit, whose: str
+) -> None:
+    theirs = {
+        "one that lives": labels(owner.this_process()),
+        "one on another host": labels("elsewhere/1/1"),
+        "none of ours": {"org.example": "1", OWNER_LABEL: nobody()},
+    }[whose]
+    with container(kit, theirs) as other:
+        server = start_server()
+        assert runs(other)
+        server.stop()
+        assert runs(other)
+
+
+def test_a_sandbox_that_is_orphaned_later_is_swept_from_time_to_time(
+    start_server: StartServer, kit: Kit
+) -> None:
+    start_server(PLUMB_SWEEP_INTERVAL="0.1")
+    with container(kit, labels(nobody())) as orphan:
+        kit.eventually(lambda: not runs(orphan))
