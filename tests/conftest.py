@@ -18,6 +18,7 @@ import docker
 import docker.errors
 import pytest
 import pytest_asyncio
+
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner

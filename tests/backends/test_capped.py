@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from plumb_backends.real.capped import Capped
 
 
@@ -28,10 +29,13 @@ def test_keeps_the_head_and_the_tail_and_counts_the_rest(cap: int, pieces: list[
         assert capped.content() == whole[: cap // 2] + whole[-(cap // 2) :]
 
 
-@given(st.integers(4, 40).map(lambda half: 2 * half), st.text(max_size=300))
+@given(
+    st.integers(4, 40).map(lambda half: 2 * half),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), max_size=300),
+)
 def test_no_character_is_cut_in_the_middle(cap: int, text: str) -> None:
     shown = _collect(cap, [text.encode()]).text()
-    assert shown.count("\ufffd") == text.count("\ufffd") or "\ufffd" not in shown
+    assert "\ufffd" not in shown
 
 
 @given(st.text(max_size=100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plumb_backends.environment import ProgramResult
 from plumb_backends.errors import InitFailed, InvalidInput
 from plumb_backends.grounding import (
@@ -48,9 +49,7 @@ async def test_none_runs_after_one_that_failed() -> None:
 
 
 async def test_failures_that_are_tolerated_are_results() -> None:
-    results = await run_scripts(
-        Grounding(("a", "b"), tolerate_failures=True), Runner(a=_failed(3))
-    )
+    results = await run_scripts(Grounding(("a", "b"), tolerate_failures=True), Runner(a=_failed(3)))
     assert [result.exit_code for result in results] == [3, 0]
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from plumb_backends.real.hardening import Limits, SandboxSpec, container_config
 
 LIMITS = Limits(
@@ -63,18 +64,41 @@ def test_processes_are_limited(name: str, soft: int, hard: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Binds", "Mounts", "PortBindings", "PublishAllPorts", "Privileged", "Devices", "PidMode",
-             "VolumesFrom", "UsernsMode", "Runtime"]
-)  # fmt: skip
+    "line",
+    [
+        "Binds",
+        "Mounts",
+        "PortBindings",
+        "PublishAllPorts",
+        "Privileged",
+        "Devices",
+        "PidMode",
+        "VolumesFrom",
+        "UsernsMode",
+        "Runtime",
+    ],
+)
 def test_nothing_is_mounted_published_or_privileged(line: str) -> None:
     assert line not in HOST
     assert "ExposedPorts" not in CONFIG
 
 
 @pytest.mark.parametrize(
-    "capability", ["SYS_ADMIN", "NET_RAW", "NET_ADMIN", "MKNOD", "SYS_PTRACE", "SETPCAP", "SETFCAP",
-                   "SYS_MODULE", "DAC_READ_SEARCH", "SYS_RESOURCE", "SYS_TIME"]
-)  # fmt: skip
+    "capability",
+    [
+        "SYS_ADMIN",
+        "NET_RAW",
+        "NET_ADMIN",
+        "MKNOD",
+        "SYS_PTRACE",
+        "SETPCAP",
+        "SETFCAP",
+        "SYS_MODULE",
+        "DAC_READ_SEARCH",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+    ],
+)
 def test_no_dangerous_capability_comes_back(capability: str) -> None:
     assert capability not in HOST["CapAdd"]
 

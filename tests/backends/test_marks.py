@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from plumb_backends.real.marks import Mark, Prompt, Scanner, new_key, to_prompt, unquote
 
 KEY = "0123456789abcdef" * 2
@@ -71,32 +73,55 @@ def test_what_is_not_exactly_a_mark_is_content(content: bytes) -> None:
 
 
 _PIECES = st.sampled_from(
-    [b"text", b"\x1b", b"\x1b]", b"\x1b]133;", b"\x07", b"\x1b[0m", b"\xff\x00", b"\r\n", _mark("A"),
-     _mark("C"), _mark("P"), _mark("B", "0", "1", "'/'", "root", "h"), _mark("C", key=ANOTHER_KEY),
-     _mark("B", "x"), _mark("C")[:-1], _mark("C")[:9]]
-)  # fmt: skip
+    [
+        b"text",
+        b"\x1b",
+        b"\x1b]",
+        b"\x1b]133;",
+        b"\x07",
+        b"\x1b[0m",
+        b"\xff\x00",
+        b"\r\n",
+        _mark("A"),
+        _mark("C"),
+        _mark("P"),
+        _mark("B", "0", "1", "'/'", "root", "h"),
+        _mark("C", key=ANOTHER_KEY),
+        _mark("B", "x"),
+        _mark("C")[:-1],
+        _mark("C")[:9],
+    ]
+)
 
 
 @given(st.lists(_PIECES, max_size=12).map(b"".join), st.lists(st.integers(0, 400), max_size=10))
 def test_any_chunking_finds_the_same(data: bytes, cuts: list[int]) -> None:
     data += b"end"
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
     # What follows ends whatever may have begun to be a mark.
     assert _scan(*pieces, b"\x07.") == _scan(data + b"\x07.")
 
 
 @given(st.binary(max_size=300))
 def test_bytes_without_a_mark_come_back_as_they_were(data: bytes) -> None:
-    assert b"".join(item for item in _scan(data, b"\x07") if isinstance(item, bytes)) == data + b"\x07"
+    assert (
+        b"".join(item for item in _scan(data, b"\x07") if isinstance(item, bytes)) == data + b"\x07"
+    )
 
 
 def test_content_is_not_held_back_longer_than_it_may_be_a_mark() -> None:
     assert _scan(b"prompt$ ") == [b"prompt$ "]
     assert _scan(b"text\x1b[") == [b"text\x1b["]
     assert _scan(b"text\x1b]1") == [b"text"]
-    assert len(b"".join(item for item in _scan(b"\x1b]133;" + b"x" * 20_000)
-                        if isinstance(item, bytes))) > 0  # fmt: skip
+    assert (
+        len(
+            b"".join(
+                item for item in _scan(b"\x1b]133;" + b"x" * 20_000) if isinstance(item, bytes)
+            )
+        )
+        > 0
+    )
 
 
 def test_keys_are_long_and_never_the_same() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from plumb_backends.real import owner
 
 
@@ -22,7 +23,9 @@ def test_its_name_holds_host_and_pid_and_stays_the_same() -> None:
 
 def test_a_process_that_has_ended_is_gone() -> None:
     program = "from plumb_backends.real import owner; print(owner.this_process())"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
     assert owner.is_gone(ran.stdout.strip())
 
 

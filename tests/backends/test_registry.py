@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 
 import pytest
+
 from plumb_backends.environment import Environment, Executes, Interruptible
 from plumb_backends.errors import InvalidInput, UnknownBackend, UnknownKind
 from plumb_backends.kind import Kind
@@ -74,7 +75,9 @@ def test_an_unknown_kind_is_answered_with_those_there_are() -> None:
 
 
 def test_an_unknown_backend_is_answered_with_those_of_the_kind() -> None:
-    with pytest.raises(UnknownBackend, match=r"kind 'shell' has no backend 'nope'; use one of: .*real"):
+    with pytest.raises(
+        UnknownBackend, match=r"kind 'shell' has no backend 'nope'; use one of: .*real"
+    ):
         check_names("shell", "nope")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from plumb_fidelity.signature import MAX_LINE_BYTES, TextRenderer, render
 
 _CAPTURES = json.loads(
@@ -67,7 +70,7 @@ def test_shows_what_a_person_would_read(written: bytes, read: str) -> None:
 
 
 _WRITTEN = {
-    "printf \"progress 10%%\\rprogress 100%%\\n\"": "progress 100%\n",
+    'printf "progress 10%%\\rprogress 100%%\\n"': "progress 100%\n",
     "ls -1 /etc | wc -l": "83\n",
     "echo hello; false": "hello\n",
     'printf "a\\nb\\n"': "a\nb\n",
@@ -98,12 +101,39 @@ def test_a_capture_renders_to_what_the_command_wrote(prompt: str, command: str) 
 
 _TERMINAL_BYTES = st.lists(
     st.sampled_from(
-        [b"a", b"bc", "ü".encode(), b"\xff", b"\r", b"\n", b"\r\n", b"\b", b"\x1b", b"[", b"]", b"0;",
-         b"\x07", b"\\", b"K", b"\x1b[K", b"\x1b[2K", b"\x1b[3D", b"\x1b[2C", b"\x1b[5G", b"\x1b[2P",
-         b"\x1b[31m", b"\x1b]0;t\x07", b"\x1bP", b"\x1b(B", b"\x00", b"m", b"12"]
+        [
+            b"a",
+            b"bc",
+            "ü".encode(),
+            b"\xff",
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b"\b",
+            b"\x1b",
+            b"[",
+            b"]",
+            b"0;",
+            b"\x07",
+            b"\\",
+            b"K",
+            b"\x1b[K",
+            b"\x1b[2K",
+            b"\x1b[3D",
+            b"\x1b[2C",
+            b"\x1b[5G",
+            b"\x1b[2P",
+            b"\x1b[31m",
+            b"\x1b]0;t\x07",
+            b"\x1bP",
+            b"\x1b(B",
+            b"\x00",
+            b"m",
+            b"12",
+        ]
     ),
     max_size=40,
-).map(b"".join)  # fmt: skip
+).map(b"".join)
 
 
 @given(st.binary(max_size=200) | _TERMINAL_BYTES, st.lists(st.integers(0, 200), max_size=8))
@@ -112,7 +142,7 @@ _TERMINAL_BYTES = st.lists(
 def test_any_split_of_any_bytes_gives_the_same(data: bytes, cuts: list[int]) -> None:
     renderer = TextRenderer()
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
     rendered = b"".join(map(renderer.feed, pieces)) + renderer.finish()
     assert rendered.decode(errors="replace") == render(data)
 
@@ -128,7 +158,7 @@ def test_no_control_character_is_left(data: bytes) -> None:
     assert not set(render(data)) & {*map(chr, range(32)), "\x7f"} - {"\n", "\t"}
 
 
-_HOSTILE = {
+_HOSTILE: dict[str, Callable[[int], bytes]] = {
     "an unterminated title": lambda size: b"\x1b]" + b"x" * size,
     "many unterminated titles": lambda size: b"\x1b]0;x" * (size // 5),
     "many unterminated strings": lambda size: b"\x1bP" * (size // 2),

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import pytest
 import structlog
+
 from plumb_backends.environment import (
     Action,
     Ending,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+
 from plumb.v1 import environment_pb2 as wire
 from plumb_backends.environment import (
     Action,
@@ -22,9 +24,10 @@ from plumb_backends.environment import (
 from plumb_backends.errors import InvalidInput, PlumbError, UnknownBackend, UnknownKind
 from plumb_backends.kind import Kind
 from plumb_backends.kinds.shell import ShellOptions
-from plumb_backends.registry import Backend
+from plumb_backends.registry import Backend, Provider
 from plumb_server import convert
 
+ENDINGS_OF_THE_WIRE = list(wire.Ending.keys())
 MIB = 1024 * 1024
 
 
@@ -43,37 +46,99 @@ BAD_CREATIONS: dict[str, tuple[dict[str, Any], type[PlumbError], str, str]] = {
     "no kind": ({"kind": ""}, UnknownKind, "''", "use one of: .*shell"),
     "unknown kind": ({"kind": "bash"}, UnknownKind, "'bash'", "use one of: .*shell"),
     "unknown backend": ({"backend": "fake"}, UnknownBackend, "'fake'", "use one of: .*real"),
-    "long request_id": ({"request_id": "x" * 129}, InvalidInput, "request_id has 129", "at most 128"),
-    "init not UTF-8": ({"init": [b"true", b"a\xffb"]}, InvalidInput, "init script 2 .*byte 1 is 0xff",
-                       "printf"),
+    "long request_id": (
+        {"request_id": "x" * 129},
+        InvalidInput,
+        "request_id has 129",
+        "at most 128",
+    ),
+    "init not UTF-8": (
+        {"init": [b"true", b"a\xffb"]},
+        InvalidInput,
+        "init script 2 .*byte 1 is 0xff",
+        "printf",
+    ),
     "init with NUL": ({"init": [b"a\0b"]}, InvalidInput, "init script 1 holds a NUL", "printf"),
-    "257 scripts": ({"init": [b"true"] * 257}, InvalidInput, "257 scripts, at most 256", "join some"),
+    "257 scripts": (
+        {"init": [b"true"] * 257},
+        InvalidInput,
+        "257 scripts, at most 256",
+        "join some",
+    ),
     "large scripts": ({"init": [b"#" * MIB, b"#"]}, InvalidInput, f"{MIB + 1} bytes", "image"),
-    "no init_timeout": ({"init_timeout": seconds(0)}, InvalidInput, "init_timeout is 0 s",
-                        "more than 0 s, at most 3600 s"),
-    "negative init_timeout": ({"init_timeout": seconds(-1)}, InvalidInput, "init_timeout is -1 s",
-                              "more than 0 s"),
-    "long init_timeout": ({"init_timeout": seconds(3601)}, InvalidInput, "init_timeout is 3601 s",
-                          "at most 3600 s"),
-    "mysql of a shell": ({"mysql": wire.MysqlOptions()}, InvalidInput, "mysql .*kind 'shell'",
-                         "leave it out"),
-    "simulator of a real one": ({"simulator": wire.SimulatorOptions()}, InvalidInput,
-                                "simulator .*backend 'real'", "leave it out"),
-    "observe of a real one": ({"observe": "real"}, InvalidInput, "observe is 'real'.*'real' has one",
-                              "leave it out"),
-    "hostname": ({"shell": wire.ShellOptions(hostname="-a")}, InvalidInput, "hostname is '-a'",
-                 "letters, digits and hyphens"),
-    "long hostname": ({"shell": wire.ShellOptions(hostname="a" * 64)}, InvalidInput, "hostname is 'aaa",
-                      "1 to 63"),
-    "hostname with newline": ({"shell": wire.ShellOptions(hostname="a\n")}, InvalidInput,
-                              r"hostname is 'a\\n'", "1 to 63"),
-    "small text": ({"shell": wire.ShellOptions(max_text_bytes=1023)}, InvalidInput,
-                   "max_text_bytes is 1023", "use 1024 to 1048576"),
-    "negative text": ({"shell": wire.ShellOptions(max_text_bytes=-1)}, InvalidInput,
-                      "max_text_bytes is -1", "use 1024 to"),
-    "large text": ({"shell": wire.ShellOptions(max_text_bytes=MIB + 1)}, InvalidInput,
-                   f"max_text_bytes is {MIB + 1}", "use 1024 to"),
-}  # fmt: skip
+    "no init_timeout": (
+        {"init_timeout": seconds(0)},
+        InvalidInput,
+        "init_timeout is 0 s",
+        "more than 0 s, at most 3600 s",
+    ),
+    "negative init_timeout": (
+        {"init_timeout": seconds(-1)},
+        InvalidInput,
+        "init_timeout is -1 s",
+        "more than 0 s",
+    ),
+    "long init_timeout": (
+        {"init_timeout": seconds(3601)},
+        InvalidInput,
+        "init_timeout is 3601 s",
+        "at most 3600 s",
+    ),
+    "mysql of a shell": (
+        {"mysql": wire.MysqlOptions()},
+        InvalidInput,
+        "mysql .*kind 'shell'",
+        "leave it out",
+    ),
+    "simulator of a real one": (
+        {"simulator": wire.SimulatorOptions()},
+        InvalidInput,
+        "simulator .*backend 'real'",
+        "leave it out",
+    ),
+    "observe of a real one": (
+        {"observe": "real"},
+        InvalidInput,
+        "observe is 'real'.*'real' has one",
+        "leave it out",
+    ),
+    "hostname": (
+        {"shell": wire.ShellOptions(hostname="-a")},
+        InvalidInput,
+        "hostname is '-a'",
+        "letters, digits and hyphens",
+    ),
+    "long hostname": (
+        {"shell": wire.ShellOptions(hostname="a" * 64)},
+        InvalidInput,
+        "hostname is 'aaa",
+        "1 to 63",
+    ),
+    "hostname with newline": (
+        {"shell": wire.ShellOptions(hostname="a\n")},
+        InvalidInput,
+        r"hostname is 'a\\n'",
+        "1 to 63",
+    ),
+    "small text": (
+        {"shell": wire.ShellOptions(max_text_bytes=1023)},
+        InvalidInput,
+        "max_text_bytes is 1023",
+        "use 1024 to 1048576",
+    ),
+    "negative text": (
+        {"shell": wire.ShellOptions(max_text_bytes=-1)},
+        InvalidInput,
+        "max_text_bytes is -1",
+        "use 1024 to",
+    ),
+    "large text": (
+        {"shell": wire.ShellOptions(max_text_bytes=MIB + 1)},
+        InvalidInput,
+        f"max_text_bytes is {MIB + 1}",
+        "use 1024 to",
+    ),
+}
 
 
 @pytest.mark.parametrize("what", BAD_CREATIONS)
@@ -209,7 +274,7 @@ def test_every_ending_has_its_name_on_the_wire(ending: Ending) -> None:
 
 
 def test_every_ending_of_the_wire_can_be_sent() -> None:
-    on_the_wire = {name.removeprefix("ENDING_") for name in wire.Ending.keys()} - {"UNSPECIFIED"}
+    on_the_wire = {name.removeprefix("ENDING_") for name in ENDINGS_OF_THE_WIRE} - {"UNSPECIFIED"}
     assert on_the_wire == {ending.name for ending in Ending}
 
 
@@ -250,7 +315,7 @@ def test_what_an_observation_does_not_have_is_absent_and_not_zero() -> None:
         Observation(text="", ending=Ending.EXITED, provenance=Provenance(backend="real"))
     )
     for field in ("exit_code", "signal", "shell", "sql", "verdict"):
-        assert not message.HasField(field)  # type: ignore[arg-type]
+        assert not message.HasField(field)
     zero = convert.observation_to_wire(
         Observation(text="", ending=Ending.EXITED, exit_code=0, provenance=Provenance(backend="r"))
     )
@@ -292,10 +357,18 @@ def test_the_answer_to_a_probe_is_sorted_by_key() -> None:
     assert [(entry.key, entry.value) for entry in message.entries] == [("/a", "1"), ("/b", "2")]
 
 
+def _never_opened(_: object) -> AbstractAsyncContextManager[Provider]:
+    raise AssertionError
+
+
 def test_a_kind_arrives_with_its_backends_and_what_they_can_do() -> None:
     message = convert.kind_to_wire(
         Kind(name="shell", summary="A shell.", probe_suites=("cwd", "files")),
-        [Backend(kind="shell", name="real", open=None, settings_type=object, can_exec=True)],  # type: ignore[arg-type]
+        [
+            Backend(
+                kind="shell", name="real", open=_never_opened, settings_type=object, can_exec=True
+            )
+        ],
     )
     assert (message.name, message.summary) == ("shell", "A shell.")
     assert list(message.probe_suites) == ["cwd", "files"]

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from grpc_health.v1 import health_pb2
+
 from plumb_backends.errors import SandboxUnavailable
 from plumb_server import health as module
 from plumb_server.health import SERVICES, watch_health
 
 if TYPE_CHECKING:
-    from plumb_backends.registry import Backends
-
     from tests.server.conftest import FakeProvider, Kit
+
+    from plumb_backends.registry import Backends
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -25,7 +26,7 @@ def ask(servicer: Any, service: str = "") -> Any:
 
 
 async def becomes(servicer: Any, status: int) -> None:
-    while (await ask(servicer)).status != status:
+    while (await ask(servicer)).status != status:  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0.001)
 
 

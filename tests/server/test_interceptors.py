@@ -12,6 +12,7 @@ from google.rpc import code_pb2, error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_backends import errors
@@ -20,6 +21,7 @@ from plumb_server.interceptors import STATUSES, Guard, to_status
 if TYPE_CHECKING:
     from tests.server.conftest import Kit
 
+REASONS = list(wire.Reason.keys())
 CLASSES = [
     value
     for value in vars(errors).values()
@@ -47,13 +49,13 @@ def test_every_error_has_a_status_and_a_reason_of_its_own(error: type[errors.Plu
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert info.domain == "plumb.v1"
-    assert f"REASON_{info.reason}" in wire.Reason.keys()
+    assert f"REASON_{info.reason}" in REASONS
     assert info.metadata
 
 
 def test_every_reason_is_used_by_exactly_one_error() -> None:
     used = [wire.Reason.Name(reason) for _, reason in STATUSES.values()]
-    assert sorted(used) == sorted(set(wire.Reason.keys()) - WITHOUT_A_CLASS)
+    assert sorted(used) == sorted(set(REASONS) - WITHOUT_A_CLASS)
 
 
 def test_an_error_without_an_entry_takes_that_of_its_base() -> None:
@@ -103,7 +105,7 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
 
 @pytest.fixture
 def servicer() -> Servicer:
-    return Servicer()
+    return Servicer()  # type: ignore[abstract]
 
 
 @pytest.fixture

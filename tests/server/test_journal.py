@@ -11,6 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from plumb_server import journal as module
 from plumb_server.journal import Journal, StepRecord, open_journal
 

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+
 from plumb_backends.environment import Ending, Program
 from plumb_backends.errors import (
     InitFailed,
@@ -21,11 +22,12 @@ from plumb_backends.errors import (
 from plumb_server.journal import Journal, open_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from plumb_server.session import Session
-
     from tests.server.conftest import Clock, FullEnvironment, Kit, MakeSession
+
+    from plumb_server.session import Session
 
 
 async def test_steps_are_numbered_from_one(session: Session, kit: Kit) -> None:
@@ -58,7 +60,7 @@ async def test_the_same_index_with_another_action_is_a_mismatch(
     session: Session, environment: FullEnvironment, kit: Kit
 ) -> None:
     await session.begin_step(1, kit.action(b"say a")).answer()
-    with pytest.raises(StepMismatch, match="step 1 .* use 2 for a new one"):
+    with pytest.raises(StepMismatch, match=r"step 1 .* use 2 for a new one"):
         session.begin_step(1, kit.action(b"say b"))
     assert environment.ran == [b"say a"]
 
@@ -88,7 +90,7 @@ async def test_the_next_step_while_one_runs_is_refused_and_its_index_stays_free(
     session: Session, environment: FullEnvironment, kit: Kit
 ) -> None:
     running = session.begin_step(1, kit.action(b"wait"))
-    with pytest.raises(StepInProgress, match="step 1 .* wait for it or interrupt it"):
+    with pytest.raises(StepInProgress, match=r"step 1 .* wait for it or interrupt it"):
         session.begin_step(2, kit.action(b"say b"))
     await kit.soon(environment.entered.wait())
     environment.release.set()
@@ -207,12 +209,12 @@ async def test_reset_and_probe_are_refused_while_something_runs(
     session: Session, environment: FullEnvironment, kit: Kit, what: str
 ) -> None:
     environment.waits_in_reset = True
-    running = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "step": lambda: session.begin_step(1, kit.action(b"wait")).answer(),
         "reset": session.reset,
         "probe": lambda: session.probe("wait"),
-    }[what]()
-    task = asyncio.ensure_future(running)
+    }
+    task = asyncio.ensure_future(calls[what]())
     await kit.soon(environment.entered.wait())
     assert session.is_busy
     with pytest.raises(StepInProgress, match=what):
@@ -323,7 +325,7 @@ async def test_an_end_while_the_answer_is_being_written_leaves_nobody_waiting(
         waiting = asyncio.create_task(step.answer())
         await kit.soon(environment.entered.wait())
         environment.release.set()
-        while environment.release.is_set():  # until the environment has answered
+        while environment.release.is_set():  # noqa: ASYNC110 - until the environment has answered
             await asyncio.sleep(0)
         closing = asyncio.create_task(session.close())
         await asyncio.sleep(0)

@@ -10,6 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+
 from plumb_backends.errors import (
     InitFailed,
     InvalidInput,
@@ -26,9 +27,9 @@ from plumb_server.sessions import SessionLimits, Sessions, check_name, open_sess
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from plumb_backends.registry import Backends
-
     from tests.server.conftest import Clock, FakeProvider, Kit
+
+    from plumb_backends.registry import Backends
 
 
 async def test_a_session_is_found_by_its_name(sessions: Sessions, kit: Kit) -> None:
@@ -91,9 +92,7 @@ async def test_a_creation_that_failed_by_a_fault_of_ours_may_be_tried_again_too(
     assert (await sessions.create(kit.wish("once"))).name
 
 
-async def test_after_its_end_a_request_id_makes_a_new_session(
-    sessions: Sessions, kit: Kit
-) -> None:
+async def test_after_its_end_a_request_id_makes_a_new_session(sessions: Sessions, kit: Kit) -> None:
     first = await sessions.create(kit.wish("once"))
     await sessions.delete(first.name)
     second = await sessions.create(kit.wish("once"))
@@ -158,7 +157,7 @@ async def test_a_session_that_nobody_claims_is_ended(
     provider.may_create.set()  # it will be made, and its caller goes away before it is told
     creation.cancel()
     await asyncio.wait({creation})
-    while not provider.made:
+    while not provider.made:  # noqa: ASYNC110
         await asyncio.sleep(0)
     await kit.soon(provider.made[0].closed.wait())
     assert sessions.list() == []
@@ -302,7 +301,7 @@ async def test_what_outlived_others_is_swept_at_the_start_and_from_time_to_time(
 
         async def swept() -> None:
             wanted = provider.sweeps + 3
-            while provider.sweeps < wanted:
+            while provider.sweeps < wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
         await kit.soon(swept())
@@ -412,9 +411,7 @@ async def test_a_server_that_goes_down_waits_no_longer_than_its_grace(
 async def test_all_sessions_end_with_the_server_and_the_journal_says_why(
     backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
 ) -> None:
-    async with open_sessions(
-        backends, journal, SessionLimits(), sweep_interval=3600
-    ) as sessions:
+    async with open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions:
         made = [await sessions.create(kit.wish()) for _ in range(3)]
     assert [environment.closes for environment in provider.made] == [1, 1, 1]
     for session in made:
@@ -424,9 +421,7 @@ async def test_all_sessions_end_with_the_server_and_the_journal_says_why(
 async def test_a_creation_under_way_ends_with_the_server(
     backends: Backends, provider: FakeProvider, journal: Journal, kit: Kit
 ) -> None:
-    async with open_sessions(
-        backends, journal, SessionLimits(), sweep_interval=3600
-    ) as sessions:
+    async with open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions:
         provider.may_create.clear()
         creation = asyncio.create_task(sessions.create(kit.wish("once")))
         await kit.soon(provider.creating.wait())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pydantic
 import pytest
+
 from plumb_server.__main__ import main
 from plumb_server.settings import Settings
 
@@ -137,7 +138,6 @@ def test_a_journal_that_cannot_be_opened_ends_with_status_2_and_one_line(
     assert (status, out) == (2, "")
     assert said.count("\n") == 1, said
     assert "PLUMB_JOURNAL" in said
-    assert journal in said
 
 
 def test_the_settings_of_the_shell_arrive_at_the_backend() -> None:

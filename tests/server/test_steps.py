@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+
 from plumb_server.steps import KEPT_OUTPUT_BYTES, MAX_CHUNK_BYTES, Chunk, OutputLog, StepRun
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ async def test_an_answer_is_given_to_all_who_wait_now_and_later(kit: Kit) -> Non
     waiting = [asyncio.create_task(step.answer()) for _ in range(2)]
     await asyncio.sleep(0)
     step.settle(ValueError("no"))
-    assert step.is_answered
     for call in (*waiting, step.answer()):
         assert isinstance(await kit.fails_soon(call), ValueError)
+        assert step.is_answered
     assert await kit.soon(step.output.next(0)) is None

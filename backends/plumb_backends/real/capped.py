@@ -49,7 +49,7 @@ class Capped:
 
 
 def _without_partial_start(data: bytes) -> bytes:
-    for index in range(min(_PARTIAL_CHARACTER_BYTES, len(data))):
+    for index in range(min(_PARTIAL_CHARACTER_BYTES + 1, len(data))):
         if data[index] & 0xC0 != 0x80:  # not in the middle of a character
             return data[index:]
     return data

@@ -31,6 +31,9 @@ from plumb_backends.real.hardening import (
 _ANSWER_WITHIN = 60.0
 """Seconds for one answer of the engine; creations queue up inside it under load."""
 
+_NO_CONNECTION = 900
+"""The status that aiodocker makes up where the engine cannot be reached."""
+
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
@@ -59,6 +62,11 @@ def _translate(error: aiodocker.DockerError, doing: str) -> PlumbError:
         )
     if error.status == 400:
         return InvalidInput(f"the container engine refused while {doing}: {error.message.strip()}")
+    if error.status == _NO_CONNECTION:
+        return SandboxUnavailable(
+            f"the container engine does not answer while {doing} ({error.message.strip()}); "
+            "start it, and see `plumb doctor`"
+        )
     return SandboxUnavailable(f"the sandbox failed while {doing}: {error.message.strip()}")
 
 
@@ -191,6 +199,19 @@ class Sandbox:
                 return bool((await self._container.show())["State"]["Running"])
         except SandboxUnavailable:
             return False
+
+    async def has_ended(self, *, within: float) -> bool:
+        """Whether the container has ended, or does so within some seconds.
+
+        It is said to run for a moment after its processes are gone.
+        """
+        with contextlib.suppress(SandboxUnavailable):  # gone altogether
+            try:
+                async with asyncio.timeout(within), _asking("asking after the sandbox"):
+                    await self._container.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def changed_paths(self) -> dict[str, str]:
         """What differs from the image: path -> `changed`, `added` or `deleted`."""

@@ -12,6 +12,7 @@ session, can be taken for one. They are taken out of what anybody gets to see.
 | `P` | `PS2` | the input is unfinished, bash reads more of it |
 | `X` | `PROMPT_COMMAND` | standard error is no terminal: `A`, `B`, `C` and `P` will not show |
 | `R;status;pid;cwd;user;host` | readline, asked by `ASK` | bash reads the next command |
+| `N;status;pid;cwd;user;host` | readline, asked by `ASK` | the same; its next prompt has its marks again |
 
 The guest's half is `guest/rc.bash`.
 """
@@ -22,7 +23,7 @@ import secrets
 from collections.abc import Iterator
 
 ASK = b"\x1e"
-"""Ctrl-^, which readline leaves unbound; the guest's is bound to answer it with `R`. Any other
+"""Ctrl-^, which readline leaves unbound; the guest's is bound to answer it with `R` or `N`. Any other
 readline only rings the bell, and no action may hold it."""
 
 _MAX_MARK_BYTES = 8 * 1024  # a path has at most 4096 bytes, quoted at most twice that
@@ -53,7 +54,7 @@ class Scanner:
         # What a mark says is checked here, so that a prompt string which a program prints without
         # expanding it is content. The working directory may hold semicolons.
         self._mark = re.compile(
-            rb"\x1b\]133;(?:([ACPX]);%(key)s|([BR]);%(key)s;(\d{1,3});(\d+);([^\x07\x1b]*);([^\x07\x1b;]*);"
+            rb"\x1b\]133;(?:([ACPX]);%(key)s|([BNR]);%(key)s;(\d{1,3});(\d+);([^\x07\x1b]*);([^\x07\x1b;]*);"
             rb"([^\x07\x1b;]*))\x07" % {b"key": key.encode()}
         )
         self._held = b""

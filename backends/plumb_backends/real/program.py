@@ -9,7 +9,7 @@ import re
 import time
 
 from plumb_backends.environment import Program, ProgramResult
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.capped import Capped
 from plumb_backends.real.engine import ProgramStream, Sandbox
 from plumb_backends.real.guest import script
@@ -23,6 +23,12 @@ _KILLED = 128 + 9
 _LONGEST_LINE = 64  # of the wrapper's: a key and a number
 _AFTERLIFE = 5.0
 """Seconds within which a killed program's streams must have ended."""
+
+_ENDING_WITHIN = 0.5
+"""Seconds that a sandbox takes to be seen as ended, once its processes are."""
+
+_REFUSAL = re.compile("unable to find user|chdir to cwd")
+"""How the engine says, in the place of output, that it did not start a program."""
 
 
 async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
@@ -51,7 +57,7 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
         status = _KILLED if timed_out else reader.status
         reader.cut_off()
         if status is None:
-            status = await _status_of_lost(sandbox, stream)
+            status = await _status_of_lost(sandbox, stream, reader)
     finally:
         await stream.close()
     return ProgramResult(
@@ -85,10 +91,15 @@ async def _run(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream) -> int:
-    """For a program whose wrapper died with it: killed for memory, or the sandbox is gone."""
-    if not await sandbox.is_running():
+async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:
+    """For a program whose wrapper died with it (killed for memory), or never began."""
+    if await sandbox.has_ended(within=_ENDING_WITHIN):
         raise SandboxUnavailable(f"the sandbox is gone{_because(sandbox)}; reset the session")
+    said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
+    if reader.pid is None and _REFUSAL.search(said):
+        raise InvalidInput(
+            f"the program cannot be started: {said}; name a user and a directory there are"
+        )
     return await stream.exit_code()
 
 

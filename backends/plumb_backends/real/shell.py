@@ -48,7 +48,8 @@ _COUNT_OOM_KILLS = (
     "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
 )
 _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
-_SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z")
+_SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
+               "start", "^Q", "stop", "^S")  # fmt: skip
 _SWEEP_DISKS_EVERY = 2.0
 
 
@@ -211,15 +212,24 @@ class RealShell:
 
     async def _status_of_lost(self, sandbox: Sandbox, shell: "_Shell") -> int:
         """How a shell ended; raises where the sandbox ended with it."""
-        if await sandbox.is_running():
-            return await shell.stream.exit_code()
+        await self._check_not_gone(sandbox)
+        return await shell.stream.exit_code()
+
+    async def _check_not_gone(self, sandbox: Sandbox) -> None:
+        """Raises where the sandbox has ended, with the reason where it is known."""
+        if not sandbox.ended_because and await sandbox.is_running():
+            return
         await self.close()
         because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
         raise SandboxUnavailable(f"the session's sandbox is gone{because}; reset the session")
 
     async def _restart(self, sandbox: Sandbox, shell: "_Shell") -> "_Shell":
         await shell.close()
-        self._shell = await _Shell.start(sandbox, self._options, cwd=shell.prompt.cwd)
+        try:
+            self._shell = await _Shell.start(sandbox, self._options, cwd=shell.prompt.cwd)
+        except SandboxUnavailable:
+            await self._check_not_gone(sandbox)  # it may have been going when it was asked last
+            raise
         return self._shell
 
     async def _repair_terminal(self, sandbox: Sandbox, shell: "_Shell", status: int) -> None:

@@ -32,6 +32,7 @@ _INTERRUPT = b"\x03"
 _PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"
 _QUOTED_PASTE_END = _PASTE_END + b"\x16\x1b" + _PASTE_BEGIN + b"[201~"  # Ctrl-V, then ESC typed
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
+_ECHO_OF_ASK = b"^^"
 _READLINE_BEGINS = b"\x1b[?2004h"
 _ECHO_ENDS = re.compile(rb"\x1b\[\?2004l\r?")
 _PLAIN_ECHO_ENDS = re.compile(rb"\n")
@@ -157,6 +158,7 @@ class Terminal:
         self._recent = b""
         self._plain = False  # readline did not announce itself at the last prompt
         self._asked = False
+        self._cancelled = False  # a prompt has come since the input was seen to be unfinished
         self._timer: asyncio.TimerHandle | None = None
         self._idle_bytes = 0
         self._wanted = asyncio.Event()
@@ -281,6 +283,8 @@ class Terminal:
         turn = self._turn
         if turn is None:
             return
+        if self._asked:  # before readline has the terminal, that echoes what is typed
+            data = data.replace(_ECHO_OF_ASK, b"", 1)
         turn.raw.add(data)
         self._recent = (self._recent + data)[-len(_READLINE_BEGINS) :]
         if self._part is _Part.OUTPUT:
@@ -309,9 +313,8 @@ class Terminal:
             case "X":
                 self._blind = True
                 self._ask()
-            case "R":
-                if self._asked:
-                    self._finish_input(mark)
+            case "R" | "N":
+                self._answered(mark)
 
     def _command_starts(self) -> None:
         self._cancel_timer()
@@ -325,6 +328,7 @@ class Terminal:
         self._cancel_timer()
         if self._part is _Part.ECHO and not self._end_of_echo():
             return  # a prompt from before what we typed
+        self._cancelled = True
         if self._part is not _Part.OUTPUT:
             self._release()
         self._plain = not self._recent.endswith(_READLINE_BEGINS)
@@ -353,7 +357,17 @@ class Terminal:
             self._release()
         if self._part is not _Part.CONTINUATION:
             self._enter(_Part.CONTINUATION)
+            self._cancelled = False
             self.interrupt()
+            self._schedule(self._ask)  # readline can miss the signal until the next key wakes it
+
+    def _answered(self, mark: Mark) -> None:
+        if not self._asked or (self._part is _Part.CONTINUATION and not self._cancelled):
+            return
+        if mark.letter == "N":
+            self._renew_prompt()
+        else:
+            self._finish_input(mark)
 
     def _finish_input(self, mark: Mark) -> None:
         unfinished = self._part is _Part.CONTINUATION
@@ -389,6 +403,13 @@ class Terminal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _renew_prompt(self) -> None:
+        """Types an empty line, for a prompt with its marks; where none comes, asks again."""
+        self._asked = False
+        self._enter(_Part.ECHO)
+        self._write_soon(b"\n")
+        self._schedule(self._ask)
 
     def _ask(self) -> None:
         if not self._asked:

@@ -15,8 +15,9 @@ from typing import Any
 
 import docker
 import grpc
-import plumb_client
 import pytest
+
+import plumb_client
 from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL
 

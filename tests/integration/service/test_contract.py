@@ -7,8 +7,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import plumb_client
 import pytest
+
+import plumb_client
 from plumb_client import Ending
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-import plumb_client
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+import plumb_client
 
 if TYPE_CHECKING:
     from tests.integration.service.conftest import Kit, Server, StartServer
@@ -189,7 +190,9 @@ class SecondEngine:
         self._folder = folder
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
-            ["dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec",
+            # In a network of its own: without a bridge, dockerd deletes the machine's docker0.
+            ["unshare", "--net", "dockerd",
+             f"--data-root={folder}/data", f"--exec-root={folder}/exec",
              f"--pidfile={folder}/pid", f"--host={self.address}", "--bridge=none",
              "--iptables=false", "--shutdown-timeout=1"],
             stdout=self._log,

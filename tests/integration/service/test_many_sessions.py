@@ -32,7 +32,7 @@ ASKER = textwrap.dedent(
         stub = health_pb2_grpc.HealthStub(channel)
         stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
         print("asks", flush=True)
-        while not stop.wait(0.01):
+        while not stop.wait(0.001):
             started = time.perf_counter()
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
             assert answer.status == 1, answer
@@ -63,7 +63,7 @@ async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health
         shells = await asyncio.gather(*(create() for _ in range(SESSIONS)))
         assert len(server.containers()) == SESSIONS
 
-        asker = subprocess.Popen(
+        asker = subprocess.Popen(  # noqa: ASYNC220 - it only starts here
             [sys.executable, "-c", ASKER, server.address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -82,7 +82,7 @@ async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health
         seconds = sorted(map(float, said.split()))
         assert len(seconds) > 20
         p99 = seconds[int(len(seconds) * 0.99)]
-        assert p99 < 0.050, f"{len(seconds)} answers, the slowest: {seconds[-5:]}"
+        assert p99 < 0.050, f"p99 of {len(seconds)} answers is {p99:.3f} s"
 
         async def close(shell: plumb_client.aio.Session) -> None:
             async with places:

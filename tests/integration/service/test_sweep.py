@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import docker
 import docker.errors
 import pytest
-from plumb_backends.real import owner
-from plumb_backends.real.hardening import EXPIRY_LABEL, LABEL, OWNER_LABEL
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
+
+from plumb_backends.real import owner
+from plumb_backends.real.hardening import EXPIRY_LABEL, LABEL, OWNER_LABEL
 
 if TYPE_CHECKING:
     from tests.integration.service.conftest import Kit, StartServer
@@ -39,7 +40,7 @@ def container(kit: Kit, labels: dict[str, str]) -> Iterator[str]:
     try:
         yield str(started.get_wrapped_container().id)
     finally:
-        with contextlib.suppress(docker.errors.NotFound):
+        with contextlib.suppress(docker.errors.APIError):  # gone, or going already
             started.stop()
 
 

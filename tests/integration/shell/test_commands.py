@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.shell import RealShell
@@ -158,9 +159,7 @@ async def test_raw_is_the_echo_the_output_and_the_prompt_of_ubuntu_with_its_titl
 ) -> None:
     seen = await shell.step(Action(b"cd /tmp; echo hi"))
     assert seen.raw.startswith(b"cd /tmp; echo hi\r\n\x1b[?2004l\r")
-    assert seen.raw.endswith(
-        b"hi\r\n\x1b[?2004h\x1b]0;root@sandbox: /tmp\x07root@sandbox:/tmp# "
-    )
+    assert seen.raw.endswith(b"hi\r\n\x1b[?2004h\x1b]0;root@sandbox: /tmp\x07root@sandbox:/tmp# ")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+
 from plumb_backends.environment import Action
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ QUICK = (
     "printf '\\e]0;never ended'",
     "printf 'a\\0\\xff\\x80'",
     "printf 'no newline'",
-    "printf %s \"$PS1$PS0\"",
+    'printf %s "$PS1$PS0"',
     "yes | head -c 1000000",
     "head -c 300000 /dev/zero | tr '\\0' x",
     "head -c 100000 /dev/urandom",
-    "sleep 0.01 &",
+    "(sleep 0.01 &)",
     "(sleep 0.02) & disown",
-    "sleep 1000 & disown; kill $!",
+    "sleep 1000 & disown $!; kill $!",
     "cd /tmp",
     "cd /; cd -",
     "bind -r '\\C-^'",
@@ -111,17 +112,12 @@ async def test_after_any_action_a_fresh_line_is_the_whole_of_the_next_observatio
     make_shell: MakeShell, session: int
 ) -> None:
     chance = random.Random(SEED + session)
-    commands = [
-        chance.choice(SLOW if index % 12 == 11 else QUICK) for index in range(ACTIONS_EACH)
-    ]
+    commands = [chance.choice(SLOW if index % 12 == 11 else QUICK) for index in range(ACTIONS_EACH)]
     shell = await make_shell()
     for index, command in enumerate(commands):
-        timeout = 0.15 if command in SLOW else 5
+        timeout = 0.15 if command in SLOW else 2
         async with asyncio.timeout(60):
-            t = asyncio.get_running_loop().time()
             await shell.step(Action(command.encode(), timeout=timeout))
-            if asyncio.get_running_loop().time() - t > 2:
-                print("SLOW", commands[: index + 1][-12:])
             nonce = secrets.token_hex(8)
             seen = await shell.step(Action(f"echo {nonce}".encode(), timeout=20))
         assert seen.text == f"{nonce}\n", f"after {commands[: index + 1]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput
 from plumb_backends.real.program import MAX_STREAM_BYTES
@@ -73,11 +74,15 @@ async def test_a_program_ended_by_a_signal_has_128_and_its_number(shell: RealShe
     assert (await shell.execute(Program(["sh", "-c", "kill -TERM $$"]))).exit_code == 143
 
 
-@pytest.mark.parametrize("program", [Program(["true"], user="nobody-at-all")])
-async def test_an_unknown_user_is_refused_with_a_sentence(
+@pytest.mark.parametrize(
+    "program",
+    [Program(["true"], user="no-such"), Program(["true"], cwd="/no-such")],
+    ids=["user", "cwd"],
+)
+async def test_an_unknown_user_or_directory_is_refused_with_a_sentence(
     shell: RealShell, program: Program
 ) -> None:
-    with pytest.raises(InvalidInput, match="nobody-at-all"):
+    with pytest.raises(InvalidInput, match=r"cannot be started: .*no-such"):
         await shell.execute(program)
 
 

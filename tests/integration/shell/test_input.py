@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plumb_backends.environment import Action, Ending
 from plumb_backends.errors import InvalidInput
 from plumb_backends.real.shell import RealShell

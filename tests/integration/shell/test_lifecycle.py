@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
+
 from plumb_backends.environment import Action, Program
 from plumb_backends.errors import (
     ImageMissing,
@@ -73,7 +74,9 @@ async def test_each_init_script_has_its_own_result(backends: Backends) -> None:
 
 async def test_a_failing_init_script_names_itself_and_leaves_nothing(backends: Backends) -> None:
     spec = _spec("true", "echo why >&2; exit 4", "touch unreached")
-    with pytest.raises(InitFailed, match=r"init script 2 \(echo why .*exit status 4.*why") as failed:
+    with pytest.raises(
+        InitFailed, match=r"init script 2 \(echo why .*exit status 4.*why"
+    ) as failed:
         await backends.create(spec)
     assert failed.value.metadata == {"script": "2", "exit_code": "4", "tail": "why"}
     assert _containers(spec) == []

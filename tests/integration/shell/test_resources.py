@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+
 from plumb_backends.environment import Action, Ending
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.hardening import Limits

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.real.shell import RealShell, RealShellSettings
 from plumb_backends.registry import Backends, open_backends

@@ -10,9 +10,10 @@ __plumb_arm() {
   [[ -o emacs || -o vi ]] || builtin set -o emacs
   builtin bind 'set enable-bracketed-paste on' 'set enable-active-region off'
   case ${PS0-} in *KEY*) ;; *) PS0='\e]133;C;KEY\a'${PS0-} ;; esac
+  # The status is taken before the agent's own part, which may run commands.
   case ${PS1-} in
     *KEY*) ;;
-    *) PS1='\[\e]133;A;KEY\a\]'${PS1-}'\[\e]133;B;KEY;$?;$$;${PWD@Q};\u;\H\a\]' ;;
+    *) PS1='\[\e]133;A;KEY\a\]${PS1:$((__plumb_status=$?)):0}'${PS1-}'\[\e]133;B;KEY;$__plumb_status;$$;${PWD@Q};\u;\H\a\]' ;;
   esac
   case ${PS2-} in *KEY*) ;; *) PS2='\[\e]133;P;KEY\a\]'${PS2-} ;; esac
 }
@@ -23,19 +24,24 @@ __plumb_prompt() {
   [[ -t 9 ]] || builtin printf '\e]133;X;KEY\a' >/dev/tty
 }
 
-# The answer to marks.ASK: puts back what was lost and says that bash reads.
+# The answer to marks.ASK: says that bash reads, or, where PROMPT_COMMAND was lost, that the next
+# prompt will have its marks again. The prompt strings are left to that one: bash holds a pointer to
+# the value of PS0 while it reads, and would print what is there after the value is freed.
 __plumb_answer() {
-  builtin local status=$?
-  { __plumb_arm; __plumb_hook; } 2>/dev/null
-  builtin printf '\e]133;R;KEY;%s;%s;%s;%s;%s\a' "$status" "$$" "${PWD@Q}" "${__plumb_who@P}" "${HOSTNAME}" >/dev/tty
+  builtin local status=$? letter=R
+  case ${PROMPT_COMMAND-} in *__plumb_prompt*) ;; *) letter=N ;; esac
+  { __plumb_hook; } 2>/dev/null
+  builtin printf '\e]133;%s;KEY;%s;%s;%s;%s;%s\a' "$letter" "$status" "$$" "${PWD@Q}" "${__plumb_who@P}" "${HOSTNAME}" >/dev/tty
 }
 
 __plumb_hook() {
   # All of it in a group whose standard error is hidden: with `set -x` nothing shows. The second
   # half is for a shell whose standard error is closed, where the first cannot be redirected.
+  # Before and behind what is there: that may not parse, or set the prompt strings itself.
+  builtin local mine='{ __plumb_prompt; } 9>&2 2>/dev/null || { __plumb_prompt; } 2>/dev/null'
   case ${PROMPT_COMMAND-} in
     *__plumb_prompt*) ;;
-    *) PROMPT_COMMAND='{ __plumb_prompt; } 9>&2 2>/dev/null || { __plumb_prompt; } 2>/dev/null'${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND} ;;
+    *) PROMPT_COMMAND=$mine${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND$'\n'$mine} ;;
   esac
 }
 
