@@ -98,6 +98,7 @@ class Journal:
 
     def __init__(self, engine: sql.Engine) -> None:
         self._engine = engine
+        self._connection: sql.Connection | None = None  # the writer's; kept, for speed
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._write_groups, name="plumb-journal", daemon=True
@@ -170,21 +171,33 @@ class Journal:
         """Writes a group and tells those who wait; a failed group of several is told nothing."""
         error: Exception | None = None
         try:
-            with self._engine.begin() as connection:
-                for entry in group:
-                    connection.execute(entry.statement, entry.values)
+            self._write_group(group)
         except Exception as failure:  # noqa: BLE001 - the writer must outlive every bad entry
             _log.error("the journal could not be written", error=str(failure))
+            self._disconnect()
             error = failure
         if error is None or len(group) == 1:
             for entry in group:
                 entry.loop.call_soon_threadsafe(_settle, entry.written, error)
         return error
 
+    def _write_group(self, group: Sequence[_Entry]) -> None:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        with self._connection.begin():
+            for entry in group:
+                self._connection.execute(entry.statement, entry.values)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
     def close(self) -> None:
         """Writes what is left, and closes. Blocks for a moment."""
         self._entries.put(None)
         self._thread.join()
+        self._disconnect()
         self._engine.dispose()
 
 

@@ -101,7 +101,8 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
             yield wire.StreamStepResponse(
                 chunk=wire.OutputChunk(offset=chunk.offset, data=chunk.data)
             )
-        yield wire.StreamStepResponse(observation=convert.observation_to_wire(await step.answer()))
+        await step.answer()
+        yield wire.StreamStepResponse(observation=step.message)
 
     async def Converse(
         self, request_iterator: AsyncIterator[wire.ConverseRequest], context: _Context
@@ -149,8 +150,8 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
 
 
 async def _response(step: StepRun) -> wire.StepResponse:
-    observation = convert.observation_to_wire(await step.answer())
-    return wire.StepResponse(observation=observation, step_index=step.index)
+    await step.answer()
+    return wire.StepResponse(observation=step.message, step_index=step.index)
 
 
 def _to_wire(session: Session) -> wire.Session:

@@ -139,6 +139,8 @@ class Session:
         self, step: StepRun, answer: Observation | Exception
     ) -> Observation | Exception:
         """Writes the answer; what could not be written must not be answered."""
+        if isinstance(answer, Observation):
+            step.message = observation_to_wire(answer)
         try:
             await self._journal.step_answered(_record(self.name, step, answer))
         except Exception as error:  # noqa: BLE001 - see above
@@ -214,7 +216,7 @@ def _record(name: str, step: StepRun, answer: Observation | Exception) -> StepRe
         session=name,
         step_index=step.index,
         action=step.action.text,
-        observation=observation_to_wire(observation).SerializeToString() if observation else None,
+        observation=step.message.SerializeToString() if observation else None,
         ending=observation.ending.name if observation else None,
         exit_code=observation.exit_code if observation else None,
         error=None if observation else str(answer),

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import dataclasses
 
+from plumb.v1 import environment_pb2 as wire
 from plumb_backends.environment import Action, Observation
 
 KEPT_OUTPUT_BYTES = 1024 * 1024
@@ -70,12 +71,17 @@ class OutputLog:
 
 
 class StepRun:
-    """A step that is running or answered."""
+    """A step that is running or answered.
+
+    Attributes:
+        message: The observation as it is journaled and sent; made once.
+    """
 
     def __init__(self, index: int, action: Action) -> None:
         self.index = index
         self.action = action
         self.output = OutputLog()
+        self.message = wire.Observation()
         self._answer: Observation | BaseException = RuntimeError("not answered yet")
         self._answered = asyncio.Event()
 
