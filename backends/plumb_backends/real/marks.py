@@ -12,7 +12,7 @@ session, can be taken for one. They are taken out of what anybody gets to see.
 | `P` | `PS2` | the input is unfinished, bash reads more of it |
 | `X` | `PROMPT_COMMAND` | standard error is no terminal: `A`, `B`, `C` and `P` will not show |
 | `R;status;pid;cwd;user;host` | readline, asked by `ASK` | bash reads the next command |
-| `N;status;pid;cwd;user;host` | readline, asked by `ASK` | the same; its next prompt has its marks again |
+| `N;` the same | readline, asked by `ASK` | the same, but only the next prompt has its marks |
 
 The guest's half is `guest/rc.bash`.
 """
@@ -23,8 +23,8 @@ import secrets
 from collections.abc import Iterator
 
 ASK = b"\x1e"
-"""Ctrl-^, which readline leaves unbound; the guest's is bound to answer it with `R` or `N`. Any other
-readline only rings the bell, and no action may hold it."""
+"""Ctrl-^, which readline leaves unbound; the guest's is bound to answer it with `R` or `N`. Any
+other readline only rings the bell, and no action may hold it."""
 
 _MAX_MARK_BYTES = 8 * 1024  # a path has at most 4096 bytes, quoted at most twice that
 _INTRODUCER = b"\x1b]133;"
