@@ -895,7 +895,7 @@ class OutputChunk(message.Message):
     """Where `data` begins, in bytes from the start of the output. Larger than
     the end of the chunk before (or than the offset asked for) when the reader
     was so slow that the bytes between are no longer kept: the server keeps
-    the last 4 MiB of an action's output.
+    the last 1 MiB of an action's output.
     """
     data: builtins.bytes
     """1 to 65536 bytes, cut anywhere, also inside a character."""
