@@ -32,7 +32,15 @@ from plumb_backends.real.guest import script
 from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.marks import Prompt, new_key
 from plumb_backends.real.program import end_processes, open_ending, run_program
-from plumb_backends.real.terminal import COLUMNS, ROWS, Terminal, Turn, TurnEnd, check_action
+from plumb_backends.real.terminal import (
+    COLUMNS,
+    ROWS,
+    Terminal,
+    Turn,
+    TurnEnd,
+    check_action,
+    without_announcements,
+)
 from plumb_backends.registry import Backend, Grounded, Spec
 
 _START_WITHIN = 20.0
@@ -141,7 +149,10 @@ class RealShell:
         ending = await self._ending(sandbox, turn, status)
         if _TOUCHES_TERMINAL.search(action.text):
             await self._repair_terminal(sandbox, shell, status)
-        return _observation(turn, ending, status, run_duration, shell.prompt, restarted=restarted)
+        seen = _observation(turn, ending, status, run_duration, shell.prompt, restarted=restarted)
+        if self._options.dumb_terminal:
+            return dataclasses.replace(seen, raw=without_announcements(seen.raw))
+        return seen
 
     def interrupt(self) -> bool:
         """Asks for the running action to be stopped; says whether there was one."""

@@ -6,13 +6,14 @@ guessed.
 
 What is echo and what is output: bash prints mark `C` when a command starts, so everything before
 the first `C` of a turn is echo. Where no command starts (a syntax error, a comment), readline's
-`ESC [ ? 2004 l` says where the echo ended, or the first newline on a dumb terminal, where readline
-does not announce itself.
+`ESC [ ? 2004 l` says where the echo ended, or the first newline where readline does not announce
+itself.
 
 Not here: timeouts, the end of processes, the restart of a lost shell (`shell`).
 """
 
 import asyncio
+import codecs
 import contextlib
 import dataclasses
 import enum
@@ -34,7 +35,8 @@ _QUOTED_PASTE_END = _PASTE_END + b"\x16\x1b" + _PASTE_BEGIN + b"[201~"  # Ctrl-V
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 _ECHO_OF_ASK = b"^^"
 _READLINE_BEGINS = b"\x1b[?2004h"
-_ECHO_ENDS = re.compile(rb"\x1b\[\?2004l\r?")
+_READLINE_ENDS = b"\x1b[?2004l\r"
+_ECHO_ENDS = re.compile(re.escape(_READLINE_ENDS) + b"?")
 _PLAIN_ECHO_ENDS = re.compile(rb"\n")
 
 _ANSWER_WITHIN = 0.05
@@ -104,13 +106,16 @@ class Turn:
     woken: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     _renderer: TextRenderer = dataclasses.field(default_factory=TextRenderer)
+    _decoder: codecs.IncrementalDecoder = dataclasses.field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
 
     def output(self, data: bytes) -> None:
         """Takes what the action wrote."""
         self.total_bytes += len(data)
         if self.total_bytes > self.max_output_bytes:
             self.ask_to_stop(Ending.OUTPUT_LIMIT)
-        self.text.add(self._renderer.feed(data))
+        self._add_text(self._renderer.feed(data))
         self.on_output(data)
 
     def ask_to_stop(self, because: Ending) -> None:
@@ -121,10 +126,14 @@ class Turn:
     def finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
         """Ends the turn; only the first end counts."""
         if self.end is None:
-            self.text.add(self._renderer.finish())
+            self._add_text(self._renderer.finish(), final=True)
             self.end, self.prompt = end, prompt
             self.woken.set()
             self.done.set()
+
+    def _add_text(self, data: bytes, *, final: bool = False) -> None:
+        """Adds text; made valid first, for a byte that is not UTF-8 becomes three."""
+        self.text.add(self._decoder.decode(data, final).encode())
 
 
 def check_action(text: bytes) -> None:
@@ -421,6 +430,14 @@ def to_paste(text: bytes) -> bytes:
     """What to type so that bash reads the whole action as one edit buffer, and accepts it."""
     text = text.replace(b"\r\n", b"\n").replace(_PASTE_END, _QUOTED_PASTE_END)
     return _PASTE_BEGIN + text + _PASTE_END + b"\n"
+
+
+def without_announcements(raw: bytes) -> bytes:
+    """What a dumb terminal would have been sent: readline does not tell one that it takes pastes.
+
+    Ours does on every terminal, for that is how the end of an echo and of a turn are found.
+    """
+    return raw.replace(_READLINE_ENDS, b"").replace(_READLINE_BEGINS, b"")
 
 
 def _silent_turn() -> Turn:
