@@ -7,6 +7,7 @@ knows what stands behind an environment, and nothing here does I/O.
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 DEFAULT_TIMEOUT = 30.0
@@ -66,6 +67,59 @@ class ShellDetail:
     restarted: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Temporal:
+    """A DATE, TIME, DATETIME, TIMESTAMP or YEAR, as MySQL prints it.
+
+    As text, for MySQL has values that Python has not: `0000-00-00`, `-838:59:59`.
+    """
+
+    text: str
+
+
+SqlCell = int | float | Decimal | str | bytes | Temporal | None
+"""One value of a result; None for NULL."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SqlResult:
+    """What one SQL statement returned.
+
+    Attributes:
+        columns: The columns' names; empty for a statement without rows, or that failed.
+        rows: As many cells as columns each; at most `MysqlOptions.max_rows`.
+        total_rows: How many rows there were, before any cut.
+        affected_rows: How many rows it changed.
+        last_insert_id: The first AUTO_INCREMENT value made; 0 for none.
+        warnings: How many warnings it raised.
+    """
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[SqlCell, ...], ...] = ()
+    total_rows: int = 0
+    affected_rows: int = 0
+    last_insert_id: int = 0
+    warnings: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SqlDetail:
+    """The typed results of an SQL action.
+
+    Attributes:
+        results: One for each result of each statement, in order.
+        errno: MySQL's number of the first error; 0 without one.
+        sqlstate: Its five characters; empty without one.
+        reconnected: Whether the connection was lost: open transactions, temporary tables and
+            user variables are lost then, tables and rows kept.
+    """
+
+    results: tuple[SqlResult, ...] = ()
+    errno: int = 0
+    sqlstate: str = ""
+    reconnected: bool = False
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where an observation comes from: `real`, or a model with its strategy and cost."""
@@ -85,7 +139,7 @@ class Observation:
 
     Attributes:
         text: What the agent reads, without the terminal signature; capped.
-        raw: The bytes that the terminal sent, signature included; capped.
+        raw: The bytes that the terminal or the client printed, signature included; capped.
         ending: How the action ended.
         exit_code: What `$?` has next, 0 to 255; None where there is none.
         signal: The signal's number, where one ended the action.
@@ -93,6 +147,7 @@ class Observation:
         total_bytes: How many bytes the action wrote, before any cut.
         run_duration: Seconds from start to end.
         shell: Only for kind `shell`.
+        sql: Only for kind `mysql`.
         provenance: Where this comes from.
     """
 
@@ -106,6 +161,7 @@ class Observation:
     total_bytes: int = 0
     run_duration: float = 0.0
     shell: ShellDetail | None = None
+    sql: SqlDetail | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ class SessionOptions(TypedDict, total=False):
         init_timeout: Seconds that each may run; default 120, at most 3600.
         idle_timeout: Seconds that the session lives without a call.
         request_id: Makes the creation idempotent; one is made up where there is none.
-        image: Of a shell, as are `hostname`, `dumb_terminal` and `max_text_bytes`.
-        database: Of a MySQL session, as are `isolation` and `rendering`.
+        image: Of a shell, as are `hostname` and `dumb_terminal`.
+        database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
+        max_text_bytes: The most bytes of `text` and of `raw`, each.
         simulator: `model`, `strategy`, `reason`, `critic`; with backend simulated or paired.
         observe: `real` or `simulated`; with backend paired.
     """
@@ -36,12 +37,14 @@ class SessionOptions(TypedDict, total=False):
     database: str
     isolation: str
     rendering: str
+    max_rows: int
     simulator: Mapping[str, str | bool]
     observe: str
 
 
-_SHELL_FIELDS = ("image", "hostname", "dumb_terminal", "max_text_bytes")
-_MYSQL_FIELDS = ("database", "isolation", "rendering")
+_SHELL_FIELDS: tuple[str, ...] = ("image", "hostname", "dumb_terminal")
+_MYSQL_FIELDS: tuple[str, ...] = ("database", "isolation", "rendering", "max_rows")
+_FIELD_OF_BOTH = "max_text_bytes"
 
 
 def create_session(
@@ -71,10 +74,15 @@ def create_session(
         request.init_timeout.CopyFrom(duration(options["init_timeout"]))
     if "idle_timeout" in options:
         request.idle_timeout.CopyFrom(duration(options["idle_timeout"]))
-    shell = {field: options[field] for field in _SHELL_FIELDS if field in options}  # type: ignore[literal-required]
+    shell_fields, mysql_fields = _SHELL_FIELDS, _MYSQL_FIELDS
+    if kind == "mysql":
+        mysql_fields = (*mysql_fields, _FIELD_OF_BOTH)
+    else:
+        shell_fields = (*shell_fields, _FIELD_OF_BOTH)
+    shell = {field: options[field] for field in shell_fields if field in options}  # type: ignore[literal-required]
     if shell:
         request.shell.CopyFrom(wire.ShellOptions(**shell))
-    mysql = {field: options[field] for field in _MYSQL_FIELDS if field in options}  # type: ignore[literal-required]
+    mysql = {field: options[field] for field in mysql_fields if field in options}  # type: ignore[literal-required]
     if mysql:
         request.mysql.CopyFrom(wire.MysqlOptions(**mysql))
     if "simulator" in options:

@@ -48,13 +48,23 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SqlResult:
-    """What one SQL statement returned."""
+    """What one SQL statement returned.
+
+    Attributes:
+        columns: The columns' names; empty for a statement without rows, or that failed.
+        rows: At most `max_rows`, and 1 MiB together.
+        affected_rows: How many rows it changed.
+        last_insert_id: The first AUTO_INCREMENT value made; 0 for none.
+        warnings: How many warnings it raised.
+        total_rows: How many rows there were; more than `rows` where those were cut.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     affected_rows: int
     last_insert_id: int
     warnings: int
+    total_rows: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +84,9 @@ class Observation:
         cwd: The shell's working directory; empty for other kinds. So are `user` and `host`.
         restarted: Whether the shell had to be replaced: its variables, functions and jobs are lost.
         results: One for each SQL statement; empty for other kinds.
-        errno: MySQL's error number; 0 without an error. So is `sqlstate`, empty without.
+        errno: MySQL's number of the first error; 0 without one. So is `sqlstate`, empty without.
+        reconnected: Whether the connection to MySQL was lost: an open transaction, temporary
+            tables and user variables are lost then.
         provenance: Where this comes from.
         verdict: Only with backend `paired`.
     """
@@ -95,6 +107,7 @@ class Observation:
     results: tuple[SqlResult, ...]
     errno: int
     sqlstate: str
+    reconnected: bool
     provenance: Provenance
     verdict: Verdict | None
 
@@ -193,6 +206,7 @@ def read_observation(message: wire.Observation, step_index: int) -> Observation:
         results=tuple(map(_read_result, message.sql.results)),
         errno=message.sql.errno,
         sqlstate=message.sql.sqlstate,
+        reconnected=message.sql.reconnected,
         provenance=_read_provenance(message.provenance),
         verdict=_read_verdict(message.verdict) if message.HasField("verdict") else None,
     )
@@ -205,6 +219,7 @@ def _read_result(message: wire.SqlResult) -> SqlResult:
         affected_rows=message.affected_rows,
         last_insert_id=message.last_insert_id,
         warnings=message.warnings,
+        total_rows=message.total_rows,
     )
 
 

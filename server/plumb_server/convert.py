@@ -1,6 +1,7 @@
 """Between the wire's messages and the values of plumb_backends. Checks what comes from outside."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -18,10 +19,16 @@ from plumb_backends.environment import (
     ProgramResult,
     Provenance,
     ShellDetail,
+    SqlCell,
+    SqlDetail,
+    SqlResult,
+    Temporal,
 )
 from plumb_backends.errors import InvalidInput
 from plumb_backends.grounding import DEFAULT_INIT_TIMEOUT, Grounding, decode_scripts
 from plumb_backends.kind import Kind
+from plumb_backends.kinds import mysql
+from plumb_backends.kinds.mysql import Isolation, MysqlOptions, Rendering
 from plumb_backends.kinds.shell import DEFAULT_HOSTNAME, DEFAULT_TEXT_BYTES, ShellOptions
 from plumb_backends.registry import Backend, Spec, check_names
 
@@ -31,6 +38,7 @@ _MAX_REQUEST_ID = 128
 _MAX_ARGV_BYTES = 1024 * 1024
 _MAX_STDIN_BYTES = 1024 * 1024
 _INIT_TAIL_BYTES = 4096
+_MAX_INT64 = 2**63 - 1
 _ENDINGS = {ending: wire.Ending.Value(f"ENDING_{ending.name}") for ending in Ending}
 
 
@@ -68,7 +76,7 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
             tolerate_failures=request.tolerate_init_failures,
             timeout=_seconds(request, "init_timeout", DEFAULT_INIT_TIMEOUT, most=_MAX_INIT_TIMEOUT),
         ),
-        options=_shell_options(request.shell) if request.kind == "shell" else None,
+        options=_options(request),
     )
 
 
@@ -132,6 +140,25 @@ def program_from_wire(request: wire.ExecRequest) -> Program:
     )
 
 
+def _options(request: wire.CreateSessionRequest) -> ShellOptions | MysqlOptions | None:
+    match request.kind:
+        case "shell":
+            return _shell_options(request.shell)
+        case "mysql":
+            return _mysql_options(request.mysql)
+    return None
+
+
+def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:
+    return MysqlOptions(
+        database=options.database or mysql.DEFAULT_DATABASE,
+        isolation=mysql.choose("isolation", options.isolation, Isolation.SHARED),
+        rendering=mysql.choose("rendering", options.rendering, Rendering.CLIENT),
+        max_text_bytes=options.max_text_bytes or mysql.DEFAULT_TEXT_BYTES,
+        max_rows=options.max_rows or mysql.DEFAULT_ROWS,
+    )
+
+
 def _shell_options(options: wire.ShellOptions) -> ShellOptions:
     return ShellOptions(
         image=options.image,
@@ -179,6 +206,8 @@ def observation_to_wire(observation: Observation) -> wire.Observation:
     )
     if observation.shell is not None:
         message.shell.CopyFrom(_shell_detail(observation.shell))
+    if observation.sql is not None:
+        message.sql.CopyFrom(_sql_detail(observation.sql))
     return message
 
 
@@ -186,6 +215,46 @@ def _shell_detail(detail: ShellDetail) -> wire.ShellDetail:
     return wire.ShellDetail(
         cwd=detail.cwd, user=detail.user, host=detail.host, restarted=detail.restarted
     )
+
+
+def _sql_detail(detail: SqlDetail) -> wire.SqlDetail:
+    return wire.SqlDetail(
+        results=map(_sql_result, detail.results),
+        errno=detail.errno,
+        sqlstate=detail.sqlstate,
+        reconnected=detail.reconnected,
+    )
+
+
+def _sql_result(result: SqlResult) -> wire.SqlResult:
+    return wire.SqlResult(
+        columns=result.columns,
+        rows=(wire.SqlRow(values=map(_sql_value, row)) for row in result.rows),
+        affected_rows=result.affected_rows,
+        last_insert_id=result.last_insert_id,
+        warnings=result.warnings,
+        total_rows=result.total_rows,
+    )
+
+
+def _sql_value(cell: SqlCell) -> wire.SqlValue:
+    match cell:
+        case None:
+            return wire.SqlValue()
+        case int():
+            if cell > _MAX_INT64:
+                return wire.SqlValue(unsigned_integer=cell)
+            return wire.SqlValue(integer=cell)
+        case float():
+            return wire.SqlValue(real=cell)
+        case Decimal():
+            return wire.SqlValue(decimal=f"{cell:f}")
+        case str():
+            return wire.SqlValue(text=cell)
+        case bytes():
+            return wire.SqlValue(binary=cell)
+        case Temporal():
+            return wire.SqlValue(temporal=cell.text)
 
 
 def _provenance(provenance: Provenance) -> wire.Provenance:

@@ -128,3 +128,35 @@ def test_another_runtime_and_network_can_be_asked_for() -> None:
     )
     host = container_config(spec, "o", limit_disk=True)["HostConfig"]
     assert (host["NetworkMode"], host["Runtime"]) == ("lab", "runsc")
+
+
+def test_a_server_s_port_is_published_on_loopback_only() -> None:
+    config = container_config(
+        SandboxSpec(image="i", session_id="s", hostname="h", env={}, published_port=3306),
+        "owner",
+        limit_disk=False,
+    )
+    assert config["ExposedPorts"] == {"3306/tcp": {}}
+    assert config["HostConfig"]["PortBindings"] == {"3306/tcp": [{"HostIp": "127.0.0.1"}]}
+
+
+def test_a_server_brings_its_own_command_user_and_capabilities() -> None:
+    config = container_config(
+        SandboxSpec(
+            image="i",
+            session_id="s",
+            hostname="h",
+            env={},
+            command=("serve",),
+            user="27:27",
+            capabilities=(),
+            memory_disks={"/data": 1000},
+        ),
+        "owner",
+        limit_disk=False,
+    )
+    assert config["Cmd"] == ["serve"]
+    assert config["User"] == "27:27"
+    assert config["HostConfig"]["CapAdd"] == []
+    assert "size=1000" in config["HostConfig"]["Tmpfs"]["/data"]
+    assert "noexec" in config["HostConfig"]["Tmpfs"]["/data"]

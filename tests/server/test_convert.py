@@ -6,6 +6,7 @@ import dataclasses
 import re
 import uuid
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ from plumb_backends.environment import (
     ProgramResult,
     Provenance,
     ShellDetail,
+    SqlCell,
+    SqlDetail,
+    SqlResult,
+    Temporal,
 )
 from plumb_backends.errors import InvalidInput, PlumbError, UnknownBackend, UnknownKind
 from plumb_backends.kind import Kind
@@ -301,13 +306,61 @@ def test_every_field_of_an_observation_arrives() -> None:
     )
     message = convert.observation_to_wire(observation)
     for field in dataclasses.fields(Observation):
-        if field.name not in ("ending", "run_duration", "shell", "provenance"):
+        if field.name not in ("ending", "run_duration", "shell", "sql", "provenance"):
             assert getattr(message, field.name) == getattr(observation, field.name), field.name
     assert message.run_duration.ToNanoseconds() == 1_250_000_000
     for part in ("shell", "provenance"):
         value = getattr(observation, part)
         for field in dataclasses.fields(value):
             assert getattr(getattr(message, part), field.name) == getattr(value, field.name)
+
+
+SQL = SqlDetail(
+    results=(
+        SqlResult(columns=("a",), rows=((1,),), total_rows=9, warnings=2),
+        SqlResult(affected_rows=3, last_insert_id=2**40),
+    ),
+    errno=1146,
+    sqlstate="42S02",
+    reconnected=True,
+)
+
+
+def test_every_field_of_an_sql_action_arrives() -> None:
+    message = convert.observation_to_wire(
+        Observation(text="", ending=Ending.EXITED, provenance=Provenance(backend="real"), sql=SQL)
+    ).sql
+    assert (message.errno, message.sqlstate, message.reconnected) == (1146, "42S02", True)
+    rows, ok = message.results
+    assert (list(rows.columns), rows.total_rows, rows.warnings) == (["a"], 9, 2)
+    assert (ok.affected_rows, ok.last_insert_id, list(ok.columns)) == (3, 2**40, [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "field", "value"),
+    [
+        (None, None, None),
+        (-(2**63), "integer", -(2**63)),
+        (2**63 - 1, "integer", 2**63 - 1),
+        (2**63, "unsigned_integer", 2**63),
+        (1.5, "real", 1.5),
+        (Decimal("1.50"), "decimal", "1.50"),
+        (Decimal("1E-9"), "decimal", "0.000000001"),
+        ("ä", "text", "ä"),
+        (b"\xff", "binary", b"\xff"),
+        (Temporal("0000-00-00"), "temporal", "0000-00-00"),
+    ],
+)
+def test_a_cell_arrives_as_its_type(cell: SqlCell, field: str | None, value: object) -> None:
+    detail = SqlDetail(results=(SqlResult(columns=("a",), rows=((cell,),), total_rows=1),))
+    message = convert.observation_to_wire(
+        Observation(
+            text="", ending=Ending.EXITED, provenance=Provenance(backend="real"), sql=detail
+        )
+    )
+    (sent,) = message.sql.results[0].rows[0].values
+    assert sent.WhichOneof("value") == field
+    assert field is None or getattr(sent, field) == value
 
 
 def test_what_an_observation_does_not_have_is_absent_and_not_zero() -> None:

@@ -1,6 +1,7 @@
 """What a sandbox shall be, and what that asks of Docker: the hardening, line by line. Pure.
 
-Nothing is mounted, no port is published, there is no network, and nobody can gain privileges.
+Nothing of this machine is mounted, and nobody can gain privileges. Unless a spec says otherwise
+there is no network and no port; a published port is one on loopback.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ OWNER_LABEL = "dev.plumb.owner"
 SESSION_LABEL = "dev.plumb.session"
 EXPIRY_LABEL = "dev.plumb.expires"
 
-_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL",
+SHELL_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL",
                  "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")  # fmt: skip
 """What a root shell needs to install, own, and run things as other users; Docker's default less
 raw sockets, device nodes and the passing on of capabilities."""
@@ -56,7 +57,12 @@ class SandboxSpec:
         session_id: For its label.
         hostname: Inside.
         env: Variables of every process in it.
+        command: What its first process runs; empty for one that only waits.
         home: The working directory of every process in it.
+        user: Who its processes run as, `uid:gid`.
+        capabilities: What root keeps.
+        published_port: A TCP port that is published on loopback; 0 for none.
+        memory_disks: Folders that live in memory, and how many bytes each may take.
         limits: What it may use.
         network: The engine's network; `none` by default.
         runtime: The engine's OCI runtime; empty for its default.
@@ -66,7 +72,12 @@ class SandboxSpec:
     session_id: str
     hostname: str
     env: Mapping[str, str]
+    command: tuple[str, ...] = ()
     home: str = "/root"
+    user: str = "0:0"
+    capabilities: tuple[str, ...] = SHELL_CAPABILITIES
+    published_port: int = 0
+    memory_disks: Mapping[str, int] = dataclasses.field(default_factory=dict)
     limits: Limits = dataclasses.field(default_factory=Limits)
     network: str = "none"
     runtime: str = ""
@@ -82,7 +93,7 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
         "IpcMode": "private",
         "SecurityOpt": ["no-new-privileges"],
         "CapDrop": ["ALL"],
-        "CapAdd": list(_CAPABILITIES),
+        "CapAdd": list(spec.capabilities),
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,  # the same number: no swap
         "NanoCpus": int(limits.cpus * 1e9),
@@ -99,14 +110,19 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
         host["StorageOpt"] = {"size": str(limits.disk_bytes)}
     if spec.runtime:
         host["Runtime"] = spec.runtime
-    return {
+    if spec.memory_disks:
+        host["Tmpfs"] = {
+            folder: f"rw,nosuid,nodev,noexec,mode=1777,size={size}"
+            for folder, size in spec.memory_disks.items()
+        }
+    config: dict[str, Any] = {
         "Image": spec.image,
         "Hostname": spec.hostname,
-        "Cmd": ["bash", "-c", _INIT, "init", str(int(limits.lifetime))],
+        "Cmd": list(spec.command) or ["bash", "-c", _INIT, "init", str(int(limits.lifetime))],
         "Entrypoint": [],
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "WorkingDir": spec.home,
-        "User": "0:0",
+        "User": spec.user,
         "Labels": {
             LABEL: "1",
             OWNER_LABEL: owner_name,
@@ -115,3 +131,8 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
         },
         "HostConfig": host,
     }
+    if spec.published_port:
+        port = f"{spec.published_port}/tcp"
+        config["ExposedPorts"] = {port: {}}
+        host["PortBindings"] = {port: [{"HostIp": "127.0.0.1"}]}  # the engine chooses the number
+    return config

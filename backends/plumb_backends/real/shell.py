@@ -422,7 +422,7 @@ class RealShellProvider:
         while True:
             await asyncio.sleep(_SWEEP_DISKS_EVERY)
             with suppress(SandboxUnavailable):  # health says so already
-                await self._engine.end_oversized()
+                await self._engine.end_oversized("PLUMB_SHELL_DISK_BYTES")
 
 
 @asynccontextmanager

@@ -384,24 +384,37 @@ class MysqlOptions(message.Message):
     DATABASE_FIELD_NUMBER: builtins.int
     ISOLATION_FIELD_NUMBER: builtins.int
     RENDERING_FIELD_NUMBER: builtins.int
+    MAX_TEXT_BYTES_FIELD_NUMBER: builtins.int
+    MAX_ROWS_FIELD_NUMBER: builtins.int
     database: builtins.str
-    """The database's name as the agent sees it. Default "plumb"."""
+    """The database's name as the agent sees it, at most 46 bytes. Default "plumb"."""
     isolation: builtins.str
     """"shared" (default): a database of its own on a server that others use too.
     "dedicated": a server of its own.
     """
     rendering: builtins.str
-    """How results become text: "client" (default), "tuples" or "json"."""
+    """How results become text: "client" (default; what the interactive mysql
+    client prints), "tuples" (what AgentBench shows, str(rows) in Python) or
+    "json" (one document a result).
+    """
+    max_text_bytes: builtins.int
+    """The most bytes of Observation.text and of Observation.raw, each.
+    1024 to 1048576, default 65536.
+    """
+    max_rows: builtins.int
+    """The most typed rows of each result. 1 to 100000, default 1000."""
     def __init__(
         self,
         *,
         database: builtins.str = ...,
         isolation: builtins.str = ...,
         rendering: builtins.str = ...,
+        max_text_bytes: builtins.int = ...,
+        max_rows: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["database", b"database", "isolation", b"isolation", "rendering", b"rendering"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["database", b"database", "isolation", b"isolation", "max_rows", b"max_rows", "max_text_bytes", b"max_text_bytes", "rendering", b"rendering"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -512,7 +525,8 @@ class CreateSessionRequest(message.Message):
     @builtins.property
     def init(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """The init scripts, run for real one after the other in fresh processes: for
-        a shell bash scripts, run as root in the home directory. Each MUST be
+        a shell bash scripts, run as root in the home directory; for MySQL SQL
+        statements, run over the session's own connection. Each MUST be
         UTF-8. At most 256 scripts and 1 MiB together.
         """
 
@@ -1088,13 +1102,22 @@ class SqlDetail(message.Message):
     RESULTS_FIELD_NUMBER: builtins.int
     ERRNO_FIELD_NUMBER: builtins.int
     SQLSTATE_FIELD_NUMBER: builtins.int
+    RECONNECTED_FIELD_NUMBER: builtins.int
     errno: builtins.int
-    """MySQL's error number; 0 without an error."""
+    """MySQL's number of the first error; 0 without an error."""
     sqlstate: builtins.str
-    """The five characters of SQLSTATE; empty without an error."""
+    """The five characters of its SQLSTATE; empty without an error, and for errors
+    of the client.
+    """
+    reconnected: builtins.bool
+    """Whether the connection was lost and made again: an open transaction,
+    temporary tables and user variables are lost then, tables and rows kept.
+    """
     @builtins.property
     def results(self) -> containers.RepeatedCompositeFieldContainer[SqlResult]:
-        """One for each statement of the action, in order."""
+        """One for each result of each statement of the action, in order; one without
+        columns for a statement that failed.
+        """
 
     def __init__(
         self,
@@ -1102,10 +1125,11 @@ class SqlDetail(message.Message):
         results: abc.Iterable[SqlResult] | None = ...,
         errno: builtins.int = ...,
         sqlstate: builtins.str = ...,
+        reconnected: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["errno", b"errno", "results", b"results", "sqlstate", b"sqlstate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["errno", b"errno", "reconnected", b"reconnected", "results", b"results", "sqlstate", b"sqlstate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1120,19 +1144,22 @@ class SqlResult(message.Message):
     AFFECTED_ROWS_FIELD_NUMBER: builtins.int
     LAST_INSERT_ID_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    TOTAL_ROWS_FIELD_NUMBER: builtins.int
     affected_rows: builtins.int
     """How many rows the statement changed."""
     last_insert_id: builtins.int
     """The first AUTO_INCREMENT value made; 0 for none."""
     warnings: builtins.int
     """The number of warnings."""
+    total_rows: builtins.int
+    """How many rows there were; more than `rows` where those were cut."""
     @builtins.property
     def columns(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The columns' names; empty for a statement that returns no rows."""
 
     @builtins.property
     def rows(self) -> containers.RepeatedCompositeFieldContainer[SqlRow]:
-        """The rows, at most as many as the session's limit."""
+        """The rows, at most as many as MysqlOptions.max_rows, and 1 MiB together."""
 
     def __init__(
         self,
@@ -1142,10 +1169,11 @@ class SqlResult(message.Message):
         affected_rows: builtins.int = ...,
         last_insert_id: builtins.int = ...,
         warnings: builtins.int = ...,
+        total_rows: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["affected_rows", b"affected_rows", "columns", b"columns", "last_insert_id", b"last_insert_id", "rows", b"rows", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["affected_rows", b"affected_rows", "columns", b"columns", "last_insert_id", b"last_insert_id", "rows", b"rows", "total_rows", b"total_rows", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

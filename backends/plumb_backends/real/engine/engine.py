@@ -1,0 +1,214 @@
+"""The container engine: makes sandboxes, finds them again, and leaves none behind."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiodocker
+import aiohttp
+from aiodocker.containers import DockerContainer
+
+from plumb_backends.errors import ImageMissing, PlumbError
+from plumb_backends.real import owner
+from plumb_backends.real.engine.asking import asking
+from plumb_backends.real.engine.sandbox import Sandbox, remove_container
+from plumb_backends.real.hardening import (
+    EXPIRY_LABEL,
+    LABEL,
+    OWNER_LABEL,
+    SandboxSpec,
+    container_config,
+)
+
+
+class Engine:
+    """A container engine. Made by `open_engine`."""
+
+    def __init__(self, docker: aiodocker.Docker, owner_name: str) -> None:
+        self._docker = docker
+        self._owner = owner_name
+        self._size_option = True  # until the engine says that it cannot limit a container's disk
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._removals: set[asyncio.Task[None]] = set()
+
+    async def ping(self) -> None:
+        """Asks whether the engine answers.
+
+        Raises:
+            SandboxUnavailable: It does not.
+        """
+        async with asking("asking whether it is there"):
+            await self._docker.version()
+
+    async def describe(self) -> dict[str, str]:
+        """What the engine is, for people: version, storage, control groups, runtimes."""
+        async with asking("asking what it is"):
+            version, info = await self._docker.version(), await self._docker.system.info()
+        backing = dict(info.get("DriverStatus") or ())
+        return {
+            "version": str(version["Version"]),
+            "storage": f"{info.get('Driver')} on {backing.get('Backing Filesystem', '?')}",
+            "cgroups": f"v{info.get('CgroupVersion', '1')}",
+            "runtimes": ", ".join(sorted(info.get("Runtimes") or ())),
+        }
+
+    async def has_image(self, image: str) -> bool:
+        """Whether the image is there."""
+        try:
+            async with asking("looking for an image"):
+                await self._docker.images.inspect(image)
+        except ImageMissing:
+            return False
+        return True
+
+    async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        """Makes a container and starts it.
+
+        Raises:
+            ImageMissing: The engine does not have the image.
+            InvalidInput: The engine refuses the spec.
+            SandboxUnavailable: The engine does not answer, or the container does not start.
+        """
+        container = await self._create(spec)
+        sandbox = Sandbox(container, spec)
+        self._sandboxes[sandbox.id] = sandbox
+        try:
+            async with asking("starting a sandbox"):
+                await container.start()
+        except BaseException:
+            await asyncio.shield(self.remove(sandbox))
+            raise
+        return sandbox
+
+    async def remove(self, sandbox: Sandbox) -> None:
+        """Removes a sandbox that this engine made; never raises: the sweep gets what is left."""
+        with contextlib.suppress(PlumbError):
+            await sandbox.remove()
+            self._sandboxes.pop(sandbox.id, None)
+
+    async def _create(self, spec: SandboxSpec) -> DockerContainer:
+        limit_disk = self._size_option
+        try:
+            return await self._create_once(spec, limit_disk=limit_disk)
+        except PlumbError as error:
+            if not limit_disk or "storage-opt" not in str(error):
+                raise
+        self._size_option = False
+        return await self._create_once(spec, limit_disk=False)
+
+    async def _create_once(self, spec: SandboxSpec, *, limit_disk: bool) -> DockerContainer:
+        config = container_config(spec, self._owner, limit_disk=limit_disk)
+        name = f"plumb-{spec.session_id}-{os.urandom(3).hex()}"
+        # Shielded, so that a creation whose caller goes away is known, and undone.
+        creation = asyncio.ensure_future(self._docker.containers.create(config, name=name))
+        try:
+            async with asking("creating a sandbox"):
+                return await asyncio.shield(creation)
+        except BaseException:
+            creation.add_done_callback(self._undo)
+            raise
+
+    def _undo(self, creation: "asyncio.Future[DockerContainer]") -> None:
+        if not creation.cancelled() and creation.exception() is None:
+            self._removals.add(task := asyncio.create_task(remove_container(creation.result())))
+            task.add_done_callback(self._removals.discard)
+
+    async def settle(self) -> None:
+        """Waits for removals that are under way."""
+        await asyncio.gather(*self._removals, return_exceptions=True)
+
+    async def sweep(self, *, everything: bool = False) -> int:
+        """Removes the sandboxes whose owner has ended or whose time is over.
+
+        Args:
+            everything: All others of plumb's, too, whoever has them.
+
+        Returns:
+            How many there were.
+        """
+        found = await (self._list() if everything else self._orphans())
+        for container in found:
+            await remove_container(container)
+        return len(found)
+
+    async def count_orphans(self) -> int:
+        """How many sandboxes a sweep would remove."""
+        return len(await self._orphans())
+
+    async def _orphans(self) -> list[DockerContainer]:
+        return [
+            container
+            for container in await self._list()
+            if _is_orphan(_labels(container), self._owner)
+        ]
+
+    async def remove_all(self) -> int:
+        """Removes every sandbox that this engine made; returns how many there were."""
+        mine = list(self._sandboxes.values())
+        for sandbox in mine:
+            await self.remove(sandbox)
+        return len(mine)
+
+    async def end_oversized(self, setting: str) -> None:
+        """Ends the sandboxes of this engine that wrote more than they may.
+
+        For engines that cannot limit a container's disk themselves, which is most of them: a
+        sandbox can overshoot by what it writes between two calls.
+
+        Args:
+            setting: The name of the setting that whoever runs the server can raise.
+        """
+        if self._size_option or not self._sandboxes:
+            return
+        for container in await self._list(size=True):
+            sandbox = self._sandboxes.get(str(container.id))
+            written = int(container._container.get("SizeRw") or 0)
+            if sandbox and written > sandbox.spec.limits.disk_bytes:
+                sandbox.ended_because = (
+                    f"it wrote {written} bytes to its disk, more than the "
+                    f"{sandbox.spec.limits.disk_bytes} that are allowed ({setting})"
+                )
+                await remove_container(container)
+
+    async def _list(self, *, size: bool = False) -> list[DockerContainer]:
+        async with asking("listing sandboxes"):
+            return list(
+                await self._docker.containers.list(
+                    all=True, size=size, filters=f'{{"label": ["{LABEL}"]}}'
+                )
+            )
+
+
+def _labels(container: DockerContainer) -> Mapping[str, str]:
+    return container._container.get("Labels") or {}
+
+
+def _is_orphan(labels: Mapping[str, str], me: str) -> bool:
+    whose = labels.get(OWNER_LABEL, "")
+    expired = float(labels.get(EXPIRY_LABEL, "inf")) < time.time()
+    return expired or (whose != me and owner.is_gone(whose))
+
+
+@asynccontextmanager
+async def open_engine(*, address: str = "") -> AsyncIterator[Engine]:
+    """Connects to a container engine; it need not answer yet.
+
+    Args:
+        address: `unix://…` or `tcp://…`; empty means DOCKER_HOST, or the usual socket.
+    """
+    address = address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    async with AsyncExitStack() as stack:
+        connector: aiohttp.BaseConnector | None = None
+        if address.startswith("unix://"):
+            # Every terminal holds a connection for as long as its session lives: no limit on
+            # them. Behind a connector of one's own, only the scheme of the address counts.
+            connector = aiohttp.UnixConnector(address.removeprefix("unix://"), limit=0)
+            stack.push_async_callback(connector.close)
+            address = "unix://localhost"
+        docker = await stack.enter_async_context(aiodocker.Docker(url=address, connector=connector))
+        engine = Engine(docker, owner.this_process())
+        stack.push_async_callback(engine.settle)
+        yield engine

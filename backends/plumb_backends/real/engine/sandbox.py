@@ -1,0 +1,191 @@
+"""One container, and the processes in it."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import aiodocker
+import aiohttp
+from aiodocker.containers import DockerContainer
+from aiodocker.execs import Exec
+from aiodocker.stream import Stream
+
+from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.real.engine.asking import asking, translated
+from plumb_backends.real.hardening import SandboxSpec
+
+
+class _Process:
+    """A process inside a sandbox, and its streams."""
+
+    def __init__(self, process: Exec, stream: Stream) -> None:
+        self._process = process
+        self._stream = stream
+
+    async def write(self, data: bytes) -> None:
+        """Writes to its standard input: types, where that is a terminal."""
+        try:
+            with translated("writing to a process"):
+                await self._stream.write_in(data)
+        except (AssertionError, RuntimeError) as error:  # how aiodocker says that it is closed
+            raise SandboxUnavailable("the process's streams are closed") from error
+
+    async def exit_code(self) -> int:
+        """Its exit status; it must have ended."""
+        async with asking("asking how a process ended"):
+            return int((await self._process.inspect())["ExitCode"] or 0)
+
+    async def close(self) -> None:
+        """Lets go of its streams; a terminal is hung up."""
+        await _close(self._stream)
+
+
+class TerminalStream(_Process):
+    """A process on a pseudo-terminal of its own."""
+
+    async def read(self) -> bytes:
+        """Returns what the terminal sent next; empty at the end."""
+        with translated("reading the terminal"):
+            message = await self._stream.read_out()
+        return message.data if message else b""
+
+    async def resize(self, *, columns: int, rows: int) -> None:
+        """Sets the terminal's size; returns when its process has started."""
+        async with asking("setting the size of the terminal"):
+            await self._process.resize(h=rows, w=columns)
+
+
+class ProgramStream(_Process):
+    """A process whose standard output and standard error are apart."""
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """Returns the next piece with its descriptor, 1 or 2; None at the end."""
+        with translated("reading a program's output"):
+            message = await self._stream.read_out()
+        return (message.stream, message.data) if message else None
+
+
+async def _close(stream: Stream) -> None:
+    with contextlib.suppress(aiohttp.ClientError, OSError, AssertionError):
+        await stream.close()
+
+
+class Sandbox:
+    """One container. Made by `Engine.create_sandbox`.
+
+    Attributes:
+        spec: What it was made from.
+        ended_because: Why plumb itself ended it; empty if it did not.
+    """
+
+    def __init__(self, container: DockerContainer, spec: SandboxSpec) -> None:
+        self._container = container
+        self.spec = spec
+        self.ended_because = ""
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return str(self._container.id)
+
+    async def open_terminal(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+    ) -> TerminalStream:
+        """Starts a program on a new pseudo-terminal.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        async with asking("opening a terminal"):
+            process = await self._container.exec(
+                list(argv), stdin=True, tty=True, environment=dict(env), workdir=self.spec.home
+            )
+            stream = process.start(detach=False)
+            await stream._init()
+        return TerminalStream(process, stream)
+
+    async def open_program(
+        self, argv: Sequence[str], *, stdin: bool, env: Mapping[str, str], cwd: str, user: str
+    ) -> ProgramStream:
+        """Starts a program in a fresh process, its streams apart.
+
+        Raises:
+            InvalidInput: The engine refuses the user or the working directory.
+            SandboxUnavailable: The sandbox is gone.
+        """
+        async with asking("starting a program"):
+            process = await self._container.exec(
+                list(argv),
+                stdin=stdin,
+                tty=False,
+                environment=dict(env),
+                workdir=cwd or self.spec.home,
+                user=user,
+            )
+            stream = process.start(detach=False)
+            await stream._init()
+        return ProgramStream(process, stream)
+
+    async def published_address(self) -> tuple[str, int]:
+        """Where its published port is on this side: host and port.
+
+        Raises:
+            SandboxUnavailable: It has none, or has ended.
+        """
+        async with asking("asking where a sandbox listens"):
+            ports = (await self._container.show())["NetworkSettings"]["Ports"] or {}
+        for bindings in ports.values():
+            for binding in bindings or ():
+                return str(binding["HostIp"]), int(binding["HostPort"])
+        raise SandboxUnavailable("the sandbox has no published port, or has ended")
+
+    async def is_running(self) -> bool:
+        """Whether the container runs; False if it is gone."""
+        try:
+            async with asking("asking after the sandbox"):
+                return bool((await self._container.show())["State"]["Running"])
+        except SandboxUnavailable:
+            return False
+
+    async def has_ended(self, *, within: float) -> bool:
+        """Whether the container has ended, or does so within some seconds.
+
+        It is said to run for a moment after its processes are gone.
+        """
+        with contextlib.suppress(SandboxUnavailable):  # gone altogether
+            try:
+                async with asyncio.timeout(within), asking("asking after the sandbox"):
+                    await self._container.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    async def changed_paths(self) -> dict[str, str]:
+        """What differs from the image: path -> `changed`, `added` or `deleted`."""
+        async with asking("comparing the sandbox with its image"):
+            changes = await self._container.docker._query_json(
+                f"containers/{self.id}/changes", method="GET"
+            )
+        names = {0: "changed", 1: "added", 2: "deleted"}
+        return {str(change["Path"]): names[change["Kind"]] for change in changes or ()}
+
+    async def remove(self) -> None:
+        """Removes the container at once; it may be gone already.
+
+        Raises:
+            SandboxUnavailable: The engine does not answer.
+        """
+        await remove_container(self._container)
+
+
+async def remove_container(container: DockerContainer) -> None:
+    """Removes a container by force; one that is gone already is well."""
+    async with asking("removing a sandbox"):
+        try:
+            await container.delete(force=True, v=True)
+        except aiodocker.DockerError as error:
+            if error.status not in (404, 409):  # gone, or going already
+                raise
