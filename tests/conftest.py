@@ -20,13 +20,16 @@ import pytest
 import pytest_asyncio
 
 from plumb_backends.grounding import Grounding
+from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL, Limits
+from plumb_backends.real.mysql import RealMysql
 from plumb_backends.real.shell import RealShell, RealShellSettings
 from plumb_backends.registry import Backends, Spec, open_backends
 
 IMAGE = "plumb-shell:latest"
+MYSQL_IMAGE = "plumb-mysql:latest"
 MEMORY_BYTES = 256 * 1024**2
 """For a sandbox: little enough that a test can use it up at once."""
 
@@ -50,9 +53,10 @@ def _missing() -> str:
     """What a test of Docker lacks here, with the mend; empty if nothing."""
     try:
         with closing(docker.from_env()) as engine:
-            engine.images.get(IMAGE)
+            for image in (IMAGE, MYSQL_IMAGE):
+                engine.images.get(image)
     except docker.errors.ImageNotFound:
-        return f"the Docker engine has no image {IMAGE}; run `make setup`"
+        return f"the Docker engine has no image {image}; run `make setup`"
     except docker.errors.DockerException:
         return "no Docker engine answers; run `make setup`"
     return ""
@@ -133,3 +137,52 @@ async def make_shell(backends: Backends) -> AsyncIterator[MakeShell]:
 async def shell(make_shell: MakeShell) -> RealShell:
     """A fresh shell."""
     return await make_shell()
+
+
+class MakeMysql(Protocol):
+    """Makes a MySQL session, and closes it when the test has ended."""
+
+    async def __call__(
+        self,
+        *,
+        init: Sequence[str] = (),
+        options: MysqlOptions | None = None,
+        backends: Backends | None = None,
+    ) -> RealMysql:
+        """Makes one; on other backends than the run's own, where some are given."""
+        ...
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_mysql(backends: Backends) -> AsyncIterator[MakeMysql]:
+    """MySQL sessions for one test."""
+    sessions: list[RealMysql] = []
+    usual = backends
+
+    async def make(
+        *,
+        init: Sequence[str] = (),
+        options: MysqlOptions | None = None,
+        backends: Backends | None = None,
+    ) -> RealMysql:
+        spec = Spec(
+            kind="mysql",
+            backend="real",
+            session_id=str(uuid.uuid4()),
+            grounding=Grounding(tuple(init)),
+            options=options,
+        )
+        session = (await (backends or usual).create(spec)).environment
+        assert isinstance(session, RealMysql)
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        await session.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mysql(make_mysql: MakeMysql) -> RealMysql:
+    """A fresh MySQL session, its database named `shop`."""
+    return await make_mysql(options=MysqlOptions(database="shop"))

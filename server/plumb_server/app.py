@@ -68,7 +68,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         _serve_metrics(settings.metrics_port)
     async with (
         open_journal(settings.journal) as journal,
-        open_backends([settings.real_shell()]) as backends,
+        open_backends([settings.real_shell(), settings.real_mysql()]) as backends,
         open_sessions(
             backends, journal, limits, sweep_interval=settings.sweep_interval
         ) as sessions,

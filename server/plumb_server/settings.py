@@ -6,7 +6,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from plumb_backends.real.hardening import Limits
+from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.sql.connection import RowLimits
+from plumb_backends.real.sql.server import ServerSettings, server_limits
 
 
 class Settings(BaseSettings):
@@ -51,8 +54,30 @@ class Settings(BaseSettings):
     shell_disk_bytes: int = Field(
         2 * 1024**3, ge=1024**2, description="What a shell sandbox may write to its disk."
     )
+    mysql_url: str = Field(
+        "",
+        description="A MySQL server (8.0.21 or later) to use instead of one that plumb starts: "
+        "`mysql://user:password@host:3306/`; TLS unless `?ssl=off`, verified with `?ssl_ca=FILE`. "
+        "The user must be allowed to make users and databases.",
+        repr=False,
+    )
+    mysql_image: str = Field(
+        "plumb-mysql:latest", description="The image of the MySQL servers that plumb starts."
+    )
+    mysql_memory_bytes: int = Field(
+        2 * 1024**3, ge=256 * 1024**2, description="RAM of a MySQL server, its data included."
+    )
+    mysql_cpus: float = Field(
+        2.0, gt=0, description="Cores of a MySQL server; fractions are allowed."
+    )
+    mysql_runtime: str = Field(
+        "", description="The engine's OCI runtime for MySQL servers, for example runsc."
+    )
+    mysql_max_result_bytes: int = Field(
+        32 * 1024**2, ge=1024, description="What one statement may return before it is stopped."
+    )
     max_output_bytes: int = Field(
-        1024**3, ge=1024, description="What one action may print before it is stopped."
+        1024**3, ge=1024, description="What one shell action may print before it is stopped."
     )
     max_sessions: int = Field(512, ge=1, description="Sessions at the same time.")
     session_idle_timeout: float = Field(
@@ -114,4 +139,22 @@ class Settings(BaseSettings):
             network=self.shell_network,
             runtime=self.shell_runtime,
             max_output_bytes=self.max_output_bytes,
+        )
+
+    def real_mysql(self) -> RealMysqlSettings:
+        """The settings of the real MySQL."""
+        return RealMysqlSettings(
+            engine=self.engine,
+            servers=ServerSettings(
+                image=self.mysql_image,
+                url=self.mysql_url,
+                limits=server_limits(
+                    memory_bytes=self.mysql_memory_bytes,
+                    cpus=self.mysql_cpus,
+                    max_session_life=self.session_max_life,
+                ),
+                runtime=self.mysql_runtime,
+            ),
+            limits=RowLimits(stop_bytes=self.mysql_max_result_bytes),
+            max_life=self.session_max_life + 60,
         )

@@ -1,1 +1,1 @@
-"""What a MySQL session says and hears, as text and values. Pure: nothing here talks to a server."""
+"""What stands below a MySQL session: servers, accounts on them, connections, and pure text work."""

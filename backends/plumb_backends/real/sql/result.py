@@ -32,6 +32,7 @@ class RawRows:
         columns: At least one.
         rows: As many cells as columns each.
         total_rows: How many rows the server sent; more than `rows` where some were dropped.
+        dropped_bytes: How large those were, together.
         warnings: How many warnings the statement raised.
         duration: Seconds from sending to the last row.
     """
@@ -39,6 +40,7 @@ class RawRows:
     columns: tuple[Column, ...]
     rows: Sequence[tuple[Cell, ...]]
     total_rows: int
+    dropped_bytes: int = 0
     warnings: int = 0
     duration: float = 0.0
 

@@ -1,0 +1,400 @@
+"""The real MySQL: one connection a session, to databases of its own on a server.
+
+Here is what an action means: its statements one after the other, its timeout and interrupts, a
+connection that was lost, and how an action ended.
+"""
+
+import asyncio
+import dataclasses
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from plumb_backends.environment import (
+    Action,
+    Ending,
+    Observation,
+    OutputSink,
+    ProbeResult,
+    ProgramResult,
+    Provenance,
+    SqlDetail,
+)
+from plumb_backends.errors import SandboxUnavailable, UnknownSuite
+from plumb_backends.grounding import run_scripts
+from plumb_backends.kinds.mysql import KIND, Isolation, MysqlOptions
+from plumb_backends.real.capped import Capped
+from plumb_backends.real.engine import open_engine
+from plumb_backends.real.sql.account import (
+    Account,
+    create_account,
+    create_root,
+    remove_account,
+    sweep_accounts,
+)
+from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
+from plumb_backends.real.sql.names import Names
+from plumb_backends.real.sql.probes import probe_rows, probe_tables
+from plumb_backends.real.sql.rendering import Shown, render_all, to_detail
+from plumb_backends.real.sql.result import RawError, RawOk
+from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.real.sql.statements import Statement, split
+from plumb_backends.registry import Backend, Grounded, Spec
+
+_OBEY_WITHIN = 5.0
+"""Seconds that a statement gets to end after it was killed, before its connection is."""
+
+_LARGE_TEXT = 16 * 1024
+_USE = re.compile(rb"\s*use\b", re.IGNORECASE)
+_NO_QUERY = RawError(errno=0, sqlstate="", message="No query specified")
+
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RealMysqlSettings:
+    """What this backend can be told by whoever runs the server.
+
+    Attributes:
+        engine: Address of the container engine; empty for the usual one.
+        servers: The servers that sessions are on.
+        limits: How much of a result is read.
+        max_life: Seconds after which a session's account may be swept.
+    """
+
+    engine: str = ""
+    servers: ServerSettings = dataclasses.field(default_factory=ServerSettings)
+    limits: RowLimits = dataclasses.field(default_factory=RowLimits)
+    max_life: float = 25 * 3600.0
+
+
+class _Turn:
+    """One action under way: what it has shown so far, and why somebody wants it to stop."""
+
+    def __init__(self, *, stops_at_errors: bool = False) -> None:
+        self.shown: list[Shown] = []
+        self.stops_at_errors = stops_at_errors
+        self.stop_because: Ending | None = None
+        self.woken = asyncio.Event()
+
+    def ask_to_stop(self, because: Ending) -> None:
+        """Wakes whoever waits; only the first reason counts."""
+        self.stop_because = self.stop_because or because
+        self.woken.set()
+
+    @property
+    def error(self) -> RawError | None:
+        """The first error."""
+        errors = (shown.result for shown in self.shown)
+        return next((result for result in errors if isinstance(result, RawError)), None)
+
+
+@dataclasses.dataclass(slots=True)
+class _Place:
+    """Where a session is: its server, its account, its connection, and the database in use."""
+
+    server: Server
+    account: Account
+    connection: Connection
+    names: Names
+    use: bytes
+
+
+class RealMysql:
+    """One session's MySQL. Made by `RealMysqlProvider.create`."""
+
+    def __init__(
+        self, servers: Servers, spec: Spec, options: MysqlOptions, settings: RealMysqlSettings
+    ) -> None:
+        self._servers = servers
+        self._spec = spec
+        self._options = options
+        self._settings = settings
+        self._place: _Place | None = None
+        self._turn: _Turn | None = None
+
+    async def start(self) -> Sequence[ProgramResult]:
+        """Makes account and database, and runs the init statements.
+
+        Raises:
+            InitFailed, ImageMissing, SandboxUnavailable: Nothing is left behind.
+        """
+        try:
+            self._place = await self._settle()
+            return await run_scripts(self._spec.grounding, self._run_script)
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
+
+    async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        """Runs the action's statements; see `Environment.step`."""
+        place = self._here()
+        turn = self._turn = _Turn()
+        started = time.monotonic()
+        try:
+            await self._perform(place, await _split(action.text), turn, action.timeout)
+        finally:
+            self._turn = None
+        run_duration = time.monotonic() - started
+        reconnected = place.connection.is_lost
+        if reconnected:
+            await self._reconnect(place)
+        seen = self._observation(place, turn, run_duration, reconnected=reconnected)
+        if on_output is not None and seen.raw:
+            on_output(seen.raw)
+        return seen
+
+    def interrupt(self) -> bool:
+        """Asks for the running action to be stopped; says whether there was one."""
+        if self._turn is None:
+            return False
+        self._turn.ask_to_stop(Ending.INTERRUPTED)
+        return True
+
+    async def reset(self) -> None:
+        """Starts again in new databases; see `Environment.reset`."""
+        await self.close()
+        await self.start()
+
+    async def probe(self, suite: str) -> ProbeResult:
+        """Answers `tables` and `rows`; see `Environment.probe`."""
+        place = self._here()
+        match suite:
+            case "tables":
+                facts = await probe_tables(place.server, place.account.prefix)
+            case "rows":
+                facts = await probe_rows(place.server, place.account.prefix)
+            case _:
+                raise UnknownSuite(
+                    f"kind 'mysql' has no probe suite {suite!r}; "
+                    f"use one of: {', '.join(KIND.probe_suites)}"
+                )
+        return ProbeResult(suite, dict(sorted(facts.items())))
+
+    async def close(self) -> None:
+        """Removes the account with its databases. Never raises; may be called again."""
+        place, self._place = self._place, None
+        if place is not None:
+            await place.connection.close()
+            await self._leave(place.server, place.account)
+
+    # Where the session is.
+
+    def _here(self) -> _Place:
+        if self._place is None:
+            raise SandboxUnavailable("the session's database is gone; reset the session")
+        return self._place
+
+    async def _settle(self) -> _Place:
+        session_id = self._spec.session_id
+        if self._options.isolation is Isolation.DEDICATED:
+            server = await self._servers.dedicated(session_id)
+        else:
+            server = await self._servers.shared()
+        account: Account | None = None
+        try:
+            if self._options.isolation is Isolation.DEDICATED:
+                account = await create_root(server)
+            else:
+                account = await create_account(server, session_id, self._settings.max_life)
+            connection = await open_connection(server, account)
+        except BaseException:
+            await asyncio.shield(self._leave(server, account))
+            raise
+        names = Names(account.prefix, self._options.database)
+        database = _quoted(names.physical(self._options.database))
+        place = _Place(server, account, connection, names, b"USE " + database)
+        self._place = place
+        await self._insist(place, b"CREATE DATABASE IF NOT EXISTS " + database)
+        await self._insist(place, place.use)
+        return place
+
+    async def _leave(self, server: Server, account: Account | None) -> None:
+        if self._options.isolation is Isolation.DEDICATED:
+            await self._servers.remove(server)
+        elif account is not None:
+            with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
+                await remove_account(server, account.user)
+
+    async def _reconnect(self, place: _Place) -> None:
+        """Connects again, for a connection can be killed; raises where it is the server."""
+        await place.connection.close()
+        if not await place.server.answers():
+            await self.close()
+            raise SandboxUnavailable("the session's MySQL server is gone; reset the session")
+        place.connection = await open_connection(place.server, place.account)
+        async for _ in place.connection.run(place.use, self._settings.limits):
+            pass  # the database may have been dropped; then none is in use, as in any client
+
+    async def _insist(self, place: _Place, statement: bytes) -> None:
+        async for result in place.connection.run(statement, self._settings.limits):
+            if isinstance(result, RawError):
+                raise SandboxUnavailable(f"the MySQL server refused a database: {result.message}")
+
+    # Running statements.
+
+    async def _perform(
+        self, place: _Place, statements: Sequence[Statement], turn: _Turn, timeout: float
+    ) -> None:
+        """Runs statements until the end, or until somebody wants them to stop."""
+        work = asyncio.create_task(self._run_all(place, statements, turn))
+        waker = asyncio.create_task(turn.woken.wait())
+        try:
+            await asyncio.wait({work, waker}, timeout=timeout, return_when="FIRST_COMPLETED")
+            if not work.done():
+                turn.ask_to_stop(Ending.TIMED_OUT)
+                await self._stop(place, work)
+            work.result()
+        finally:
+            for task in (work, waker):
+                task.cancel()
+            await asyncio.gather(work, waker, return_exceptions=True)
+
+    async def _stop(self, place: _Place, work: "asyncio.Task[None]") -> None:
+        """Kills what runs; the connection, too, where that does not help."""
+        for kill in (place.connection.stop, place.connection.end):
+            await kill()
+            await asyncio.wait({work}, timeout=_OBEY_WITHIN)
+            if work.done():
+                return
+        await self.close()
+        raise SandboxUnavailable(
+            "the MySQL server did not obey when a statement was stopped, and the session's "
+            "database was removed; reset the session"
+        )
+
+    async def _run_all(self, place: _Place, statements: Sequence[Statement], turn: _Turn) -> None:
+        for statement in statements:
+            if turn.stop_because is not None or place.connection.is_lost:
+                return
+            if not statement.text:
+                turn.shown.append(Shown(_NO_QUERY))
+                continue
+            await self._run(place, statement, turn)
+            if place.connection.stopped_for_size:
+                turn.ask_to_stop(Ending.OUTPUT_LIMIT)
+            if turn.stops_at_errors and turn.error:
+                return
+
+    async def _run(self, place: _Place, statement: Statement, turn: _Turn) -> None:
+        physical = await _aside(place.names.to_physical, statement.text)
+        is_use = bool(_USE.match(physical))
+        async for result in place.connection.run(physical, self._settings.limits):
+            if is_use and isinstance(result, RawOk):
+                place.use = physical
+                result = dataclasses.replace(result, changed_database=True)
+            turn.shown.append(Shown(place.names.result_to_logical(result), statement.vertical))
+
+    async def _run_script(self, text: str, timeout: float) -> ProgramResult:
+        """Runs an init script: like `mysql < script`, up to the first error."""
+        place = self._here()
+        turn = _Turn(stops_at_errors=True)
+        started = time.monotonic()
+        await self._perform(place, await _split(text.encode()), turn, timeout)
+        timed_out = turn.stop_because is Ending.TIMED_OUT
+        if place.connection.is_lost:
+            await self._reconnect(place)
+        printed = self._render(place, turn)
+        return ProgramResult(
+            stdout=b"" if turn.error else printed,
+            stderr=printed if turn.error else b"",
+            exit_code=1 if turn.error or timed_out else 0,
+            timed_out=timed_out,
+            run_duration=time.monotonic() - started,
+        )
+
+    # What came of it.
+
+    def _render(self, place: _Place, turn: _Turn) -> bytes:
+        return render_all(
+            turn.shown, self._options.rendering, server_major=place.server.major_version
+        ).encode()
+
+    def _observation(
+        self, place: _Place, turn: _Turn, run_duration: float, *, reconnected: bool
+    ) -> Observation:
+        raw, text = Capped(self._options.max_text_bytes), Capped(self._options.max_text_bytes)
+        printed = self._render(place, turn)
+        raw.add(printed)
+        text.add(printed.rstrip(b"\n"))
+        error = turn.error
+        dropped = sum(shown.dropped_bytes for shown in turn.shown)
+        return Observation(
+            text=text.text(),
+            raw=raw.content(),
+            ending=turn.stop_because or Ending.EXITED,
+            truncated=bool(raw.cut_bytes or dropped),
+            total_bytes=raw.total + dropped,
+            run_duration=run_duration,
+            sql=SqlDetail(
+                results=to_detail(turn.shown, max_rows=self._options.max_rows),
+                errno=error.errno if error else 0,
+                sqlstate=error.sqlstate if error else "",
+                reconnected=reconnected,
+            ),
+            provenance=Provenance(backend="real"),
+        )
+
+
+async def _split(action: bytes) -> list[Statement]:
+    return await _aside(split, action)
+
+
+async def _aside(work: Callable[[bytes], Result], text: bytes) -> Result:
+    """Works on a text; on a large one beside the event loop, for it takes a second a megabyte."""
+    if len(text) <= _LARGE_TEXT:
+        return work(text)
+    return await asyncio.to_thread(work, text)
+
+
+def _quoted(name: str) -> bytes:
+    return b"`" + name.encode().replace(b"`", b"``") + b"`"
+
+
+class RealMysqlProvider:
+    """Makes real MySQL sessions."""
+
+    def __init__(self, servers: Servers, settings: RealMysqlSettings) -> None:
+        self._servers = servers
+        self._settings = settings
+
+    async def create(self, spec: Spec) -> Grounded:
+        """Makes a session's databases and grounds them; see `Provider.create`."""
+        options = spec.options if isinstance(spec.options, MysqlOptions) else MysqlOptions()
+        session = RealMysql(self._servers, spec, options, self._settings)
+        return Grounded(session, await session.start())
+
+    async def check(self) -> None:
+        """Asks the shared server, if there is one yet."""
+        await self._servers.check()
+
+    async def sweep(self) -> int:
+        """Removes accounts, with their databases, that have outlived their owner.
+
+        Only on somebody else's server: those on plumb's own go with its container.
+        """
+        if not self._settings.servers.url:
+            return 0
+        return await sweep_accounts(await self._servers.shared())
+
+
+@asynccontextmanager
+async def _open(settings: RealMysqlSettings) -> AsyncIterator[RealMysqlProvider]:
+    async with open_engine(address=settings.engine) as engine:
+        servers = Servers(engine, settings.servers)
+        try:
+            yield RealMysqlProvider(servers, settings)
+        finally:
+            await servers.close()
+
+
+BACKEND = Backend(
+    kind="mysql",
+    name="real",
+    open=_open,
+    settings_type=RealMysqlSettings,
+    can_interrupt=True,
+)

@@ -1,0 +1,122 @@
+"""A session's place on a server: a user, and databases whose names begin with a prefix of its own.
+
+The prefix keeps sessions apart (the user's grants are on `prefix%` alone) and hides that they are:
+it is put before every database's name on the way in and taken off on the way out, so that the
+agent may create, use and drop databases as if the server were its own. The user carries the
+owner's label, so that a sweep finds what a server that was killed has left.
+"""
+
+import dataclasses
+import json
+import secrets
+import time
+
+from plumb_backends.real import owner
+from plumb_backends.real.sql.server import Access, Server
+
+_NO_WILDCARD = str.maketrans({"_": r"\_", "%": r"\%"})
+_MOST_CONNECTIONS = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user on a server.
+
+    Attributes:
+        access: How to connect as it.
+        prefix: What its databases' names begin with; empty where it has the server for itself.
+    """
+
+    access: Access
+    prefix: str
+
+    @property
+    def user(self) -> str:
+        """The user's name."""
+        return self.access.user
+
+
+async def create_account(server: Server, session_id: str, lifetime: float) -> Account:
+    """Makes a user that may do everything with its own databases, and nothing else.
+
+    Raises:
+        SandboxUnavailable: The server does not answer.
+    """
+    prefix = f"p{secrets.token_hex(8)}_"
+    password = "" if server.hides_accounts else secrets.token_urlsafe(24)
+    user = f"{prefix}root"
+    label = {"owner": owner.this_process(), "session": session_id,
+             "expires": int(time.time() + lifetime)}  # fmt: skip
+    attribute = "" if server.is_mariadb else f" ATTRIBUTE '{json.dumps({'plumb': label})}'"
+    await server.ask(
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}' "
+        f"WITH MAX_USER_CONNECTIONS {_MOST_CONNECTIONS}{attribute}",
+        f"GRANT ALL PRIVILEGES ON `{prefix.translate(_NO_WILDCARD)}%`.* TO '{user}'@'%'",
+    )
+    access = dataclasses.replace(
+        server.access, user=user, password=password, encrypt=not server.hides_accounts
+    )
+    return Account(access=access, prefix=prefix)
+
+
+async def create_root(server: Server) -> Account:
+    """Makes a user that may do everything, on a server of a session's own."""
+    password = secrets.token_urlsafe(24)
+    await server.ask(
+        "DROP USER IF EXISTS 'root'@'%'",
+        f"CREATE USER 'root'@'%' IDENTIFIED BY '{password}'",
+        "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION",
+    )
+    return Account(
+        access=dataclasses.replace(server.access, user="root", password=password), prefix=""
+    )
+
+
+async def remove_account(server: Server, user: str) -> None:
+    """Ends a user's connections and removes its databases, and then the user.
+
+    Raises:
+        SandboxUnavailable: The server does not answer.
+    """
+    prefix = user.removesuffix("root")
+    connections = await server.ask(
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'"  # noqa: S608
+    )
+    for (connection,) in connections:
+        await _kill(server, connection)
+    databases = await server.ask(
+        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "  # noqa: S608 - names of our own
+        f"WHERE SCHEMA_NAME LIKE '{prefix.translate(_NO_WILDCARD)}%'"
+    )
+    names = [str(name).replace("`", "``") for (name,) in databases]
+    await server.ask(
+        *(f"DROP DATABASE IF EXISTS `{name}`" for name in names),
+        f"DROP USER IF EXISTS '{user}'@'%'",
+    )
+
+
+async def kill_query(server: Server, connection: int) -> None:
+    """Stops what a connection runs."""
+    await server.ask(f"KILL QUERY {connection}")
+
+
+async def _kill(server: Server, connection: object) -> None:
+    """Ends a connection, which may have ended by itself."""
+    await server.ask(f"KILL {connection}")
+
+
+async def sweep_accounts(server: Server) -> int:
+    """Removes the accounts whose owner has ended or whose time is over; returns how many."""
+    rows = await server.ask(
+        "SELECT USER, ATTRIBUTE->>'$.plumb.owner', ATTRIBUTE->>'$.plumb.expires' "
+        "FROM information_schema.USER_ATTRIBUTES "
+        "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
+    )
+    left = [
+        str(user)
+        for user, whose, expires in rows
+        if owner.is_gone(str(whose)) or float(str(expires)) < time.time()
+    ]
+    for user in left:
+        await remove_account(server, user)
+    return len(left)

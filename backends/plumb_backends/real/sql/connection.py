@@ -1,0 +1,155 @@
+"""One session's connection: runs a statement, keeps what fits of its rows, and can be stopped."""
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import mysql.connector
+from mysql.connector.aio import MySQLConnection
+
+from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.real.sql.account import Account
+from plumb_backends.real.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
+from plumb_backends.real.sql.server import LOST, Server, connect, shut
+
+_ROWS_AT_ONCE = 500
+_OBEY_WITHIN = 5.0
+"""Seconds that a statement gets to end after it was killed, before its connection is."""
+
+CLIENT_LOST = RawError(
+    errno=2013, sqlstate="HY000", message="Lost connection to MySQL server during query"
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RowLimits:
+    """How much of a result is read.
+
+    Attributes:
+        keep_bytes: Rows beyond this are counted and dropped.
+        stop_bytes: A statement that sends more is stopped.
+    """
+
+    keep_bytes: int = 1024**2
+    stop_bytes: int = 32 * 1024**2
+
+
+class Connection:
+    """A connection as one account. Made by `open_connection`."""
+
+    def __init__(self, server: Server, account: Account, raw: MySQLConnection) -> None:
+        self._server = server
+        self._account = account
+        self._raw = raw
+        self.is_lost = False
+        self.stopped_for_size = False
+
+    @property
+    def id(self) -> int:
+        """The server's number for it."""
+        return int(self._raw.connection_id or 0)
+
+    async def run(self, statement: bytes, limits: RowLimits) -> AsyncIterator[RawResult]:
+        """Runs one statement; yields its results, the last of which may be an error."""
+        started = time.monotonic()
+        self.stopped_for_size = False
+        try:
+            async with contextlib.aclosing(self._raw.cmd_query_iter(statement)) as results:
+                async for result in results:
+                    if "columns" in result:
+                        rows = await self._read(_described(result), limits)
+                        yield dataclasses.replace(rows, duration=time.monotonic() - started)
+                    else:
+                        yield _to_ok(result, time.monotonic() - started)
+        except mysql.connector.Error as error:
+            yield self._to_error(error)
+        except (OSError, asyncio.IncompleteReadError):
+            self.is_lost = True
+            yield CLIENT_LOST
+
+    async def _read(self, described: list[tuple[object, ...]], limits: RowLimits) -> RawRows:
+        kept: list[tuple[Cell, ...]] = []
+        total = kept_bytes = dropped_bytes = 0
+        end = None
+        while end is None:
+            rows, end = await self._raw.get_rows(count=_ROWS_AT_ONCE, raw=True)
+            total += len(rows)
+            for row in rows:
+                size = sum(len(cell) for cell in row if cell is not None)
+                if kept_bytes + size <= limits.keep_bytes or not kept:
+                    kept.append(row)
+                    kept_bytes += size
+                else:
+                    dropped_bytes += size
+            if kept_bytes + dropped_bytes > limits.stop_bytes and not self.stopped_for_size:
+                self.stopped_for_size = True
+                await self.stop()
+        return RawRows(
+            columns=tuple(map(_to_column, described)),
+            rows=kept,
+            total_rows=total,
+            dropped_bytes=dropped_bytes,
+            warnings=int(end.get("warning_count", 0)),
+        )
+
+    def _to_error(self, error: mysql.connector.Error) -> RawError:
+        if error.errno in LOST or error.errno < 0:
+            self.is_lost = True
+            return CLIENT_LOST
+        return RawError(
+            errno=error.errno, sqlstate=error.sqlstate or "HY000", message=error.msg or ""
+        )
+
+    async def stop(self) -> None:
+        """Stops what runs; the statement's own answer says so."""
+        with contextlib.suppress(SandboxUnavailable):  # it may have ended, or the server has
+            await self._server.ask(f"KILL QUERY {self.id}")
+
+    async def end(self) -> None:
+        """Ends the connection from the server's side, whatever runs on it."""
+        with contextlib.suppress(SandboxUnavailable):
+            await self._server.ask(f"KILL {self.id}")
+
+    async def close(self) -> None:
+        """Hangs up."""
+        await shut(self._raw)
+
+
+async def open_connection(server: Server, account: Account) -> Connection:
+    """Connects as an account.
+
+    Raises:
+        SandboxUnavailable: The server does not let it in.
+    """
+    try:
+        raw = await connect(account.access, collation=server.collation)
+    except (mysql.connector.Error, OSError, TimeoutError) as error:
+        raise SandboxUnavailable(
+            f"the MySQL server does not let the session in ({error}); reset the session"
+        ) from error
+    return Connection(server, account, raw)
+
+
+def _to_column(described: tuple[object, ...]) -> Column:
+    name, type_code, *_, flags, charset = described
+    return Column(
+        name=str(name), type_code=int(str(type_code)), flags=int(str(flags)),
+        charset=int(str(charset)),
+    )  # fmt: skip
+
+
+def _described(result: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    return list(result["columns"])
+
+
+def _to_ok(packet: Mapping[str, object], duration: float) -> RawOk:
+    return RawOk(
+        affected_rows=int(str(packet.get("affected_rows", 0))),
+        last_insert_id=int(str(packet.get("insert_id", 0))),
+        warnings=int(str(packet.get("warning_count", 0))),
+        info=str(packet.get("info_msg", "")),
+        duration=duration,
+    )

@@ -1,0 +1,91 @@
+"""How the results of an action become text and typed values."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from plumb_backends.environment import SqlCell, SqlResult
+from plumb_backends.kinds.mysql import Rendering
+from plumb_backends.real.sql import client_rendering, json_rendering, tuples_rendering
+from plumb_backends.real.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.real.sql.values import to_value
+
+_MAX_TYPED_BYTES = 1024 * 1024
+"""What the typed rows of one action may take together, so that an answer stays small."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    r"""A result as the agent shall see it.
+
+    Attributes:
+        result: With logical names.
+        vertical: Whether the statement ended with `\G`.
+    """
+
+    result: RawResult
+    vertical: bool = False
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How much of its rows is not kept."""
+        return self.result.dropped_bytes if isinstance(self.result, RawRows) else 0
+
+
+def render_all(shown: Sequence[Shown], rendering: Rendering, *, server_major: int) -> str:
+    """Renders an action's results; for `CLIENT` with the line ends that the client prints."""
+    match rendering:
+        case Rendering.CLIENT:
+            decimals = client_rendering.duration_decimals(server_major)
+            return "".join(_client(one, decimals) for one in shown)
+        case Rendering.TUPLES:
+            return "\n".join(tuples_rendering.render(one.result) for one in shown)
+        case Rendering.JSON:
+            return "\n".join(json_rendering.render(one.result) for one in shown)
+
+
+def _client(shown: Shown, decimals: int) -> str:
+    text = client_rendering.render(shown.result, vertical=shown.vertical, decimals=decimals)
+    # The client leaves a line free behind a result, but not behind an error.
+    return text + ("\n" if isinstance(shown.result, RawError) else "\n\n")
+
+
+def to_detail(shown: Sequence[Shown], *, max_rows: int) -> tuple[SqlResult, ...]:
+    """The typed results."""
+    budget = _MAX_TYPED_BYTES
+    results = []
+    for one in shown:
+        result, used = _typed(one.result, max_rows, budget)
+        budget -= used
+        results.append(result)
+    return tuple(results)
+
+
+def _typed(result: RawResult, max_rows: int, budget: int) -> tuple[SqlResult, int]:
+    match result:
+        case RawRows():
+            return _typed_rows(result, max_rows, budget)
+        case RawOk():
+            return SqlResult(
+                affected_rows=result.affected_rows,
+                last_insert_id=result.last_insert_id,
+                warnings=result.warnings,
+            ), 0
+        case RawError():
+            return SqlResult(), 0
+
+
+def _typed_rows(result: RawRows, max_rows: int, budget: int) -> tuple[SqlResult, int]:
+    used = 0
+    rows: list[tuple[SqlCell, ...]] = []
+    for row in result.rows[:max_rows]:
+        used += sum(len(cell) for cell in row if cell is not None)
+        if used > budget:
+            break
+        rows.append(tuple(map(to_value, result.columns, row)))
+    typed = SqlResult(
+        columns=tuple(column.name for column in result.columns),
+        rows=tuple(rows),
+        total_rows=result.total_rows,
+        warnings=result.warnings,
+    )
+    return typed, used
