@@ -5,7 +5,7 @@ PYTHON ?= 3.11
 VENV := .venv
 RUN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
-SCENARIOS ?= scenarios/shell.jsonl
+SCENARIOS ?= scenarios/shell.jsonl scenarios/mysql.jsonl
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
@@ -29,6 +29,7 @@ engine:
 
 images: $(VENV)/.ready engine ## Makes the images: from a registry where one answers, else from Debian's packages
 	@$(RUN)/python containers/build.py shell >/dev/null
+	@$(RUN)/python containers/build.py mysql >/dev/null
 
 demo: setup ## Plays the shipped scenarios on real sandboxes and prints the table
 	@$(RUN)/plumb play $(SCENARIOS)

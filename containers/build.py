@@ -24,7 +24,7 @@ from recipe import (
     Source,
     base_of,
     debian_base,
-    mmdebstrap_command,
+    debian_command,
     packages_of,
     tag_of,
 )
@@ -43,7 +43,7 @@ def choose_source(sources: Sequence[Source], registry_obstacle: Callable[[], str
     """
     obstacle = None
     for source in sources:
-        if source is Source.DEBIAN:
+        if source is not Source.REGISTRY:
             return source
         obstacle = registry_obstacle()
         if obstacle is None:
@@ -51,15 +51,19 @@ def choose_source(sources: Sequence[Source], registry_obstacle: Callable[[], str
     raise BuildError(f"the base cannot be pulled ({obstacle}): mend that, or use `--base debian`")
 
 
-def make_debian_root(suite: str, packages: Sequence[str], archive: Path) -> None:
-    """Writes the archive of a Debian root file system that holds the packages.
+def make_debian_root(command: Sequence[str], archive: Path) -> None:
+    """Writes the archive of a Debian root file system.
+
+    Args:
+        command: mmdebstrap's, short of the file to write; the suite is its last word.
+        archive: What to write.
 
     Raises:
         BuildError: mmdebstrap is missing or failed.
     """
     try:
         done = subprocess.run(
-            [*mmdebstrap_command(suite, packages), str(archive)],
+            [*command, str(archive)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -72,18 +76,20 @@ def make_debian_root(suite: str, packages: Sequence[str], archive: Path) -> None
         ) from error
     if done.returncode != 0:
         mend = "see its words below" if os.geteuid() == 0 else "run this as root"
-        raise BuildError(f"mmdebstrap could not make a Debian {suite}: {mend}\n{tail(done.stderr)}")
+        raise BuildError(
+            f"mmdebstrap could not make a Debian {command[-1]}: {mend}\n{tail(done.stderr)}"
+        )
 
 
-def import_debian(engine: Engine, image: Image) -> None:
+def import_debian(engine: Engine, image: Image, source: Source) -> None:
     """Makes the Debian base, unless the engine has it."""
-    reference = debian_base(image)
+    reference = debian_base(image, source)
     if engine.has(reference):
         return
-    report(f"making {reference} from Debian {image.debian_suite}'s packages (about a minute)")
+    report(f"making {reference} from {image.origin(source)}'s packages (about a minute)")
     with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
         archive = Path(folder) / "root.tar"
-        make_debian_root(image.debian_suite, packages_of(image), archive)
+        make_debian_root(debian_command(image, source), archive)
         engine.import_root(archive, reference)
 
 
@@ -97,13 +103,17 @@ def registry_obstacle(engine: Engine, image: Image) -> str | None:
 
 def build_on(engine: Engine, image: Image, source: Source) -> str:
     """Builds the image on one source's base; returns its tag."""
-    if source is Source.DEBIAN:
-        import_debian(engine, image)
+    if source is not Source.REGISTRY:
+        import_debian(engine, image, source)
     tag, base = tag_of(image, source), base_of(image, source)
     report(f"building {tag} on {base}")
     # A Debian base holds all packages already: no network proves it, and works where there is none.
-    network = "none" if source is Source.DEBIAN else None
-    arguments = {"BASE": base, "PACKAGES": " ".join(packages_of(image))}
+    network = None if source is Source.REGISTRY else "none"
+    arguments = {
+        "BASE": base,
+        "PACKAGES": " ".join(packages_of(image, source)),
+        "ORIGIN": image.origin(source),
+    }
     engine.build(image.folder, tag, arguments, network)
     return tag
 
@@ -129,6 +139,7 @@ def find_built(engine: Engine, image: Image, sources: Sequence[Source]) -> str |
 
 def ensure(engine: Engine, image: Image, sources: Sequence[Source]) -> str:
     """Builds the image unless it is up to date, points `latest` at it, and returns its tag."""
+    sources = image.sources_of(sources)
     tag = find_built(engine, image, sources) or build_first(engine, image, sources)
     engine.alias(tag, f"{image.repository}:latest")
     return tag
@@ -160,7 +171,7 @@ def run(options: argparse.Namespace) -> str:
     engine = Engine.connect()
     if not options.print_tag:
         return ensure(engine, image, sources)
-    tag = find_built(engine, image, sources)
+    tag = find_built(engine, image, image.sources_of(sources))
     if tag is None:
         raise BuildError(f"no up-to-date {image.repository} is there: run this without --print-tag")
     return tag

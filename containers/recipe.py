@@ -6,8 +6,8 @@ A tag is a hash of everything that goes in, so that nothing is built twice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -20,14 +20,30 @@ class Source(StrEnum):
 
     REGISTRY = "registry"
     DEBIAN = "debian"
+    LAST_RESORT = "last resort"  # from Debian, too, where that has not what was asked for
 
 
 SOURCES: Final = {
-    "auto": (Source.REGISTRY, Source.DEBIAN),
+    "auto": (Source.REGISTRY, Source.DEBIAN, Source.LAST_RESORT),
     "registry": (Source.REGISTRY,),
-    "debian": (Source.DEBIAN,),
+    "debian": (Source.DEBIAN, Source.LAST_RESORT),
 }
 """What each `--base` allows, in order of preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebianRoot:
+    """A root file system made from Debian's packages.
+
+    Attributes:
+        suite: Debian's name for the release.
+        packages: The file with the package list, in the image's folder.
+        options: What mmdebstrap needs besides.
+    """
+
+    suite: str
+    packages: str = "packages.txt"
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,7 @@ class Image:
 
     name: str
     registry_base: str
-    debian_suite: str
+    debian: Mapping[Source, DebianRoot] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -48,10 +64,27 @@ class Image:
         """The name before the tag."""
         return f"plumb-{self.name}"
 
+    def sources_of(self, allowed: Sequence[Source]) -> tuple[Source, ...]:
+        """Those of the allowed sources that this image has, in their order."""
+        return tuple(one for one in allowed if one is Source.REGISTRY or one in self.debian)
+
+    def origin(self, source: Source) -> str:
+        """Says for people where a base comes from."""
+        if source is Source.REGISTRY:
+            return self.registry_base
+        return f"Debian {self.debian[source].suite}"
+
+
+# Stable has no MySQL, and unstable's Release file may have expired by the time it is read.
+_UNSTABLE: Final = DebianRoot("unstable", options=('--aptopt=Acquire::Check-Valid-Until "false"',))
+_MARIADB: Final = DebianRoot("bookworm", packages="packages-mariadb.txt")
 
 IMAGES: Final = {
     image.name: image
-    for image in (Image("shell", registry_base="ubuntu:22.04", debian_suite="bookworm"),)
+    for image in (
+        Image("shell", "ubuntu:22.04", {Source.DEBIAN: DebianRoot("bookworm")}),
+        Image("mysql", "mysql:8.4", {Source.DEBIAN: _UNSTABLE, Source.LAST_RESORT: _MARIADB}),
+    )
 }
 
 
@@ -61,9 +94,10 @@ def parse_packages(text: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name))
 
 
-def packages_of(image: Image) -> tuple[str, ...]:
-    """Reads the image's package list."""
-    return parse_packages((image.folder / "packages.txt").read_text(encoding="utf-8"))
+def packages_of(image: Image, source: Source = Source.DEBIAN) -> tuple[str, ...]:
+    """Reads the image's package list for a source; the registry's base gets Debian's."""
+    root = image.debian.get(source, image.debian[Source.DEBIAN])
+    return parse_packages((image.folder / root.packages).read_text(encoding="utf-8"))
 
 
 def short_hash(parts: Iterable[bytes]) -> str:
@@ -74,7 +108,9 @@ def short_hash(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()[:12]
 
 
-def mmdebstrap_command(suite: str, packages: Sequence[str]) -> tuple[str, ...]:
+def mmdebstrap_command(
+    suite: str, packages: Sequence[str], options: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Spells the command that makes a Debian root file system, short of the file to write."""
     return (
         "mmdebstrap",
@@ -89,19 +125,26 @@ def mmdebstrap_command(suite: str, packages: Sequence[str]) -> tuple[str, ...]:
         # Copied from this machine for the install; no business of the image.
         '--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
         f"--include={','.join(packages)}",
+        *options,
         suite,
     )
 
 
-def debian_base(image: Image) -> str:
+def debian_command(image: Image, source: Source = Source.DEBIAN) -> tuple[str, ...]:
+    """Spells the command that makes the image's Debian base."""
+    root = image.debian[source]
+    return mmdebstrap_command(root.suite, packages_of(image, source), root.options)
+
+
+def debian_base(image: Image, source: Source = Source.DEBIAN) -> str:
     """Computes the tag of the imported Debian base."""
-    command = mmdebstrap_command(image.debian_suite, packages_of(image))
+    command = debian_command(image, source)
     return f"plumb-base-debian:{short_hash(map(str.encode, command))}"
 
 
 def base_of(image: Image, source: Source) -> str:
     """Names what the Dockerfile begins from."""
-    return image.registry_base if source is Source.REGISTRY else debian_base(image)
+    return image.registry_base if source is Source.REGISTRY else debian_base(image, source)
 
 
 def context_parts(folder: Path) -> Iterator[bytes]:

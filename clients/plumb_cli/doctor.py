@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 
 import plumb_client
 from plumb_backends.errors import PlumbError
-from plumb_backends.real.engine import open_engine
+from plumb_backends.real.engine import Engine, open_engine
+from plumb_backends.real.hardening import ORIGIN_LABEL
+from plumb_backends.real.sql.server import Servers
 from plumb_cli.settings import read_settings
 from plumb_client import aio
 from plumb_server.settings import Settings
@@ -51,7 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _look(settings: Settings, server: str) -> list[Finding]:
     python = Finding("python", True, platform.python_version())
-    return [python, *[finding async for finding in _engine(settings)], await _server(server)]
+    return [
+        python,
+        *[finding async for finding in _engine(settings)],
+        *[finding async for finding in _mysql(settings)],
+        await _server(server),
+    ]
 
 
 async def _engine(settings: Settings) -> AsyncIterator[Finding]:
@@ -65,14 +72,38 @@ async def _engine(settings: Settings) -> AsyncIterator[Finding]:
         if settings.shell_runtime and settings.shell_runtime not in about["runtimes"].split(", "):
             yield Finding("runtime", False, f"{settings.shell_runtime} is not known to the engine",
                           "register it there, or unset PLUMB_SHELL_RUNTIME")  # fmt: skip
-        if await engine.has_image(settings.shell_image):
-            yield Finding("shell image", True, settings.shell_image)
-        else:
-            yield Finding("shell image", False, f"{settings.shell_image} is not there",
-                          "make images, or set PLUMB_SHELL_IMAGE")  # fmt: skip
+        yield await _image(engine, "shell", settings.shell_image)
+        if not settings.mysql_url:
+            yield await _image(engine, "mysql", settings.mysql_image)
         left = await engine.count_orphans()
         yield Finding("left behind", None if left else True, f"{left} sandboxes without an owner",
                       "plumb gc" if left else "")  # fmt: skip
+
+
+async def _image(engine: Engine, kind: str, image: str) -> Finding:
+    labels = await engine.image_labels(image)
+    if labels is None:
+        return Finding(f"{kind} image", False, f"{image} is not there",
+                       f"make images, or set PLUMB_{kind.upper()}_IMAGE")  # fmt: skip
+    origin = labels.get(ORIGIN_LABEL, "")
+    return Finding(f"{kind} image", True, f"{image} from {origin}" if origin else image)
+
+
+async def _mysql(settings: Settings) -> AsyncIterator[Finding]:
+    """Somebody else's server; one of plumb's own is only started when it is needed."""
+    if not settings.mysql_url:
+        return
+    async with open_engine(address=settings.engine) as engine:
+        servers = Servers(engine, settings.real_mysql().servers)
+        try:
+            server = await servers.shared()
+        except PlumbError as error:
+            yield Finding("mysql", False, str(error), "mend PLUMB_MYSQL_URL, or unset it")
+        else:
+            at = f"{server.access.host}:{server.access.port}"
+            yield Finding("mysql", True, f"MySQL {server.version} at {at}")
+        finally:
+            await servers.close()
 
 
 async def _server(address: str) -> Finding:

@@ -65,7 +65,7 @@ class FakeEngine:
 def debian_roots(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands in for mmdebstrap; returns the suites it was asked for."""
     suites: list[str] = []
-    monkeypatch.setattr(build, "make_debian_root", lambda suite, *_: suites.append(suite))
+    monkeypatch.setattr(build, "make_debian_root", lambda words, *_: suites.append(words[-1]))
     return suites
 
 
@@ -150,6 +150,49 @@ def test_an_explicit_base_does_not_take_the_other_ones_tag() -> None:
     assert build.ensure(FakeEngine(REGISTRY_TAG), SHELL, (DEBIAN,)) == DEBIAN_TAG
 
 
+# --- MySQL: a registry's, else Debian unstable's, else MariaDB
+
+
+MYSQL = recipe.IMAGES["mysql"]
+LAST_RESORT = recipe.Source.LAST_RESORT
+UNSTABLE = recipe.debian_base(MYSQL, DEBIAN)
+STABLE = recipe.debian_base(MYSQL, LAST_RESORT)
+
+
+def test_mysql_is_the_registry_s_where_one_answers() -> None:
+    engine = FakeEngine(registry=True)
+    assert build.ensure(engine, MYSQL, AUTO) == recipe.tag_of(MYSQL, REGISTRY)
+    assert engine.calls[0] == "pull mysql:8.4"
+
+
+def test_without_a_registry_mysql_comes_from_debian_unstable(debian_roots: list[str]) -> None:
+    assert build.ensure(FakeEngine(), MYSQL, AUTO) == recipe.tag_of(MYSQL, DEBIAN)
+    assert debian_roots == ["unstable"]
+
+
+def test_where_unstable_fails_mariadb_comes_from_stable(debian_roots: list[str]) -> None:
+    engine = FakeEngine(builds_fail_on=UNSTABLE)
+    assert build.ensure(engine, MYSQL, AUTO) == recipe.tag_of(MYSQL, LAST_RESORT)
+    assert debian_roots == ["unstable", "bookworm"]
+
+
+def test_where_all_fails_it_is_an_error() -> None:
+    with pytest.raises(docker_engine.BuildError, match="no package mirror answers"):
+        build.ensure(FakeEngine(builds_fail_on=STABLE), MYSQL, (LAST_RESORT,))
+
+
+def test_the_last_resort_is_mariadb_and_only_mysql_has_one() -> None:
+    assert "mysql-server-core" in recipe.packages_of(MYSQL, DEBIAN)
+    assert "mariadb-server-core" in recipe.packages_of(MYSQL, LAST_RESORT)
+    assert SHELL.sources_of(AUTO) == (REGISTRY, DEBIAN)
+    assert MYSQL.sources_of(AUTO) == (REGISTRY, DEBIAN, LAST_RESORT)
+
+
+def test_an_expired_release_file_of_unstable_is_taken() -> None:
+    assert any("Check-Valid-Until" in word for word in recipe.debian_command(MYSQL))
+    assert not any("Check-Valid-Until" in word for word in recipe.debian_command(SHELL))
+
+
 # --- tags and package lists
 
 
@@ -160,7 +203,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\n")
     (folder / "packages.txt").write_text("bash\n")
-    return recipe.Image("toy", registry_base="toy:1", debian_suite="bookworm")
+    return recipe.Image("toy", "toy:1", {DEBIAN: recipe.DebianRoot("bookworm")})
 
 
 def tags(image: Any) -> tuple[str, str]:

@@ -29,7 +29,7 @@ def put_mmdebstrap(programs: Path, script: str) -> None:
 
 
 def make(archive: Path) -> None:
-    build.make_debian_root("bookworm", ["bash"], archive)
+    build.make_debian_root(("mmdebstrap", "--include=bash", "bookworm"), archive)
 
 
 def test_a_missing_mmdebstrap_names_the_packages(programs: Path) -> None:

@@ -13,6 +13,8 @@ LABEL = "dev.plumb.sandbox"
 OWNER_LABEL = "dev.plumb.owner"
 SESSION_LABEL = "dev.plumb.session"
 EXPIRY_LABEL = "dev.plumb.expires"
+ORIGIN_LABEL = "dev.plumb.origin"
+"""Of an image: where its base comes from, for people."""
 
 SHELL_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL",
                  "NET_BIND_SERVICE", "SETGID", "SETUID", "SYS_CHROOT")  # fmt: skip

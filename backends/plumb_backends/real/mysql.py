@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from plumb_backends.environment import (
@@ -86,6 +87,11 @@ class _Turn:
         self.woken.set()
 
     @property
+    def size(self) -> int:
+        """How many bytes of rows it has, about."""
+        return sum(shown.kept_bytes for shown in self.shown)
+
+    @property
     def error(self) -> RawError | None:
         """The first error."""
         errors = (shown.result for shown in self.shown)
@@ -142,10 +148,11 @@ class RealMysql:
         reconnected = place.connection.is_lost
         if reconnected:
             await self._reconnect(place)
-        seen = self._observation(place, turn, run_duration, reconnected=reconnected)
-        if on_output is not None and seen.raw:
-            on_output(seen.raw)
-        return seen
+        printed = await self._render(place, turn)
+        if on_output is not None and printed:
+            on_output(printed)
+        detail = await _aside(turn.size, partial(self._detail, turn, reconnected=reconnected))
+        return self._observation(turn, printed, detail, run_duration)
 
     def interrupt(self) -> bool:
         """Asks for the running action to be stopped; says whether there was one."""
@@ -280,7 +287,8 @@ class RealMysql:
                 return
 
     async def _run(self, place: _Place, statement: Statement, turn: _Turn) -> None:
-        physical = await _aside(place.names.to_physical, statement.text)
+        text = statement.text
+        physical = await _aside(len(text), partial(place.names.to_physical, text))
         is_use = bool(_USE.match(physical))
         async for result in place.connection.run(physical, self._settings.limits):
             if is_use and isinstance(result, RawOk):
@@ -297,7 +305,7 @@ class RealMysql:
         timed_out = turn.stop_because is Ending.TIMED_OUT
         if place.connection.is_lost:
             await self._reconnect(place)
-        printed = self._render(place, turn)
+        printed = await self._render(place, turn)
         return ProgramResult(
             stdout=b"" if turn.error else printed,
             stderr=printed if turn.error else b"",
@@ -308,19 +316,28 @@ class RealMysql:
 
     # What came of it.
 
-    def _render(self, place: _Place, turn: _Turn) -> bytes:
-        return render_all(
-            turn.shown, self._options.rendering, server_major=place.server.major_version
-        ).encode()
+    async def _render(self, place: _Place, turn: _Turn) -> bytes:
+        rendering, major = self._options.rendering, place.server.major_version
+        text = await _aside(
+            turn.size, partial(render_all, turn.shown, rendering, server_major=major)
+        )
+        return text.encode()
+
+    def _detail(self, turn: _Turn, *, reconnected: bool) -> SqlDetail:
+        error = turn.error
+        return SqlDetail(
+            results=to_detail(turn.shown, max_rows=self._options.max_rows),
+            errno=error.errno if error else 0,
+            sqlstate=error.sqlstate if error else "",
+            reconnected=reconnected,
+        )
 
     def _observation(
-        self, place: _Place, turn: _Turn, run_duration: float, *, reconnected: bool
+        self, turn: _Turn, printed: bytes, detail: SqlDetail, run_duration: float
     ) -> Observation:
         raw, text = Capped(self._options.max_text_bytes), Capped(self._options.max_text_bytes)
-        printed = self._render(place, turn)
         raw.add(printed)
         text.add(printed.rstrip(b"\n"))
-        error = turn.error
         dropped = sum(shown.dropped_bytes for shown in turn.shown)
         return Observation(
             text=text.text(),
@@ -329,25 +346,20 @@ class RealMysql:
             truncated=bool(raw.cut_bytes or dropped),
             total_bytes=raw.total + dropped,
             run_duration=run_duration,
-            sql=SqlDetail(
-                results=to_detail(turn.shown, max_rows=self._options.max_rows),
-                errno=error.errno if error else 0,
-                sqlstate=error.sqlstate if error else "",
-                reconnected=reconnected,
-            ),
+            sql=detail,
             provenance=Provenance(backend="real"),
         )
 
 
 async def _split(action: bytes) -> list[Statement]:
-    return await _aside(split, action)
+    return await _aside(len(action), partial(split, action))
 
 
-async def _aside(work: Callable[[bytes], Result], text: bytes) -> Result:
-    """Works on a text; on a large one beside the event loop, for it takes a second a megabyte."""
-    if len(text) <= _LARGE_TEXT:
-        return work(text)
-    return await asyncio.to_thread(work, text)
+async def _aside(size: int, work: Callable[[], Result]) -> Result:
+    """Works on text of some size; on a large one beside the event loop: it takes a second a MB."""
+    if size <= _LARGE_TEXT:
+        return work()
+    return await asyncio.to_thread(work)
 
 
 def _quoted(name: str) -> bytes:

@@ -55,14 +55,14 @@ class Engine:
             "runtimes": ", ".join(sorted(info.get("Runtimes") or ())),
         }
 
-    async def has_image(self, image: str) -> bool:
-        """Whether the image is there."""
+    async def image_labels(self, image: str) -> Mapping[str, str] | None:
+        """The labels of an image; None if it is not there."""
         try:
             async with asking("looking for an image"):
-                await self._docker.images.inspect(image)
+                found = await self._docker.images.inspect(image)
         except ImageMissing:
-            return False
-        return True
+            return None
+        return dict(found["Config"].get("Labels") or {})
 
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Makes a container and starts it.

@@ -12,10 +12,11 @@ import secrets
 import time
 
 from plumb_backends.real import owner
-from plumb_backends.real.sql.server import Access, Server
+from plumb_backends.real.sql.server import Access, Refused, Server
 
 _NO_WILDCARD = str.maketrans({"_": r"\_", "%": r"\%"})
 _MOST_CONNECTIONS = 8
+_NO_SUCH_THREAD = 1094
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +96,13 @@ async def remove_account(server: Server, user: str) -> None:
     )
 
 
-async def kill_query(server: Server, connection: int) -> None:
-    """Stops what a connection runs."""
-    await server.ask(f"KILL QUERY {connection}")
-
-
 async def _kill(server: Server, connection: object) -> None:
     """Ends a connection, which may have ended by itself."""
-    await server.ask(f"KILL {connection}")
+    try:
+        await server.ask(f"KILL {connection}")
+    except Refused as error:
+        if error.errno != _NO_SUCH_THREAD:
+            raise
 
 
 async def sweep_accounts(server: Server) -> int:

@@ -82,9 +82,11 @@ def _render_ok(result: RawOk, decimals: int) -> str:
 
 
 def _render_rows(result: RawRows, vertical: bool, decimals: int) -> str:
-    if not result.total_rows:
+    if not result.total_rows and result.is_complete:
         return f"Empty set{_warnings(result.warnings)} {_took(result, decimals)}"
     table = _vertical(result) if vertical else _table(result)
+    if not result.is_complete:
+        return table
     rows = _counted(result.total_rows, "row")
     return f"{table}\n{rows} in set{_warnings(result.warnings)} {_took(result, decimals)}"
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import mysql.connector
@@ -16,9 +16,6 @@ from plumb_backends.real.sql.result import Cell, Column, RawError, RawOk, RawRes
 from plumb_backends.real.sql.server import LOST, Server, connect, shut
 
 _ROWS_AT_ONCE = 500
-_OBEY_WITHIN = 5.0
-"""Seconds that a statement gets to end after it was killed, before its connection is."""
-
 CLIENT_LOST = RawError(
     errno=2013, sqlstate="HY000", message="Lost connection to MySQL server during query"
 )
@@ -46,6 +43,7 @@ class Connection:
         self._raw = raw
         self.is_lost = False
         self.stopped_for_size = False
+        self._is_stopped = False
 
     @property
     def id(self) -> int:
@@ -55,13 +53,19 @@ class Connection:
     async def run(self, statement: bytes, limits: RowLimits) -> AsyncIterator[RawResult]:
         """Runs one statement; yields its results, the last of which may be an error."""
         started = time.monotonic()
-        self.stopped_for_size = False
+        self.stopped_for_size = self._is_stopped = False
         try:
             async with contextlib.aclosing(self._raw.cmd_query_iter(statement)) as results:
                 async for result in results:
                     if "columns" in result:
-                        rows = await self._read(_described(result), limits)
-                        yield dataclasses.replace(rows, duration=time.monotonic() - started)
+                        reading = _Reading(_described(result), limits)
+                        try:
+                            await self._read(reading)
+                        except mysql.connector.Error:
+                            if self._is_stopped:  # as partial output; else the error is all
+                                yield reading.result(time.monotonic() - started)
+                            raise
+                        yield reading.result(time.monotonic() - started)
                     else:
                         yield _to_ok(result, time.monotonic() - started)
         except mysql.connector.Error as error:
@@ -70,30 +74,14 @@ class Connection:
             self.is_lost = True
             yield CLIENT_LOST
 
-    async def _read(self, described: list[tuple[object, ...]], limits: RowLimits) -> RawRows:
-        kept: list[tuple[Cell, ...]] = []
-        total = kept_bytes = dropped_bytes = 0
-        end = None
-        while end is None:
+    async def _read(self, reading: "_Reading") -> None:
+        while reading.end is None:
             rows, end = await self._raw.get_rows(count=_ROWS_AT_ONCE, raw=True)
-            total += len(rows)
-            for row in rows:
-                size = sum(len(cell) for cell in row if cell is not None)
-                if kept_bytes + size <= limits.keep_bytes or not kept:
-                    kept.append(row)
-                    kept_bytes += size
-                else:
-                    dropped_bytes += size
-            if kept_bytes + dropped_bytes > limits.stop_bytes and not self.stopped_for_size:
+            reading.add(rows)
+            reading.end = end
+            if reading.is_too_large and not self.stopped_for_size:
                 self.stopped_for_size = True
                 await self.stop()
-        return RawRows(
-            columns=tuple(map(_to_column, described)),
-            rows=kept,
-            total_rows=total,
-            dropped_bytes=dropped_bytes,
-            warnings=int(end.get("warning_count", 0)),
-        )
 
     def _to_error(self, error: mysql.connector.Error) -> RawError:
         if error.errno in LOST or error.errno < 0:
@@ -105,6 +93,7 @@ class Connection:
 
     async def stop(self) -> None:
         """Stops what runs; the statement's own answer says so."""
+        self._is_stopped = True
         with contextlib.suppress(SandboxUnavailable):  # it may have ended, or the server has
             await self._server.ask(f"KILL QUERY {self.id}")
 
@@ -116,6 +105,46 @@ class Connection:
     async def close(self) -> None:
         """Hangs up."""
         await shut(self._raw)
+
+
+class _Reading:
+    """The rows of one result, as they come: the first are kept, the others counted."""
+
+    def __init__(self, described: Sequence[tuple[object, ...]], limits: RowLimits) -> None:
+        self.end: Mapping[str, Any] | None = None  # what the server says behind the last row
+        self._columns = tuple(map(_to_column, described))
+        self._limits = limits
+        self._rows: list[tuple[Cell, ...]] = []
+        self._total = self._kept_bytes = self._dropped_bytes = 0
+
+    def add(self, rows: Sequence[tuple[Cell, ...]]) -> None:
+        """Takes the next rows."""
+        self._total += len(rows)
+        for row in rows:
+            size = sum(len(cell) for cell in row if cell is not None)
+            if self._kept_bytes + size <= self._limits.keep_bytes or not self._rows:
+                self._rows.append(row)
+                self._kept_bytes += size
+            else:
+                self._dropped_bytes += size
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the statement must be stopped."""
+        return self._kept_bytes + self._dropped_bytes > self._limits.stop_bytes
+
+    def result(self, duration: float) -> RawRows:
+        """What there is; marked where the server broke off."""
+        return RawRows(
+            columns=self._columns,
+            rows=self._rows,
+            total_rows=self._total,
+            kept_bytes=self._kept_bytes,
+            dropped_bytes=self._dropped_bytes,
+            is_complete=self.end is not None,
+            warnings=int(self.end.get("warning_count", 0)) if self.end else 0,
+            duration=duration,
+        )
 
 
 async def open_connection(server: Server, account: Account) -> Connection:
@@ -141,7 +170,7 @@ def _to_column(described: tuple[object, ...]) -> Column:
     )  # fmt: skip
 
 
-def _described(result: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def _described(result: Mapping[str, Any]) -> Sequence[tuple[object, ...]]:
     return list(result["columns"])
 
 

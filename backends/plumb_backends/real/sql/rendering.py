@@ -26,6 +26,11 @@ class Shown:
     vertical: bool = False
 
     @property
+    def kept_bytes(self) -> int:
+        """How much of its rows is kept."""
+        return self.result.kept_bytes if isinstance(self.result, RawRows) else 0
+
+    @property
     def dropped_bytes(self) -> int:
         """How much of its rows is not kept."""
         return self.result.dropped_bytes if isinstance(self.result, RawRows) else 0

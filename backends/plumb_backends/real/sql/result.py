@@ -32,7 +32,9 @@ class RawRows:
         columns: At least one.
         rows: As many cells as columns each.
         total_rows: How many rows the server sent; more than `rows` where some were dropped.
-        dropped_bytes: How large those were, together.
+        kept_bytes: How large `rows` are, together.
+        dropped_bytes: How large the others were.
+        is_complete: False where the statement was stopped in the middle; its error follows.
         warnings: How many warnings the statement raised.
         duration: Seconds from sending to the last row.
     """
@@ -40,7 +42,9 @@ class RawRows:
     columns: tuple[Column, ...]
     rows: Sequence[tuple[Cell, ...]]
     total_rows: int
+    kept_bytes: int = 0
     dropped_bytes: int = 0
+    is_complete: bool = True
     warnings: int = 0
     duration: float = 0.0
 

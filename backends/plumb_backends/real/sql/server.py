@@ -21,7 +21,7 @@ from plumb_backends.real.hardening import Limits, SandboxSpec
 
 ADMIN = "plumb_admin"
 _PORT = 3306
-_COMMAND = ("/usr/local/bin/plumb-mysqld",)
+_COMMAND = ("plumb-mysqld",)
 _DATA = "/var/lib/plumb-mysql-ram"
 _START_WITHIN = 60.0
 _ASK_AGAIN_AFTER = 0.05
@@ -29,6 +29,18 @@ _ANSWER_WITHIN = 30.0
 _ADMIN_CONNECTIONS = 4
 LOST = (2006, 2013, 2055, 1053, 1927)
 """The error numbers that say that a connection is gone."""
+
+
+class Refused(SandboxUnavailable):
+    """The server answered the administrator, but with an error.
+
+    Attributes:
+        errno: MySQL's number of it.
+    """
+
+    def __init__(self, message: str, errno: int) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +177,8 @@ class Server:
         """Runs statements as the administrator; returns the rows of the last.
 
         Raises:
-            SandboxUnavailable: The server does not answer, or refuses.
+            Refused: The server answered with an error.
+            SandboxUnavailable: The server does not answer.
         """
         try:
             async with asyncio.timeout(_ANSWER_WITHIN), self._administrator() as connection:
@@ -180,8 +193,10 @@ class Server:
             raise SandboxUnavailable(
                 f"the MySQL server did not answer within {_ANSWER_WITHIN:g} s; look at its load"
             ) from error
-        except (mysql.connector.Error, OSError) as error:
-            raise SandboxUnavailable(f"the MySQL server failed: {error}") from error
+        except mysql.connector.Error as error:
+            raise Refused(f"the MySQL server failed: {error}", error.errno) from error
+        except OSError as error:
+            raise SandboxUnavailable(f"the MySQL server does not answer: {error}") from error
 
     @asynccontextmanager
     async def _administrator(self) -> AsyncIterator[MySQLConnection]:
@@ -279,7 +294,7 @@ class Servers:
 
     async def dedicated(self, session_id: str) -> Server:
         """A server for one session; raises as `shared` does."""
-        return await self._start(session_id, hides_accounts=False)
+        return await self._start(session_id, hides_accounts=False, is_like_installed=True)
 
     async def check(self) -> None:
         """Asks the shared server, if there is one.
@@ -324,7 +339,8 @@ class Servers:
 
     async def _start_shared(self) -> Server:
         if not self._settings.url:
-            return await self._start("shared-mysql", hides_accounts=True)
+            # Without a binary log, which would forbid functions to accounts that are no root.
+            return await self._start("shared-mysql", hides_accounts=True, is_like_installed=False)
         server = Server(parse_url(self._settings.url), None, hides_accounts=False)
         await server.start()
         if server.is_mariadb:
@@ -335,7 +351,9 @@ class Servers:
             )
         return server
 
-    async def _start(self, session_id: str, *, hides_accounts: bool) -> Server:
+    async def _start(
+        self, session_id: str, *, hides_accounts: bool, is_like_installed: bool
+    ) -> Server:
         settings = self._settings
         password = secrets.token_urlsafe(24)
         sandbox = await self._engine.create_sandbox(
@@ -346,7 +364,8 @@ class Servers:
                 env={
                     "PLUMB_ADMIN_PASSWORD": password,
                     "PLUMB_LIFETIME": str(int(settings.limits.lifetime)),
-                    "PLUMB_TMPFS": "1",
+                    "PLUMB_MEMORY_DATA": _DATA,
+                    "PLUMB_BINARY_LOG": str(int(is_like_installed)),
                     "TZ": "Etc/UTC",
                 },
                 command=_COMMAND,

@@ -1,0 +1,148 @@
+"""What a session makes on a server, what a lost server means, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+
+from plumb_backends.environment import Action
+from plumb_backends.errors import InitFailed, SandboxUnavailable
+from plumb_backends.grounding import Grounding
+from plumb_backends.real.engine import open_engine
+from plumb_backends.real.mysql import RealMysql, RealMysqlSettings
+from plumb_backends.real.sql.account import create_account, sweep_accounts
+from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.registry import Spec, open_backends
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeMysql
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OURS = "REGEXP '^p[0-9a-f]{16}_'"
+
+
+async def left_on(server: Server) -> tuple[list[str], list[str]]:
+    """The databases and the users of sessions that a server has."""
+    databases = await server.ask(
+        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE {OURS}"
+    )
+    users = await server.ask("SELECT User FROM mysql.user WHERE User REGEXP '^p[0-9a-f]{16}_'")
+    return [str(name) for (name,) in databases], [str(name) for (name,) in users]
+
+
+def place_of(session: RealMysql) -> Server:
+    assert session._place is not None
+    return session._place.server
+
+
+async def test_a_closed_session_leaves_no_database_and_no_user(make_mysql: MakeMysql) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)", "CREATE DATABASE other"])
+    server = place_of(session)
+    databases, users = await left_on(server)
+    assert len(databases) == 2
+    assert len(users) == 1
+    await session.close()
+    assert await left_on(server) == ([], [])
+
+
+async def test_a_session_that_is_closed_while_it_works_leaves_nothing(
+    make_mysql: MakeMysql,
+) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)"])
+    server = place_of(session)
+    await session.step(Action(b"START TRANSACTION; UPDATE t SET a = 2"))
+    working = asyncio.create_task(session.step(Action(b"SELECT SLEEP(1000)")))
+    await asyncio.sleep(0.1)
+    working.cancel()
+    await asyncio.wait({working})
+    await session.close()
+    assert await left_on(server) == ([], [])
+
+
+async def test_a_failed_init_leaves_nothing(make_mysql: MakeMysql) -> None:
+    server = place_of(await make_mysql())
+    before = await left_on(server)
+    with pytest.raises(InitFailed):
+        await make_mysql(init=["CREATE TABLE t (a INT)", "nonsense"])
+    assert await left_on(server) == before
+
+
+async def test_a_reset_makes_new_databases_and_removes_the_old(make_mysql: MakeMysql) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    before = await left_on(place_of(session))
+    await session.reset()
+    after = await left_on(place_of(session))
+    assert len(after[0]) == len(before[0])
+    assert not set(before[1]) & set(after[1])
+
+
+async def test_an_account_whose_owner_has_ended_is_swept(make_mysql: MakeMysql) -> None:
+    server = place_of(await make_mysql())
+    mine = await left_on(server)
+    account = await create_account(server, "x", lifetime=-1)
+    await server.ask(f"CREATE DATABASE `{account.prefix}shop`")
+    assert await sweep_accounts(server) == 1
+    assert await left_on(server) == mine
+
+
+def kill_container(server: Server) -> None:
+    assert server.sandbox is not None
+    with closing(docker.from_env()) as engine:
+        engine.containers.get(server.sandbox.id).kill()
+
+
+async def test_a_server_that_dies_ends_its_sessions_and_is_started_again() -> None:
+    async with open_backends() as backends:
+
+        def spec() -> Spec:
+            grounding = Grounding(("CREATE TABLE t (a INT)",))
+            return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
+                        grounding=grounding)  # fmt: skip
+
+        session = (await backends.create(spec())).environment
+        assert isinstance(session, RealMysql)
+        await asyncio.to_thread(kill_container, place_of(session))
+        with pytest.raises(SandboxUnavailable, match="server is gone; reset the session"):
+            await session.step(Action(b"SELECT 1"))
+        with pytest.raises(SandboxUnavailable):
+            await session.step(Action(b"SELECT 1"))
+        other = (await backends.create(spec())).environment
+        assert "1 row" in (await other.step(Action(b"SELECT 1"))).text
+        await session.reset()
+        assert "Empty set" in (await session.step(Action(b"SELECT * FROM t"))).text
+        await session.close()
+        await other.close()
+
+
+async def test_somebody_else_s_server_is_used_and_left_clean() -> None:
+    async with open_engine() as engine:
+        theirs = Servers(engine, ServerSettings())
+        try:
+            server = await theirs.shared()
+            access = server.access
+            url = f"mysql://{access.user}:{access.password}@{access.host}:{access.port}/"
+            settings = RealMysqlSettings(servers=ServerSettings(url=url))
+            async with open_backends([settings]) as backends:
+                spec = Spec(kind="mysql", backend="real", session_id="x", grounding=Grounding())
+                session = (await backends.create(spec)).environment
+                assert "1 row" in (await session.step(Action(b"SELECT 1"))).text
+                users = (await left_on(server))[1]
+                assert len(users) == 1
+                has_password = await server.ask(
+                    "SELECT LENGTH(authentication_string) > 0 FROM mysql.user "
+                    f"WHERE User = '{users[0]}'"
+                )
+                assert has_password == [(1,)]  # there, a secret name would not do
+                left = await create_account(server, "left", lifetime=-1)
+                await server.ask(f"CREATE DATABASE `{left.prefix}shop`")
+                assert await backends.sweep() == 1
+                await session.close()
+                assert await left_on(server) == ([], [])
+        finally:
+            await theirs.close()
