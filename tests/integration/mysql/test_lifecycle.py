@@ -30,9 +30,9 @@ OURS = "REGEXP '^p[0-9a-f]{16}_'"
 async def left_on(server: Server) -> tuple[list[str], list[str]]:
     """The databases and the users of sessions that a server has."""
     databases = await server.ask(
-        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE {OURS}"
+        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME {OURS}"
     )
-    users = await server.ask("SELECT User FROM mysql.user WHERE User REGEXP '^p[0-9a-f]{16}_'")
+    users = await server.ask(f"SELECT User FROM mysql.user WHERE User {OURS}")
     return [str(name) for (name,) in databases], [str(name) for (name,) in users]
 
 
