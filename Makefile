@@ -66,8 +66,9 @@ docs: setup ## Makes the pages of docs/ that are made from something
 	$(RUN)/python -m plumb_cli.settings_page > docs/settings.md
 	COLUMNS=90 $(RUN)/plumb play $(SCENARIOS) --picture docs/demo.svg
 
-bench: setup ## Measures step and creation latency beside other ways, in one run
+bench: setup ## Measures steps and creations beside other ways, each kind in one run
 	$(RUN)/python benchmarks/step.py
+	$(RUN)/python benchmarks/mysql_sessions.py
 
 clean: ## Removes what setup made in this folder (not the engine, not its images)
 	rm -rf $(VENV) $(VENV)-uv
