@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     mysql_memory_bytes: int = Field(
         2 * 1024**3, ge=256 * 1024**2, description="RAM of a MySQL server, its data included."
     )
+    mysql_disk_bytes: int = Field(
+        512 * 1024**2,
+        ge=1024**2,
+        description="What a session's tables may take on a MySQL server that it shares.",
+    )
     mysql_cpus: float = Field(
         2.0, gt=0, description="Cores of a MySQL server; fractions are allowed."
     )
@@ -157,4 +162,5 @@ class Settings(BaseSettings):
             ),
             limits=RowLimits(stop_bytes=self.mysql_max_result_bytes),
             max_life=self.session_max_life + 60,
+            disk_bytes=self.mysql_disk_bytes,
         )

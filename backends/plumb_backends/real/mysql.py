@@ -32,6 +32,7 @@ from plumb_backends.real.sql.account import (
     Account,
     create_account,
     create_root,
+    end_oversized,
     remove_account,
     sweep_accounts,
 )
@@ -48,6 +49,7 @@ _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
 
 _LARGE_TEXT = 16 * 1024
+_SWEEP_DISKS_EVERY = 2.0
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
 _NO_QUERY = RawError(errno=0, sqlstate="", message="No query specified")
 
@@ -64,12 +66,14 @@ class RealMysqlSettings:
         servers: The servers that sessions are on.
         limits: How much of a result is read.
         max_life: Seconds after which a session's account may be swept.
+        disk_bytes: What a session's tables may take on a shared server.
     """
 
     engine: str = ""
     servers: ServerSettings = dataclasses.field(default_factory=ServerSettings)
     limits: RowLimits = dataclasses.field(default_factory=RowLimits)
     max_life: float = 25 * 3600.0
+    disk_bytes: int = 512 * 1024**2
 
 
 class _Turn:
@@ -229,6 +233,12 @@ class RealMysql:
     async def _reconnect(self, place: _Place) -> None:
         """Connects again, for a connection can be killed; raises where it is the server."""
         await place.connection.close()
+        because = place.server.ended_because.pop(place.account.user, "")
+        if because:
+            self._place = None
+            raise SandboxUnavailable(
+                f"the session's databases were removed: {because}; reset the session"
+            )
         if not await place.server.answers():
             await self.close()
             raise SandboxUnavailable("the session's MySQL server is gone; reset the session")
@@ -392,14 +402,26 @@ class RealMysqlProvider:
             return 0
         return await sweep_accounts(await self._servers.shared())
 
+    async def watch_disks(self) -> None:
+        """Ends sessions whose tables took too much, for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_DISKS_EVERY)
+            for server in self._servers.known:
+                with suppress(SandboxUnavailable):  # health says so already
+                    await end_oversized(server, self._settings.disk_bytes)
+
 
 @asynccontextmanager
 async def _open(settings: RealMysqlSettings) -> AsyncIterator[RealMysqlProvider]:
     async with open_engine(address=settings.engine) as engine:
         servers = Servers(engine, settings.servers)
+        provider = RealMysqlProvider(servers, settings)
+        watch = asyncio.create_task(provider.watch_disks())
         try:
-            yield RealMysqlProvider(servers, settings)
+            yield provider
         finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
             await servers.close()
 
 

@@ -86,8 +86,8 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
-async def test_every_shipped_shell_scenario_plays_to_its_end() -> None:
-    scenarios = read_scenarios([Path("scenarios/shell.jsonl")])
+async def test_every_shipped_scenario_plays_to_its_end() -> None:
+    scenarios = read_scenarios([Path("scenarios/shell.jsonl"), Path("scenarios/mysql.jsonl")])
     with server_at(None) as address:
         async with aio.connect(address) as connection:
             played = await play_all(connection, scenarios, parallel=4, timeout=5)
@@ -116,4 +116,5 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
         "42",
         " 0 Ending.EXITED /root",
         "Ending.TIMED_OUT",
+        "ERROR 1146 (42S02): Table 'shop.nope' doesn't exist 1146",
     ]

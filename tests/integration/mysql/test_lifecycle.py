@@ -91,6 +91,28 @@ async def test_an_account_whose_owner_has_ended_is_swept(make_mysql: MakeMysql) 
     assert await left_on(server) == mine
 
 
+async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> None:
+    settings = RealMysqlSettings(disk_bytes=16 * 1024**2)
+    async with open_backends([settings]) as backends:
+
+        def spec() -> Spec:
+            return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
+                        grounding=Grounding(("CREATE TABLE t (a LONGTEXT)",)))  # fmt: skip
+
+        hog = (await backends.create(spec())).environment
+        neighbour = (await backends.create(spec())).environment
+        fill = Action(b"INSERT INTO t VALUES (REPEAT('x', 4000000))")
+        with pytest.raises(SandboxUnavailable, match="PLUMB_MYSQL_DISK_BYTES"):  # noqa: PT012
+            async with asyncio.timeout(60):
+                while True:
+                    await hog.step(fill)
+        assert "1 row affected" in (await neighbour.step(fill)).text
+        await hog.reset()
+        assert "Empty set" in (await hog.step(Action(b"SELECT * FROM t"))).text
+        await hog.close()
+        await neighbour.close()
+
+
 def kill_container(server: Server) -> None:
     assert server.sandbox is not None
     with closing(docker.from_env()) as engine:

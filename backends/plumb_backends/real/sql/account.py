@@ -105,6 +105,28 @@ async def _kill(server: Server, connection: object) -> None:
             raise
 
 
+async def end_oversized(server: Server, most_bytes: int) -> None:
+    """Removes the accounts whose tables take more than they may: the disk is everybody's.
+
+    MySQL itself limits no database. A session can overshoot by what it writes between two calls;
+    it finds its connection ended, and `Server.ended_because` says why.
+    """
+    if server.is_mariadb:  # which tells the sizes in another way
+        return
+    rows = await server.ask(
+        "SELECT SUBSTRING_INDEX(NAME, '_', 1), CAST(SUM(FILE_SIZE) AS UNSIGNED) "  # noqa: S608
+        "FROM information_schema.INNODB_TABLESPACES WHERE NAME REGEXP '^p[0-9a-f]{16}_' "
+        f"GROUP BY 1 HAVING SUM(FILE_SIZE) > {most_bytes}"
+    )
+    for prefix, size in rows:
+        user = f"{prefix}_root"
+        server.ended_because[user] = (
+            f"its tables took {size} bytes, more than the {most_bytes} that are allowed "
+            "(PLUMB_MYSQL_DISK_BYTES)"
+        )
+        await remove_account(server, user)
+
+
 async def sweep_accounts(server: Server) -> int:
     """Removes the accounts whose owner has ended or whose time is over; returns how many."""
     rows = await server.ask(

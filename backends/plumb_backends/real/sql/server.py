@@ -126,6 +126,7 @@ class Server:
         hides_accounts: Whether nobody but plumb gets to the server: then an account is safe by a
             name that nobody can guess, and connecting costs a fiftieth of what TLS takes.
         sandbox: Its container; None for somebody else's.
+        ended_because: Why plumb itself ended an account, by user.
     """
 
     def __init__(self, access: Access, sandbox: Sandbox | None, *, hides_accounts: bool) -> None:
@@ -134,6 +135,7 @@ class Server:
         self.hides_accounts = hides_accounts
         self.started = time.time()
         self.version = ""
+        self.ended_because: dict[str, str] = {}
         self._idle: list[MySQLConnection] = []
         self._free = asyncio.Semaphore(_ADMIN_CONNECTIONS)
 
@@ -308,9 +310,9 @@ class Servers:
             await self._shared.ask("SELECT 1")
 
     @property
-    def known(self) -> Server | None:
-        """The shared server, if it was started already."""
-        return self._shared
+    def known(self) -> list[Server]:
+        """The shared servers that were started already."""
+        return [*self._old, *([self._shared] if self._shared else [])]
 
     async def remove(self, server: Server) -> None:
         """Removes a server that plumb started."""
@@ -373,7 +375,8 @@ class Servers:
                 user="27:27",
                 capabilities=(),
                 published_port=_PORT,
-                memory_disks={_DATA: settings.limits.memory_bytes},
+                # The rest is the server's own: out of memory it would be killed.
+                memory_disks={_DATA: settings.limits.memory_bytes * 5 // 8},
                 limits=settings.limits,
                 network="bridge",
                 runtime=settings.runtime,
