@@ -6,6 +6,8 @@ import sys
 
 from plumb_backends.errors import PlumbError
 from plumb_backends.real.engine import open_engine
+from plumb_backends.real.sql.account import sweep_accounts
+from plumb_backends.real.sql.server import Servers
 from plumb_cli.settings import read_settings
 
 
@@ -19,14 +21,24 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> int:
     """Removes, and says how many."""
     try:
-        count = asyncio.run(_collect(everything=arguments.all))
+        removed = asyncio.run(_collect(everything=arguments.all))
     except PlumbError as error:
         sys.stderr.write(f"plumb gc: {error}\n")
         return 1
-    print(f"removed {count} {'sandbox' if count == 1 else 'sandboxes'}")
+    print("removed " + " and ".join(removed))
     return 0
 
 
-async def _collect(*, everything: bool) -> int:
-    async with open_engine(address=read_settings().engine) as engine:
-        return await engine.sweep(everything=everything)
+async def _collect(*, everything: bool) -> list[str]:
+    settings = read_settings()
+    async with open_engine(address=settings.engine) as engine:
+        count = await engine.sweep(everything=everything)
+        removed = [f"{count} {'sandbox' if count == 1 else 'sandboxes'}"]
+        if settings.mysql_url:
+            servers = Servers(engine, settings.real_mysql().servers)
+            try:
+                count = await sweep_accounts(await servers.shared())
+            finally:
+                await servers.close()
+            removed.append(f"{count} MySQL {'account' if count == 1 else 'accounts'}")
+        return removed

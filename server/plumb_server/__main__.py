@@ -59,8 +59,12 @@ def explain(error: pydantic.ValidationError) -> str:
     """One line for each setting that is wrong."""
     lines = []
     for problem in error.errors():
-        name = "_".join(str(part) for part in problem["loc"]).upper()
-        lines.append(f"plumb: PLUMB_{name} is {problem['input']!r}: {problem['msg']}\n")
+        name = "_".join(str(part) for part in problem["loc"])
+        field = Settings.model_fields.get(name)
+        is_secret = field is not None and not field.repr
+        value = "not what it must be" if is_secret else repr(problem["input"])
+        says = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"plumb: PLUMB_{name.upper()} is {value}: {says}\n")
     return "".join(lines)
 
 

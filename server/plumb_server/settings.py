@@ -5,11 +5,12 @@ import ipaddress
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from plumb_backends.errors import InvalidInput
 from plumb_backends.real.hardening import Limits
 from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.sql.connection import RowLimits
-from plumb_backends.real.sql.server import ServerSettings, server_limits
+from plumb_backends.real.sql.server import ServerSettings, parse_url, server_limits
 
 
 class Settings(BaseSettings):
@@ -116,6 +117,16 @@ class Settings(BaseSettings):
         host, colon, port = value.rpartition(":")
         if not (host and colon and port.isdigit() and int(port) < 65536):
             raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:50051")
+        return value
+
+    @field_validator("mysql_url")
+    @classmethod
+    def _is_a_mysql_url(cls, value: str) -> str:
+        if value:
+            try:
+                parse_url(value)
+            except InvalidInput as error:
+                raise ValueError(str(error)) from None
         return value
 
     @property

@@ -106,6 +106,17 @@ def test_a_bad_value_ends_with_status_2_and_one_line_that_names_variable_and_val
     assert said.startswith(f"plumb: {variable} is {BAD[variable]!r}: ")
 
 
+def test_a_bad_url_is_not_shown_for_it_may_hold_a_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLUMB_MYSQL_URL", "http://root:hidden@db")
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("plumb: PLUMB_MYSQL_URL is not what it must be: ")
+    assert "mysql://user:password@host:3306/" in said
+    assert "hidden" not in said + repr(Settings.model_construct(mysql_url="mysql://a:hidden@b"))
+
+
 def _run(tmp_path: Path, **variables: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "plumb_server"],

@@ -423,6 +423,7 @@ async def _open(settings: RealMysqlSettings) -> AsyncIterator[RealMysqlProvider]
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
             await servers.close()
+            await engine.remove_all()
 
 
 BACKEND = Backend(

@@ -299,15 +299,13 @@ class Servers:
         return await self._start(session_id, hides_accounts=False, is_like_installed=True)
 
     async def check(self) -> None:
-        """Asks the shared server, if there is one.
+        """Asks the shared server, if there is one; one that has died is started again.
 
         Raises:
             SandboxUnavailable: It does not answer.
         """
-        if self._settings.url and self._shared is None:
+        if self._settings.url or self._shared is not None:
             await self.shared()
-        elif self._shared is not None:
-            await self._shared.ask("SELECT 1")
 
     @property
     def known(self) -> list[Server]:
