@@ -174,6 +174,21 @@ async def test_unfinished_input_is_interrupted_at_once(type_: Type, stream: Play
     assert (turn.end, _text(turn)) == (TurnEnd.UNFINISHED, "> ")
 
 
+async def test_a_question_that_the_unfinished_input_swallowed_is_asked_again(
+    type_: Type, stream: PlayedStream
+) -> None:
+    turn = await type_(b"I'm done")
+    stream.come(b"I'm done\r\n", ENDS, BEGINS, P, b"> ")
+    assert await stream.next_typed() == b"\x03"
+    assert await stream.next_typed() == ASK  # readline was slow to see the signal
+    # It answers while the input is still unfinished, and its next prompt is not announced.
+    stream.come(_says("R", 0), b"^C", ENDS, BEGINS, b"\r\x1b[K\r\r\n")
+    stream.come(A, b"root@sandbox:~# ", _says("B", 130))
+    assert await stream.next_typed() == ASK
+    stream.come(_says("R", 130))
+    assert (await _done(turn)).end is TurnEnd.UNFINISHED
+
+
 async def test_a_prompt_from_before_what_was_typed_is_ignored(
     type_: Type, stream: PlayedStream
 ) -> None:

@@ -355,6 +355,7 @@ class Terminal:
             return
         self._blind = False
         if self._plain:
+            self._asked = False  # what was asked before this prompt may have been answered then
             self._ask()
         elif self._asked:
             self._schedule(lambda: self._finish_input(mark))
