@@ -39,11 +39,13 @@ class DebianRoot:
         suite: Debian's name for the release.
         packages: The file with the package list, in the image's folder.
         options: What mmdebstrap needs besides.
+        note: What people should know of it.
     """
 
     suite: str
     packages: str = "packages.txt"
     options: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,13 @@ class Image:
         """Says for people where a base comes from."""
         if source is Source.REGISTRY:
             return self.registry_base
-        return f"Debian {self.debian[source].suite}"
+        root = self.debian[source]
+        return f"Debian {root.suite}" + (f" ({root.note})" if root.note else "")
 
 
 # Stable has no MySQL, and unstable's Release file may have expired by the time it is read.
 _UNSTABLE: Final = DebianRoot("unstable", options=('--aptopt=Acquire::Check-Valid-Until "false"',))
-_MARIADB: Final = DebianRoot("bookworm", packages="packages-mariadb.txt")
+_MARIADB: Final = DebianRoot("bookworm", packages="packages-mariadb.txt", note="MariaDB")
 
 IMAGES: Final = {
     image.name: image

@@ -9,8 +9,9 @@ from plumb_backends.errors import InvalidInput
 from plumb_backends.real.hardening import Limits
 from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.sql.access import parse_url
 from plumb_backends.real.sql.connection import RowLimits
-from plumb_backends.real.sql.server import ServerSettings, parse_url, server_limits
+from plumb_backends.real.sql.server import ServerSettings, server_limits
 
 
 class Settings(BaseSettings):

@@ -184,6 +184,8 @@ def test_where_all_fails_it_is_an_error() -> None:
 def test_the_last_resort_is_mariadb_and_only_mysql_has_one() -> None:
     assert "mysql-server-core" in recipe.packages_of(MYSQL, DEBIAN)
     assert "mariadb-server-core" in recipe.packages_of(MYSQL, LAST_RESORT)
+    assert MYSQL.origin(LAST_RESORT) == "Debian bookworm (MariaDB)"
+    assert MYSQL.origin(DEBIAN) == "Debian unstable"
     assert SHELL.sources_of(AUTO) == (REGISTRY, DEBIAN)
     assert MYSQL.sources_of(AUTO) == (REGISTRY, DEBIAN, LAST_RESORT)
 

@@ -27,23 +27,15 @@ from plumb_backends.environment import (
 from plumb_backends.errors import SandboxUnavailable, UnknownSuite
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions
-from plumb_backends.real.engine import Engine, Sandbox, TerminalStream, open_engine
-from plumb_backends.real.guest import script
+from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
+from plumb_backends.real.engine import Engine, Sandbox, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
-from plumb_backends.real.marks import Prompt, new_key
-from plumb_backends.real.program import end_processes, open_ending, run_program
-from plumb_backends.real.terminal import (
-    COLUMNS,
-    ROWS,
-    Terminal,
-    Turn,
-    TurnEnd,
-    check_action,
-    without_announcements,
-)
+from plumb_backends.real.marks import Prompt
+from plumb_backends.real.program import end_processes, run_program
+from plumb_backends.real.terminal import check_action, without_announcements
+from plumb_backends.real.turn import Turn, TurnEnd
 from plumb_backends.registry import Backend, Grounded, Spec
 
-_START_WITHIN = 20.0
 _OBEY_WITHIN = 0.5
 """Seconds that bash gets to show its prompt after what it ran is gone."""
 
@@ -99,7 +91,7 @@ class RealShell:
         self._options = options
         self._max_output_bytes = max_output_bytes
         self._sandbox: Sandbox | None = None
-        self._shell: _Shell | None = None
+        self._shell: Bash | None = None
         self._turn: Turn | None = None
         self._oom_kills = 0
 
@@ -112,7 +104,7 @@ class RealShell:
         self._sandbox = await self._engine.create_sandbox(self._spec)
         try:
             results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
-            self._shell = await _Shell.start(self._sandbox, self._options)
+            self._shell = await Bash.start(self._sandbox, self._options)
         except BaseException:
             await asyncio.shield(self.close())
             raise
@@ -194,15 +186,15 @@ class RealShell:
         if sandbox is not None:
             await self._engine.remove(sandbox)
 
-    def _here(self) -> "tuple[Sandbox, _Shell]":
+    def _here(self) -> tuple[Sandbox, Bash]:
         if self._sandbox is None or self._shell is None:
             raise SandboxUnavailable("the session's sandbox is gone; reset the session")
         return self._sandbox, self._shell
 
-    async def _stop(self, sandbox: Sandbox, shell: "_Shell", turn: Turn) -> None:
+    async def _stop(self, sandbox: Sandbox, shell: Bash, turn: Turn) -> None:
         """Ends what runs in the foreground; the shell itself where nothing else helps."""
         for _ in range(_STOP_ATTEMPTS):
-            was_shell = await _end_foreground(sandbox, shell)
+            was_shell = await end_foreground(sandbox, shell)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_OBEY_WITHIN):
                     await turn.done.wait()
@@ -212,7 +204,7 @@ class RealShell:
                 break
         await end_processes(sandbox, "process", shell.prompt.pid)
         try:
-            async with asyncio.timeout(_START_WITHIN):
+            async with asyncio.timeout(START_WITHIN):
                 await turn.done.wait()
         except TimeoutError:
             await self.close()
@@ -221,7 +213,7 @@ class RealShell:
                 "reset the session"
             ) from None
 
-    async def _status_of_lost(self, sandbox: Sandbox, shell: "_Shell") -> int:
+    async def _status_of_lost(self, sandbox: Sandbox, shell: Bash) -> int:
         """How a shell ended; raises where the sandbox ended with it."""
         await self._check_not_gone(sandbox)
         return await shell.stream.exit_code()
@@ -234,16 +226,16 @@ class RealShell:
         because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
         raise SandboxUnavailable(f"the session's sandbox is gone{because}; reset the session")
 
-    async def _restart(self, sandbox: Sandbox, shell: "_Shell") -> "_Shell":
+    async def _restart(self, sandbox: Sandbox, shell: Bash) -> Bash:
         await shell.close()
         try:
-            self._shell = await _Shell.start(sandbox, self._options, cwd=shell.prompt.cwd)
+            self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
         except SandboxUnavailable:
             await self._check_not_gone(sandbox)  # it may have been going when it was asked last
             raise
         return self._shell
 
-    async def _repair_terminal(self, sandbox: Sandbox, shell: "_Shell", status: int) -> None:
+    async def _repair_terminal(self, sandbox: Sandbox, shell: Bash, status: int) -> None:
         """Puts back the settings that decide how typed bytes arrive; readline sees to the others.
 
         With `stty intr a`, the first `a` of the next action would interrupt it. Readline holds the
@@ -259,7 +251,7 @@ class RealShell:
             max_text_bytes=1024,
             max_output_bytes=self._max_output_bytes,
         )
-        await _until_woken(turn, _START_WITHIN)
+        await _until_woken(turn, START_WITHIN)
 
     async def _ending(self, sandbox: Sandbox, turn: Turn, status: int) -> Ending:
         if turn.stop_because is not None:
@@ -277,49 +269,6 @@ class RealShell:
         said = await run_program(sandbox, Program(["bash", "-c", _COUNT_OOM_KILLS]))
         before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
         return self._oom_kills > before
-
-
-class _Shell:
-    """A running bash: its stream, its terminal, and the last prompt."""
-
-    def __init__(self, stream: TerminalStream, terminal: Terminal, prompt: Prompt) -> None:
-        self.stream = stream
-        self.terminal = terminal
-        self.prompt = prompt
-
-    @classmethod
-    async def start(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "_Shell":
-        """Starts a bash and waits for its first prompt.
-
-        Its start-up file comes through a pipe: nothing is written into the sandbox.
-        """
-        key = new_key()
-        argv = [
-            "bash", "-c", 'exec bash --rcfile <(printf "set -- %q\\n%s" "$2" "$1") -i', "bash",
-            script("rc.bash").replace("KEY", key), cwd,
-        ]  # fmt: skip
-        env = {"TERM": "dumb" if options.dumb_terminal else "xterm-256color", "PAGER": "cat"}
-        stream = await sandbox.open_terminal(argv, env=env)
-        terminal = Terminal(stream, key)
-        try:
-            async with asyncio.timeout(_START_WITHIN):
-                prompt, _ = await asyncio.gather(
-                    terminal.first_prompt(), stream.resize(columns=COLUMNS, rows=ROWS)
-                )
-                return cls(stream, terminal, prompt)
-        except TimeoutError:
-            await terminal.close()
-            raise SandboxUnavailable(
-                f"the session's bash showed no prompt within {_START_WITHIN:g} s; "
-                "its start-up files (~/.bashrc) may be waiting for something"
-            ) from None
-        except BaseException:
-            await terminal.close()
-            raise
-
-    async def close(self) -> None:
-        """Hangs up."""
-        await self.terminal.close()
 
 
 async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
@@ -340,25 +289,6 @@ async def _until_woken(turn: Turn, timeout: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout):
             await turn.woken.wait()
-
-
-async def _end_foreground(sandbox: Sandbox, shell: _Shell) -> bool:
-    """Ctrl-C, then TERM, then KILL for the terminal's foreground group.
-
-    Returns:
-        Whether that group is the shell's own, which is only asked by Ctrl-C.
-    """
-    ending = await open_ending(sandbox, "foreground", shell.prompt.pid)
-    try:
-        # Typed only after the group is known: then it is the group that gets it, and its members
-        # are looked for even if the shell has already shown its prompt.
-        first = await ending.read()
-        shell.terminal.interrupt()
-        while await ending.read():
-            pass
-    finally:
-        await ending.close()
-    return first is not None and first[1].startswith(b"shell")
 
 
 def _signal_of(status: int) -> int | None:

@@ -113,6 +113,21 @@ async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> 
         await neighbour.close()
 
 
+async def test_a_lost_connection_of_the_administrator_is_no_lost_server(
+    make_mysql: MakeMysql,
+) -> None:
+    server = place_of(await make_mysql())
+    me = (await server.ask("SELECT CONNECTION_ID()"))[0][0]
+    others = await server.ask(
+        f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'plumb_admin' AND ID <> {me}"
+    )
+    for (other,) in others:
+        await server.ask(f"KILL {other}")
+    with pytest.raises(SandboxUnavailable):
+        await server.ask(f"KILL {me}", "SELECT 1")
+    assert await server.answers()
+
+
 def kill_container(server: Server) -> None:
     assert server.sandbox is not None
     with closing(docker.from_env()) as engine:

@@ -12,7 +12,8 @@ import secrets
 import time
 
 from plumb_backends.real import owner
-from plumb_backends.real.sql.server import Access, Refused, Server
+from plumb_backends.real.sql.access import Access
+from plumb_backends.real.sql.server import Refused, Server
 
 _NO_WILDCARD = str.maketrans({"_": r"\_", "%": r"\%"})
 _MOST_CONNECTIONS = 8

@@ -4,13 +4,11 @@ Readiness is an answered query, never a line in a log.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import mysql.connector
 from mysql.connector.aio import MySQLConnection
@@ -18,17 +16,22 @@ from mysql.connector.aio import MySQLConnection
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine import Engine, Sandbox
 from plumb_backends.real.hardening import Limits, SandboxSpec
+from plumb_backends.real.sql.access import (
+    LOST,
+    MYSQL_PORT,
+    Access,
+    connect,
+    parse_url,
+    shut,
+)
 
 ADMIN = "plumb_admin"
-_PORT = 3306
 _COMMAND = ("plumb-mysqld",)
 _DATA = "/var/lib/plumb-mysql-ram"
 _START_WITHIN = 60.0
 _ASK_AGAIN_AFTER = 0.05
 _ANSWER_WITHIN = 30.0
 _ADMIN_CONNECTIONS = 4
-LOST = (2006, 2013, 2055, 1053, 1927)
-"""The error numbers that say that a connection is gone."""
 
 
 class Refused(SandboxUnavailable):
@@ -41,80 +44,6 @@ class Refused(SandboxUnavailable):
     def __init__(self, message: str, errno: int) -> None:
         super().__init__(message)
         self.errno = errno
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How to reach a server as somebody.
-
-    Attributes:
-        host: Name or address.
-        port: TCP port.
-        user: The account's name.
-        password: Empty for an account whose name is its secret.
-        encrypt: Whether to use TLS.
-        ca_file: What the server's certificate must be signed by; empty to believe any.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str = dataclasses.field(default="", repr=False)
-    encrypt: bool = True
-    ca_file: str = ""
-
-
-def parse_url(url: str) -> Access:
-    """Reads `mysql://user:password@host:port/?ssl=off` (or `?ssl_ca=/path/of/ca.pem`).
-
-    Raises:
-        InvalidInput: It is no such URL; the message leaves the password out.
-    """
-    parts = urlsplit(url)
-    mend = "use mysql://user:password@host:3306/"
-    if parts.scheme != "mysql" or not parts.hostname or not parts.username:
-        raise InvalidInput(f"PLUMB_MYSQL_URL is no URL of a MySQL server; {mend}")
-    try:
-        port = parts.port or _PORT
-    except ValueError:
-        raise InvalidInput(f"PLUMB_MYSQL_URL has no valid port; {mend}") from None
-    query = parse_qs(parts.query)
-    return Access(
-        host=parts.hostname,
-        port=port,
-        user=unquote(parts.username),
-        password=unquote(parts.password or ""),
-        encrypt=query.get("ssl") != ["off"],
-        ca_file=query.get("ssl_ca", [""])[0],
-    )
-
-
-async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> MySQLConnection:
-    """Opens a connection that commits by itself and never reads a local file.
-
-    Args:
-        access: Where, and as whom.
-        collation: Of the connection; every server knows the default.
-
-    Raises:
-        mysql.connector.Error: It cannot be opened.
-    """
-    connection = MySQLConnection(
-        host=access.host,
-        port=access.port,
-        user=access.user,
-        password=access.password,
-        autocommit=True,
-        charset="utf8mb4",
-        allow_local_infile=False,
-        ssl_disabled=not access.encrypt,
-        ssl_ca=access.ca_file or None,
-        ssl_verify_cert=bool(access.ca_file),
-        connection_timeout=10,
-        collation=collation,
-    )
-    await connection.connect()
-    return connection
 
 
 class Server:
@@ -183,6 +112,15 @@ class Server:
             SandboxUnavailable: The server does not answer.
         """
         try:
+            return await self._ask(statements)
+        except Refused as error:
+            if error.errno not in LOST:
+                raise
+        await self.close()  # an idle connection was lost; that says nothing about the server
+        return await self._ask(statements)
+
+    async def _ask(self, statements: Sequence[str]) -> Sequence[tuple[object, ...]]:
+        try:
             async with asyncio.timeout(_ANSWER_WITHIN), self._administrator() as connection:
                 cursor = await connection.cursor()
                 rows: Sequence[tuple[object, ...]] = ()
@@ -223,12 +161,6 @@ class Server:
         """Lets go of the administrator's connections."""
         while self._idle:
             await shut(self._idle.pop())
-
-
-async def shut(connection: MySQLConnection) -> None:
-    """Closes a connection without a word to the server, which may be gone."""
-    with contextlib.suppress(mysql.connector.Error, OSError, TimeoutError):
-        await connection.shutdown()
 
 
 def server_limits(
@@ -372,7 +304,7 @@ class Servers:
                 home="/",
                 user="27:27",
                 capabilities=(),
-                published_port=_PORT,
+                published_port=MYSQL_PORT,
                 # The rest is the server's own: out of memory it would be killed.
                 memory_disks={_DATA: settings.limits.memory_bytes * 5 // 8},
                 limits=settings.limits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plumb_backends.errors import InvalidInput
-from plumb_backends.real.sql.server import Access, parse_url
+from plumb_backends.real.sql.access import Access, parse_url
 
 
 @pytest.mark.parametrize(
