@@ -16,7 +16,7 @@ def table_of(played: Sequence[Played]) -> Table:
     of the calls, in milliseconds.
     """
     table = Table(title="Played scenarios", header_style="bold")
-    table.add_column("scenario")
+    table.add_column("scenario", no_wrap=True, min_width=9)
     for name in ("steps", "failures"):
         table.add_column(name, justify="right")
     table.add_column("endings", no_wrap=True)

@@ -29,6 +29,20 @@ def test_a_process_that_has_ended_is_gone() -> None:
     assert owner.is_gone(ran.stdout.strip())
 
 
+def test_a_process_that_was_killed_and_not_yet_reaped_is_gone() -> None:
+    program = (
+        "from plumb_backends.real import owner; print(owner.this_process(), flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+        assert owner.is_gone(name)
+
+
 def test_a_process_that_lives_elsewhere_in_this_machine_is_not_gone() -> None:
     program = (
         "from plumb_backends.real import owner; print(owner.this_process(), flush=True); input()"

@@ -25,7 +25,9 @@ def _start_time(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "-" if not _runs(pid) else "+"
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    # One that was killed, and whose parent has not asked for it yet, has ended all the same.
+    return "-" if fields[0] in "ZX" else fields[19]
 
 
 def _runs(pid: int) -> bool:
