@@ -39,10 +39,10 @@ from plumb_backends.real.sql.account import (
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
 from plumb_backends.real.sql.probes import probe_rows, probe_tables
-from plumb_backends.real.sql.rendering import Shown, render_all, to_detail
-from plumb_backends.real.sql.result import RawError, RawOk
+from plumb_backends.sql.rendering import Shown, render_all, to_detail
+from plumb_backends.sql.result import RawError, RawOk
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings
-from plumb_backends.real.sql.statements import Statement, split
+from plumb_backends.sql.statements import Statement, split
 from plumb_backends.registry import Backend, Grounded, Spec
 
 _OBEY_WITHIN = 5.0

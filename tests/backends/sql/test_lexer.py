@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb_backends.real.sql.lexer import Kind, tokenize
+from plumb_backends.sql.lexer import Kind, tokenize
 
 
 def kinds(text: bytes, delimiter: bytes = b";") -> list[tuple[Kind, bytes]]:

@@ -11,10 +11,10 @@ from mysql.connector.constants import FieldFlag
 
 from plumb_backends.environment import SqlCell, Temporal
 from plumb_backends.kinds.mysql import Rendering
-from plumb_backends.real.sql import client_rendering
-from plumb_backends.real.sql.rendering import Shown, render_all, to_detail
-from plumb_backends.real.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
-from plumb_backends.real.sql.values import to_python, to_value
+from plumb_backends.sql import client_rendering
+from plumb_backends.sql.rendering import Shown, render_all, to_detail
+from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.values import to_python, to_value
 
 TEXT, INT, BLOB = FieldType.VAR_STRING, FieldType.LONGLONG, FieldType.BLOB
 NOT_NULL = FieldFlag.NOT_NULL

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plumb_backends.real.sql.statements import Statement, split
+from plumb_backends.sql.statements import Statement, split
 
 PROCEDURE = (
     b"CREATE PROCEDURE p() BEGIN IF 1 THEN SELECT 1; END IF; SELECT CASE 1 WHEN 1 THEN 2 END; END"

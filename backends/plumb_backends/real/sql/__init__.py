@@ -1,1 +1,1 @@
-"""What stands below a MySQL session: servers, accounts on them, connections, and pure text work."""
+"""What stands below a MySQL session: servers, accounts on them, connections, names, probes."""

@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from plumb_backends.kinds.mysql import SYSTEM_SCHEMAS
-from plumb_backends.real.sql.lexer import Kind, Token, tokenize
-from plumb_backends.real.sql.result import RawError, RawResult, RawRows
+from plumb_backends.sql.lexer import Kind, Token, tokenize
+from plumb_backends.sql.result import RawError, RawResult, RawRows
 
 _SYSTEM = frozenset(name.upper().encode() for name in SYSTEM_SCHEMAS)
 _DDL = frozenset({b"CREATE", b"DROP", b"ALTER", b"SHOW"})

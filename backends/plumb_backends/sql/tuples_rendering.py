@@ -4,8 +4,8 @@ https://github.com/THUDM/AgentBench, dbbench: `str(cursor.fetchall())`, `[]` for
 and `str(error)`.
 """
 
-from plumb_backends.real.sql.result import RawError, RawOk, RawResult, RawRows
-from plumb_backends.real.sql.values import to_python
+from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.values import to_python
 
 
 def render(result: RawResult) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from plumb_backends.environment import SqlCell, SqlResult
 from plumb_backends.kinds.mysql import Rendering
-from plumb_backends.real.sql import client_rendering, json_rendering, tuples_rendering
-from plumb_backends.real.sql.result import RawError, RawOk, RawResult, RawRows
-from plumb_backends.real.sql.values import to_value
+from plumb_backends.sql import client_rendering, json_rendering, tuples_rendering
+from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.values import to_value
 
 _MAX_TYPED_BYTES = 1024 * 1024
 """What the typed rows of one action may take together, so that an answer stays small."""

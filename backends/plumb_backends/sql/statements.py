@@ -15,7 +15,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from plumb_backends.real.sql.lexer import Kind, Token, tokenize
+from plumb_backends.sql.lexer import Kind, Token, tokenize
 
 _DELIMITER = re.compile(rb"\s*delimiter[ \t]+([^\s]+)[^\n]*\n?", re.IGNORECASE)
 _STORED = (b"PROCEDURE", b"FUNCTION", b"TRIGGER", b"EVENT")

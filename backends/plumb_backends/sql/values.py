@@ -6,7 +6,7 @@ from mysql.connector import FieldType
 from mysql.connector.conversion import MySQLConverter
 
 from plumb_backends.environment import SqlCell, Temporal
-from plumb_backends.real.sql.result import Cell, Column
+from plumb_backends.sql.result import Cell, Column
 
 _BINARY_CHARSET = 63
 _INTEGERS = frozenset(

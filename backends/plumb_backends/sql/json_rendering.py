@@ -7,8 +7,8 @@ import json
 from decimal import Decimal
 
 from plumb_backends.environment import SqlCell, Temporal
-from plumb_backends.real.sql.result import RawError, RawOk, RawResult, RawRows
-from plumb_backends.real.sql.values import to_value
+from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.values import to_value
 
 
 def render(result: RawResult) -> str:

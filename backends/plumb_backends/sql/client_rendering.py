@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from mysql.connector import FieldType
 from mysql.connector.constants import FieldFlag
 
-from plumb_backends.real.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
 _NULL = "NULL"
 _BINARY_CHARSET = 63

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plumb_backends.real.sql.names import Names
-from plumb_backends.real.sql.result import Column, RawError, RawOk, RawRows
+from plumb_backends.sql.result import Column, RawError, RawOk, RawRows
 
 PREFIX = "p0123456789abcdef_"
 
