@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from plumb_fidelity.verdict import Verdict
+
 DEFAULT_TIMEOUT = 30.0
 """How many seconds an action may run, unless it says otherwise."""
 
@@ -122,7 +124,22 @@ class SqlDetail:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where an observation comes from: `real`, or a model with its strategy and cost."""
+    """Where an observation comes from.
+
+    Attributes:
+        backend: `real`, `simulated` or `replay`.
+        model: Which model played; empty for real ones.
+        strategy: How it was prompted, with `+reason` and `+critic` where used.
+        cassette_hit: Whether every reply came from a cassette.
+        attempts: How many replies were sampled.
+        prompt_tokens: Tokens sent for this step, all attempts and critics together.
+        completion_tokens: Tokens received for it.
+        rejections: Why replies before this one were not taken, in order.
+        dropped_turns: How many of the oldest turns the model was not told.
+        prompt_hash: Which prompts were used: 12 hexadecimal digits.
+        thought: What the model thought first; never shown to the agent.
+        cost_usd: What the step cost; 0 where no price is known.
+    """
 
     backend: str
     model: str = ""
@@ -131,6 +148,11 @@ class Provenance:
     attempts: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    rejections: tuple[str, ...] = ()
+    dropped_turns: int = 0
+    prompt_hash: str = ""
+    thought: str = ""
+    cost_usd: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +171,8 @@ class Observation:
         shell: Only for kind `shell`.
         sql: Only for kind `mysql`.
         provenance: Where this comes from.
+        verdict: How the two sides compare; only in `paired`.
+        counterpart: What the other side observed; only in `paired`, and never for the agent.
     """
 
     text: str
@@ -162,6 +186,8 @@ class Observation:
     run_duration: float = 0.0
     shell: ShellDetail | None = None
     sql: SqlDetail | None = None
+    verdict: Verdict | None = None
+    counterpart: "Observation | None" = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -233,6 +259,8 @@ class Environment(Protocol):
             InvalidInput: The action cannot be typed; nothing ran.
             SandboxUnavailable: What stands behind the environment is gone. A command that fails
                 is an observation and never raises.
+            ModelError: The model that plays gave no observation; the action is not part of the
+                episode.
         """
         ...
 
@@ -250,6 +278,7 @@ class Environment(Protocol):
 
         Raises:
             UnknownSuite: The kind has no such suite.
+            Unsupported: The environment has no state.
             SandboxUnavailable: What stands behind the environment is gone.
         """
         ...
@@ -265,6 +294,19 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> bool:
         """Asks for the running action to be stopped; says whether there was one."""
+        ...
+
+
+@runtime_checkable
+class Captures(Protocol):
+    """An environment whose whole state can be written down."""
+
+    async def capture(self) -> str:
+        """Writes down what the init scripts left, for a simulator to read.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
         ...
 
 

@@ -13,6 +13,20 @@
   x LimitReached                a limit of the server; it names which
   x SandboxUnavailable          the sandbox, or the engine below it, is gone
   x ServerStopping              the server is going down
+  x NotRecorded                 the recording has no observation of this action at this place
+  x ModelError                  a model that plays gave no observation
+    - ModelUnauthorized         the endpoint does not know the key
+    - ModelUnknown              the endpoint does not have the model
+    - ModelRefused              the model refused, or a filter withheld its reply
+    - ModelReplyCut             the reply was longer than allowed
+    - ModelUnavailable          the endpoint is not there, or fails
+    - ModelRateLimited          the endpoint lets no more requests through
+    - ModelTimedOut             no reply in time
+    - ModelUnusable             every reply broke format or character
+    - ModelRequestRejected      the endpoint rejected the request itself
+    - ContextFull               grounding and action alone are too long for the model
+    - BudgetSpent               a budget of tokens, money or time is spent
+    - CassetteMiss              the cassette has no reply, and may not ask for one
 """
 
 from collections.abc import Mapping
@@ -94,3 +108,65 @@ class SandboxUnavailable(PlumbError):
 
 class ServerStopping(PlumbError):
     """The server is going down."""
+
+
+class NotRecorded(PlumbError):
+    """The recording has no observation of this action at this place."""
+
+
+class ModelError(PlumbError):
+    """A model that plays an environment gave no observation."""
+
+
+class ModelUnauthorized(ModelError):
+    """The endpoint does not know the key, or does not allow it this."""
+
+
+class ModelUnknown(ModelError):
+    """The endpoint does not have the model."""
+
+
+class ModelRefused(ModelError):
+    """The model refused to reply, or a filter withheld its reply."""
+
+
+class ModelReplyCut(ModelError):
+    """The reply was longer than the model was allowed to write."""
+
+
+class ModelUnavailable(ModelError):
+    """The endpoint is not there, or failed again and again."""
+
+
+class ModelRateLimited(ModelError):
+    """The endpoint lets no more requests through at the moment.
+
+    Attributes:
+        retry_after: Seconds after which trying again makes sense.
+    """
+
+    retry_after: float = 5.0
+
+
+class ModelTimedOut(ModelError):
+    """The model did not reply in time."""
+
+
+class ModelUnusable(ModelError):
+    """Every reply broke format or character."""
+
+
+class ModelRequestRejected(ModelError):
+    """The endpoint rejected the request itself, for example a parameter."""
+
+
+class ContextFull(ModelError):
+    """The grounding and the action alone are longer than the model's context."""
+
+
+class BudgetSpent(ModelError):
+    """A budget of tokens, money or time is spent; metadata `limit` names it."""
+
+
+class CassetteMiss(ModelError):
+    """The cassette has no reply to this, and may not ask for one."""

@@ -8,6 +8,7 @@ from plumb_backends.errors import InitFailed, InvalidInput
 
 MAX_SCRIPTS = 256
 MAX_SCRIPTS_BYTES = 1024 * 1024
+MAX_TASK_BYTES = 64 * 1024
 DEFAULT_INIT_TIMEOUT = 120.0
 """How many seconds each init script may run, unless the session says otherwise."""
 
@@ -25,11 +26,13 @@ class Grounding:
         scripts: Run for real, one after the other.
         tolerate_failures: Whether a failing script is let pass.
         timeout: Seconds that each script may run.
+        task: What the agent is to do; simulators are told.
     """
 
     scripts: tuple[str, ...] = ()
     tolerate_failures: bool = dataclasses.field(default=False, kw_only=True)
     timeout: float = dataclasses.field(default=DEFAULT_INIT_TIMEOUT, kw_only=True)
+    task: str = dataclasses.field(default="", kw_only=True)
 
 
 def decode_scripts(init: Sequence[bytes]) -> tuple[str, ...]:

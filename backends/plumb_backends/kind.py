@@ -1,6 +1,77 @@
 """What a kind of environment says about itself, for every backend alike."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from plumb_backends.environment import Action, Observation
+from plumb_backends.errors import UnknownSuite
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reply:
+    """What a simulator or a recording answers to one action.
+
+    Attributes:
+        output: What the environment printed.
+        facts: What else the kind asks for (see `Part.facts`); one that is not known is missing.
+        thought: What a model thought before; never shown.
+    """
+
+    output: str
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    thought: str = ""
+
+
+class Part(Protocol):
+    """How a kind is played by something that is not real. `options` are always the kind's own.
+
+    Attributes:
+        facts: What a reply holds beside its output: name -> JSON schema. A fact's `type` is one of
+            `integer`, `number` and `string`.
+        questions: What each probe suite asks, in words: suite -> question.
+    """
+
+    facts: Mapping[str, Mapping[str, object]]
+    questions: Mapping[str, str]
+
+    def role(self, options: Any) -> str:
+        """What is played, for "You are ...": a few sentences about this very session."""
+        ...
+
+    def prompt(self, options: Any) -> str:
+        """A regular expression for the prompt that the environment would show."""
+        ...
+
+    def is_table(self, options: Any) -> bool:
+        """Whether output is what the `mysql` client prints."""
+        ...
+
+    def check(self, action: Action) -> None:
+        """Checks that something can be typed at all.
+
+        Raises:
+            InvalidInput: It cannot.
+        """
+        ...
+
+    def check_facts(self, facts: Mapping[str, Any]) -> str:
+        """Says what is impossible about a reply's facts; empty where nothing is."""
+        ...
+
+    def tidy(self, text: str) -> str:
+        """Ends a text as real ones end, for models do so only now and then."""
+        ...
+
+    def complete(
+        self, seen: Observation, reply: Reply, before: Observation | None, options: Any
+    ) -> Observation:
+        """Adds what the kind knows: status, typed detail. `before` is the observation before."""
+        ...
+
+    def status(self, seen: Observation) -> tuple[str, bool | None]:
+        """How an action ended, comparable and for people, and whether it failed; None: unknown."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,8 +82,20 @@ class Kind:
         name: As on the wire, for example `shell`.
         summary: One sentence for people.
         probe_suites: The names of its probe suites, sorted.
+        options_type: What its sessions can be told: a frozen dataclass with defaults, which has
+            `max_text_bytes`.
+        part: How it is played.
     """
 
     name: str
     summary: str
     probe_suites: tuple[str, ...]
+    options_type: type
+    part: Part
+
+    def unknown_suite(self, suite: str) -> UnknownSuite:
+        """The error for a suite that there is not."""
+        return UnknownSuite(
+            f"kind {self.name!r} has no probe suite {suite!r}; "
+            f"use one of: {', '.join(self.probe_suites)}"
+        )

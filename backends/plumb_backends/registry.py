@@ -1,25 +1,26 @@
 """Finds the kinds and the backends: one file each, found by looking into their folders.
 
-A kind is a module of `kinds/` with a `KIND`; a backend is a module of a backend folder with a
-`BACKEND`. Adding one is adding a file.
+A kind is a module of `kinds/` with a `KIND`; a backend is a module with a `BACKEND`, or with
+`BACKENDS` where it serves several kinds. Adding one is adding a file.
 """
 
 import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import ModuleType
 from typing import Any, Protocol
 
-from plumb_backends import kinds, real
+import plumb_backends
+from plumb_backends import kinds, real, simulated
 from plumb_backends.environment import Environment, ProgramResult
 from plumb_backends.errors import UnknownBackend, UnknownKind
 from plumb_backends.grounding import Grounding
 from plumb_backends.kind import Kind
 
-_BACKEND_FOLDERS = (real,)
+_BACKEND_FOLDERS = (real, simulated)
+_PAIRED = f"{plumb_backends.__name__}.paired"  # is neither real nor simulated
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,10 @@ class Spec:
         backend: The backend's name.
         session_id: Unique; labels everything that the session gets.
         grounding: What makes its first state.
-        options: The kind's own options; the backend knows their type.
+        options: The kind's own options; None for its defaults.
+        backend_options: The backend's own options; None for its defaults.
+        truth: A real environment that was just grounded in the same way, so that it need not be
+            done again.
     """
 
     kind: str
@@ -39,6 +43,8 @@ class Spec:
     session_id: str
     grounding: Grounding
     options: object | None = None
+    backend_options: object | None = None
+    truth: "Grounded | None" = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,43 +82,47 @@ class Backend:
     Attributes:
         kind: The kind's name.
         name: The backend's name.
-        open: Brings the backend up, from the settings of its own (see `settings_type`).
+        open: Brings the backend up, from the settings of its own (see `settings_type`) and all
+            backends, for one that stands on others; they are up when it is first asked to create.
+            Backends with the same `open` share what it gives.
         settings_type: A frozen dataclass with defaults.
         can_exec: Whether its environments are `Executes`.
         can_interrupt: Whether they are `Interruptible`.
         can_stream: Whether output appears before the action has ended.
+        has_state: Whether its environments have a state: init scripts are run, and probes answered.
     """
 
     kind: str
     name: str
-    open: Callable[[Any], AbstractAsyncContextManager[Provider]]
+    open: Callable[[Any, "Backends"], AbstractAsyncContextManager[Provider]]
     settings_type: type
     can_exec: bool = False
     can_interrupt: bool = False
     can_stream: bool = False
+    has_state: bool = True
 
 
-def _found(folder: ModuleType, attribute: str) -> list[Any]:
-    modules = (
-        importlib.import_module(f"{folder.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(folder.__path__)
-    )
-    return [getattr(module, attribute) for module in modules if hasattr(module, attribute)]
+def _modules(folder: Any) -> Iterator[Any]:
+    for module in pkgutil.iter_modules(folder.__path__):
+        yield importlib.import_module(f"{folder.__name__}.{module.name}")
 
 
 @functools.cache
 def all_kinds() -> dict[str, Kind]:
     """Every kind, by name, sorted."""
-    return {
-        kind.name: kind for kind in sorted(_found(kinds, "KIND"), key=lambda kind: str(kind.name))
-    }
+    found = [module.KIND for module in _modules(kinds) if hasattr(module, "KIND")]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: str(kind.name))}
 
 
 @functools.cache
 def all_backends() -> dict[tuple[str, str], Backend]:
     """Every backend, by (kind, name), sorted."""
-    found = [backend for folder in _BACKEND_FOLDERS for backend in _found(folder, "BACKEND")]
-    return dict(sorted(((b.kind, b.name), b) for b in found))
+    found: list[Backend] = []
+    modules = [module for folder in _BACKEND_FOLDERS for module in _modules(folder)]
+    for module in (*modules, importlib.import_module(_PAIRED)):
+        found += getattr(module, "BACKENDS", ())
+        found += [module.BACKEND] if hasattr(module, "BACKEND") else []
+    return {(b.kind, b.name): b for b in sorted(found, key=lambda b: (b.kind, b.name))}
 
 
 class Backends:
@@ -120,6 +130,10 @@ class Backends:
 
     def __init__(self, providers: dict[tuple[str, str], Provider]) -> None:
         self._providers = providers
+
+    @property
+    def _each(self) -> list[Provider]:
+        return list({id(provider): provider for provider in self._providers.values()}.values())
 
     async def create(self, spec: Spec) -> Grounded:
         """Makes an environment.
@@ -133,12 +147,12 @@ class Backends:
 
     async def check(self) -> None:
         """Asks all of them; raises SandboxUnavailable for the first that does not answer."""
-        for provider in self._providers.values():
+        for provider in self._each:
             await provider.check()
 
     async def sweep(self) -> int:
         """Removes what has outlived its session, everywhere."""
-        return sum([await provider.sweep() for provider in self._providers.values()])
+        return sum([await provider.sweep() for provider in self._each])
 
     def _provider(self, kind: str, backend: str) -> Provider:
         check_names(kind, backend)
@@ -169,11 +183,13 @@ async def open_backends(settings: Sequence[object] = ()) -> AsyncIterator[Backen
         settings: The backends' own settings, found by their type; defaults where missing.
     """
     by_type = {type(value): value for value in settings}
+    providers: dict[tuple[str, str], Provider] = {}
+    backends = Backends(providers)
+    opened: dict[object, Provider] = {}
     async with AsyncExitStack() as stack:
-        providers = {
-            key: await stack.enter_async_context(
-                backend.open(by_type.get(backend.settings_type, backend.settings_type()))
-            )
-            for key, backend in all_backends().items()
-        }
-        yield Backends(providers)
+        for key, backend in all_backends().items():
+            if backend.open not in opened:
+                own = by_type.get(backend.settings_type) or backend.settings_type()
+                opened[backend.open] = await stack.enter_async_context(backend.open(own, backends))
+            providers[key] = opened[backend.open]
+        yield backends

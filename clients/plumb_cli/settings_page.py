@@ -1,5 +1,7 @@
 """`python -m plumb_cli.settings_page`: writes docs/settings.md from the settings themselves."""
 
+import enum
+
 from plumb_server.settings import Settings
 
 _HEAD = """# Settings of the server
@@ -14,10 +16,16 @@ _HEAD = """# Settings of the server
 def page() -> str:
     """The page, as Markdown."""
     rows = [
-        f"| `PLUMB_{name.upper()}` | `{field.default}` | {field.description} |"
-        for name, field in Settings.model_fields.items()
+        f"| `PLUMB_{name.upper()}` | `{_shown(field.default)}` | {field.description} |"
+        for name, field in sorted(
+            Settings.model_fields.items(), key=lambda item: item[0].startswith("simulator_")
+        )
     ]
     return _HEAD + "\n".join(rows) + "\n"
+
+
+def _shown(default: object) -> object:
+    return default.value if isinstance(default, enum.Enum) else default
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from plumb_client.errors import (
     InitFailed,
     InvalidInput,
     LimitReached,
+    ModelFailed,
+    NotRecorded,
     OutOfOrder,
     PlumbError,
     SandboxUnavailable,
@@ -24,7 +26,7 @@ from plumb_client.errors import (
     Unavailable,
     Unsupported,
 )
-from plumb_client.requests import SessionOptions
+from plumb_client.requests import RecordedTurn, SessionOptions
 from plumb_client.sync import Plumb, Session, Stream, connect
 from plumb_client.values import (
     BackendInfo,
@@ -51,11 +53,14 @@ __all__ = [
     "InvalidInput",
     "KindInfo",
     "LimitReached",
+    "ModelFailed",
+    "NotRecorded",
     "Observation",
     "OutOfOrder",
     "Plumb",
     "PlumbError",
     "Provenance",
+    "RecordedTurn",
     "SandboxUnavailable",
     "ServerFault",
     "ServerUnavailable",

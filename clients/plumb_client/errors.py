@@ -11,6 +11,8 @@
   x Unavailable
     - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
     - ServerUnavailable        the server is not there, or going down
+  x NotRecorded                the recording, or the cassette, has no answer to this
+  x ModelFailed                a model that plays gave no observation; its reason says why
   x ServerFault                a fault of plumb's own
 """
 
@@ -86,7 +88,7 @@ class Unsupported(PlumbError):
 
 
 class LimitReached(PlumbError):
-    """A limit of the server is reached.
+    """A limit of the server, or a budget of a simulator, is reached.
 
     Attributes:
         retry_after: Seconds after which trying again makes sense.
@@ -112,6 +114,28 @@ class ServerUnavailable(Unavailable, ConnectionError):
     """The server is not there, or going down."""
 
 
+class NotRecorded(PlumbError):
+    """The recording, or the cassette, has no answer to this action at this place."""
+
+
+class ModelFailed(PlumbError):
+    """A model that plays an environment gave no observation.
+
+    The action is not part of the episode; it may be tried again. `reason` says why, for example
+    `MODEL_REFUSED`; the proto lists them.
+
+    Attributes:
+        retry_after: With `MODEL_RATE_LIMITED`, seconds after which trying again makes sense.
+    """
+
+    retry_after: float = 0.0
+
+    @property
+    def side(self) -> str:
+        """Which side failed, in a session with backend `paired`; else empty."""
+        return self.metadata.get("side", "")
+
+
 class ServerFault(PlumbError):
     """A fault of plumb's own."""
 
@@ -132,6 +156,19 @@ REASONS: dict[str, type[PlumbError]] = {
     "SANDBOX_UNAVAILABLE": SandboxUnavailable,
     "SERVER_STOPPING": ServerUnavailable,
     "INTERNAL": ServerFault,
+    "MODEL_UNAUTHORIZED": ModelFailed,
+    "MODEL_UNKNOWN": ModelFailed,
+    "MODEL_REFUSED": ModelFailed,
+    "MODEL_REPLY_CUT": ModelFailed,
+    "MODEL_UNAVAILABLE": ModelFailed,
+    "MODEL_RATE_LIMITED": ModelFailed,
+    "MODEL_TIMED_OUT": ModelFailed,
+    "MODEL_UNUSABLE": ModelFailed,
+    "MODEL_REQUEST_REJECTED": ModelFailed,
+    "CONTEXT_FULL": ModelFailed,
+    "BUDGET_SPENT": LimitReached,
+    "CASSETTE_MISS": NotRecorded,
+    "NOT_RECORDED": NotRecorded,
 }
 
 
@@ -148,7 +185,7 @@ def to_error(error: grpc.RpcError) -> PlumbError:
     if kind is None:
         return _without_reason(_call(error).code(), message)
     result = kind(message, reason=info.reason, metadata=dict(info.metadata))
-    if isinstance(result, LimitReached):
+    if isinstance(result, (LimitReached, ModelFailed)):
         result.retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     return result
 

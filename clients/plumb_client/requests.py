@@ -1,5 +1,6 @@
 """Writes the client's arguments as the wire's messages."""
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
@@ -7,6 +8,23 @@ from typing import TypedDict, Unpack
 from google.protobuf.duration_pb2 import Duration
 
 from plumb.v1 import environment_pb2 as wire
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordedTurn:
+    """One turn of a recording.
+
+    Attributes:
+        action: What was typed.
+        text: What was read.
+        exit_code: None where it is not known.
+        timed_out: Whether it was stopped at its timeout.
+    """
+
+    action: str | bytes
+    text: str
+    exit_code: int | None = None
+    timed_out: bool = False
 
 
 class SessionOptions(TypedDict, total=False):
@@ -21,8 +39,11 @@ class SessionOptions(TypedDict, total=False):
         image: Of a shell, as are `hostname` and `dumb_terminal`.
         database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
         max_text_bytes: The most bytes of `text` and of `raw`, each.
-        simulator: `model`, `strategy`, `reason`, `critic`; with backend simulated or paired.
+        simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`; with backend
+            simulated or paired.
+        recordings: Episodes to replay; with backend replay or paired.
         observe: `real` or `simulated`; with backend paired.
+        task: What the agent is to do; simulators are told.
     """
 
     init: Sequence[str | bytes]
@@ -38,8 +59,10 @@ class SessionOptions(TypedDict, total=False):
     isolation: str
     rendering: str
     max_rows: int
-    simulator: Mapping[str, str | bool]
+    simulator: Mapping[str, str | bool | float]
+    recordings: Sequence[Sequence[RecordedTurn]]
     observe: str
+    task: str
 
 
 _SHELL_FIELDS: tuple[str, ...] = ("image", "hostname", "dumb_terminal")
@@ -69,6 +92,7 @@ def create_session(
         init=[to_bytes(script) for script in options.get("init", ())],
         tolerate_init_failures=options.get("tolerate_init_failures", False),
         observe=options.get("observe", ""),
+        task=options.get("task", ""),
     )
     if "init_timeout" in options:
         request.init_timeout.CopyFrom(duration(options["init_timeout"]))
@@ -87,7 +111,28 @@ def create_session(
         request.mysql.CopyFrom(wire.MysqlOptions(**mysql))
     if "simulator" in options:
         request.simulator.CopyFrom(wire.SimulatorOptions(**options["simulator"]))  # type: ignore[arg-type]
+    if "recordings" in options:
+        request.replay.CopyFrom(_replay(options["recordings"]))
     return request
+
+
+def _replay(recordings: Sequence[Sequence[RecordedTurn]]) -> wire.ReplayOptions:
+    return wire.ReplayOptions(
+        recordings=[
+            wire.Recording(
+                turns=[
+                    wire.RecordedTurn(
+                        action=to_bytes(turn.action),
+                        text=turn.text,
+                        exit_code=turn.exit_code,
+                        timed_out=turn.timed_out,
+                    )
+                    for turn in turns
+                ]
+            )
+            for turns in recordings
+        ]
+    )
 
 
 def step(

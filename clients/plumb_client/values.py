@@ -26,7 +26,20 @@ class Ending(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where an observation comes from."""
+    """Where an observation comes from.
+
+    Attributes:
+        backend: `real`, `simulated` or `replay`.
+        model: Which model played; empty for real ones. So is `strategy`.
+        cassette_hit: Whether every reply came from a cassette.
+        attempts: How many replies were sampled for this step.
+        prompt_tokens: Sent for this step; `completion_tokens` were received.
+        rejections: Why replies before this one were not taken, in order.
+        dropped_turns: How many of the oldest turns the model was not told.
+        prompt_hash: Which prompts were used.
+        thought: What the model thought first; not for the agent.
+        cost_usd: What the step cost; 0 where no price is known.
+    """
 
     backend: str
     model: str
@@ -35,6 +48,11 @@ class Provenance:
     attempts: int
     prompt_tokens: int
     completion_tokens: int
+    rejections: tuple[str, ...]
+    dropped_turns: int
+    prompt_hash: str
+    thought: str
+    cost_usd: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +107,8 @@ class Observation:
             tables and user variables are lost then.
         provenance: Where this comes from.
         verdict: Only with backend `paired`.
+        counterpart: What the other side observed; only with backend `paired`, and never for the
+            agent.
     """
 
     text: str
@@ -110,6 +130,7 @@ class Observation:
     reconnected: bool
     provenance: Provenance
     verdict: Verdict | None
+    counterpart: "Observation | None" = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -175,6 +196,7 @@ class BackendInfo:
     can_exec: bool
     can_interrupt: bool
     can_stream: bool
+    has_state: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -209,6 +231,9 @@ def read_observation(message: wire.Observation, step_index: int) -> Observation:
         reconnected=message.sql.reconnected,
         provenance=_read_provenance(message.provenance),
         verdict=_read_verdict(message.verdict) if message.HasField("verdict") else None,
+        counterpart=read_observation(message.counterpart, step_index)
+        if message.HasField("counterpart")
+        else None,
     )
 
 
@@ -238,6 +263,11 @@ def _read_provenance(message: wire.Provenance) -> Provenance:
         attempts=message.attempts,
         prompt_tokens=message.prompt_tokens,
         completion_tokens=message.completion_tokens,
+        rejections=tuple(message.rejections),
+        dropped_turns=message.dropped_turns,
+        prompt_hash=message.prompt_hash,
+        thought=message.thought,
+        cost_usd=message.cost_usd,
     )
 
 
@@ -288,7 +318,13 @@ def read_session(message: wire.Session) -> SessionInfo:
 def read_kind(message: wire.Kind) -> KindInfo:
     """Reads a kind."""
     backends = tuple(
-        BackendInfo(backend.name, backend.can_exec, backend.can_interrupt, backend.can_stream)
+        BackendInfo(
+            backend.name,
+            backend.can_exec,
+            backend.can_interrupt,
+            backend.can_stream,
+            backend.has_state,
+        )
         for backend in message.backends
     )
     return KindInfo(message.name, message.summary, backends, tuple(message.probe_suites))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic
 
+from plumb_backends.simulated.prompting import BadPrompt
 from plumb_server.app import CannotListen, run_server
 from plumb_server.journal import JournalUnavailable
 from plumb_server.logs import configure_logs
@@ -40,7 +41,7 @@ def main(**overrides: Any) -> int:
     configure_logs(settings.log_format, settings.log_level)
     try:
         _run(serve(settings))
-    except (CannotListen, JournalUnavailable) as error:
+    except (CannotListen, JournalUnavailable, BadPrompt) as error:
         sys.stderr.write(f"plumb: {error}\n")
         return 2
     return 0
@@ -55,16 +56,24 @@ def _run(main_coroutine: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main_coroutine)
 
 
+_FIELDS = {
+    name: field
+    for key, field in Settings.model_fields.items()
+    for name in (key, *getattr(field.validation_alias, "choices", ()))
+}
+
+
 def explain(error: pydantic.ValidationError) -> str:
     """One line for each setting that is wrong."""
     lines = []
     for problem in error.errors():
-        name = "_".join(str(part) for part in problem["loc"])
-        field = Settings.model_fields.get(name)
+        name = str(problem["loc"][0])
+        variable = name if name.isupper() else f"PLUMB_{name.upper()}"  # it has its own, or ours
+        field = _FIELDS.get(name)
         is_secret = field is not None and not field.repr
         value = "not what it must be" if is_secret else repr(problem["input"])
         says = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"plumb: PLUMB_{name.upper()} is {value}: {says}\n")
+        lines.append(f"plumb: {variable} is {value}: {says}\n")
     return "".join(lines)
 
 

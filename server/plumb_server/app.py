@@ -68,7 +68,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         _serve_metrics(settings.metrics_port)
     async with (
         open_journal(settings.journal) as journal,
-        open_backends([settings.real_shell(), settings.real_mysql()]) as backends,
+        open_backends(_backend_settings(settings)) as backends,
         open_sessions(
             backends, journal, limits, sweep_interval=settings.sweep_interval
         ) as sessions,
@@ -89,6 +89,11 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
             _log.info("going down", grace=settings.shutdown_grace)
             await sessions.drain(settings.shutdown_grace)
             await server.stop(0.5)
+
+
+def _backend_settings(settings: Settings) -> list[object]:
+    simulator = dataclasses.replace(settings.simulator(), on_call=metrics.model_called)
+    return [settings.real_shell(), settings.real_mysql(), simulator]
 
 
 def _serve_metrics(port: int) -> None:

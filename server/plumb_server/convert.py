@@ -25,12 +25,26 @@ from plumb_backends.environment import (
     Temporal,
 )
 from plumb_backends.errors import InvalidInput
-from plumb_backends.grounding import DEFAULT_INIT_TIMEOUT, Grounding, decode_scripts
+from plumb_backends.grounding import (
+    DEFAULT_INIT_TIMEOUT,
+    MAX_TASK_BYTES,
+    Grounding,
+    decode_scripts,
+)
 from plumb_backends.kind import Kind
 from plumb_backends.kinds import mysql
 from plumb_backends.kinds.mysql import Isolation, MysqlOptions, Rendering
 from plumb_backends.kinds.shell import DEFAULT_HOSTNAME, DEFAULT_TEXT_BYTES, ShellOptions
+from plumb_backends.paired import REAL, PairedOptions
 from plumb_backends.registry import Backend, Spec, check_names
+from plumb_backends.simulated.options import (
+    BASELINE_PREFIX,
+    DEFAULT_STRATEGY,
+    RecordedTurn,
+    ReplayOptions,
+    SimulatorOptions,
+)
+from plumb_fidelity.verdict import Verdict
 
 _MAX_INIT_TIMEOUT = 3600.0
 _MAX_IDLE_TIMEOUT = 24 * 3600.0
@@ -61,8 +75,14 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
         )
     _check_applies(request, "mysql", request.kind == "mysql", f"kind {request.kind!r}")
     _check_applies(request, "shell", request.kind == "shell", f"kind {request.kind!r}")
-    simulates = backend in ("simulated", "paired")
+    simulates, replays = backend in ("simulated", "paired"), backend in ("replay", "paired")
     _check_applies(request, "simulator", simulates, f"backend {backend!r}")
+    _check_applies(request, "replay", replays, f"backend {backend!r}")
+    if len(request.task.encode()) > MAX_TASK_BYTES:
+        raise InvalidInput(
+            f"task has {len(request.task.encode())} bytes, at most {MAX_TASK_BYTES} are allowed; "
+            "shorten it"
+        )
     if request.observe and backend != "paired":
         raise InvalidInput(
             f"observe is {request.observe!r}, but {backend!r} has one side only; leave it out"
@@ -75,8 +95,10 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
             decode_scripts(request.init),
             tolerate_failures=request.tolerate_init_failures,
             timeout=_seconds(request, "init_timeout", DEFAULT_INIT_TIMEOUT, most=_MAX_INIT_TIMEOUT),
+            task=request.task,
         ),
         options=_options(request),
+        backend_options=_backend_options(request, backend),
     )
 
 
@@ -149,6 +171,64 @@ def _options(request: wire.CreateSessionRequest) -> ShellOptions | MysqlOptions 
     return None
 
 
+def _backend_options(
+    request: wire.CreateSessionRequest, backend: str
+) -> SimulatorOptions | ReplayOptions | PairedOptions | None:
+    match backend:
+        case "simulated":
+            return _simulator_options(request.simulator)
+        case "replay":
+            return _replay_options(request.replay)
+        case "paired":
+            return _paired_options(request)
+    return None
+
+
+def _simulator_options(options: wire.SimulatorOptions) -> SimulatorOptions:
+    return SimulatorOptions(
+        model=options.model,
+        strategy=options.strategy or _default_strategy(options.model),
+        reason=options.reason,
+        critic=options.critic,
+        temperature=options.temperature if options.HasField("temperature") else None,
+        seed=options.seed if options.HasField("seed") else None,
+    )
+
+
+def _default_strategy(model: str) -> str:
+    return "" if model.startswith(BASELINE_PREFIX) else DEFAULT_STRATEGY
+
+
+def _replay_options(options: wire.ReplayOptions) -> ReplayOptions:
+    return ReplayOptions(
+        tuple(tuple(map(_recorded_turn, one.turns)) for one in options.recordings),
+        model=options.model,
+        strategy=options.strategy,
+    )
+
+
+def _recorded_turn(turn: wire.RecordedTurn) -> RecordedTurn:
+    return RecordedTurn(
+        turn.action,
+        turn.text,
+        turn.exit_code if turn.HasField("exit_code") else None,
+        timed_out=turn.timed_out,
+    )
+
+
+def _paired_options(request: wire.CreateSessionRequest) -> PairedOptions:
+    if request.HasField("simulator") == request.HasField("replay"):
+        raise InvalidInput(
+            "backend 'paired' has one simulated side; give either the option simulator or replay"
+        )
+    simulated = (
+        _simulator_options(request.simulator)
+        if request.HasField("simulator")
+        else _replay_options(request.replay)
+    )
+    return PairedOptions(simulated, observe=request.observe or REAL)
+
+
 def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:
     return MysqlOptions(
         database=options.database or mysql.DEFAULT_DATABASE,
@@ -208,7 +288,15 @@ def observation_to_wire(observation: Observation) -> wire.Observation:
         message.shell.CopyFrom(_shell_detail(observation.shell))
     if observation.sql is not None:
         message.sql.CopyFrom(_sql_detail(observation.sql))
+    if observation.verdict is not None:
+        message.verdict.CopyFrom(_verdict(observation.verdict))
+    if observation.counterpart is not None:
+        message.counterpart.CopyFrom(observation_to_wire(observation.counterpart))
     return message
+
+
+def _verdict(verdict: Verdict) -> wire.Verdict:
+    return wire.Verdict(verdict=verdict.verdict, flags=verdict.flags, evidence=verdict.evidence)
 
 
 def _shell_detail(detail: ShellDetail) -> wire.ShellDetail:
@@ -266,6 +354,11 @@ def _provenance(provenance: Provenance) -> wire.Provenance:
         attempts=provenance.attempts,
         prompt_tokens=provenance.prompt_tokens,
         completion_tokens=provenance.completion_tokens,
+        rejections=provenance.rejections,
+        dropped_turns=provenance.dropped_turns,
+        prompt_hash=provenance.prompt_hash,
+        thought=provenance.thought,
+        cost_usd=provenance.cost_usd,
     )
 
 
@@ -313,6 +406,7 @@ def kind_to_wire(kind: Kind, backends: Sequence[Backend]) -> wire.Kind:
                 can_exec=backend.can_exec,
                 can_interrupt=backend.can_interrupt,
                 can_stream=backend.can_stream,
+                has_state=backend.has_state,
             )
             for backend in backends
         ],

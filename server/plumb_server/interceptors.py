@@ -43,6 +43,25 @@ STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.Valu
     errors.LimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, wire.REASON_LIMIT_REACHED),
     errors.SandboxUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SANDBOX_UNAVAILABLE),
     errors.ServerStopping: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SERVER_STOPPING),
+    errors.NotRecorded: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_NOT_RECORDED),
+    errors.ModelUnauthorized: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        wire.REASON_MODEL_UNAUTHORIZED,
+    ),
+    errors.ModelUnknown: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_MODEL_UNKNOWN),
+    errors.ModelRefused: (grpc.StatusCode.ABORTED, wire.REASON_MODEL_REFUSED),
+    errors.ModelReplyCut: (grpc.StatusCode.ABORTED, wire.REASON_MODEL_REPLY_CUT),
+    errors.ModelUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_MODEL_UNAVAILABLE),
+    errors.ModelRateLimited: (grpc.StatusCode.RESOURCE_EXHAUSTED, wire.REASON_MODEL_RATE_LIMITED),
+    errors.ModelTimedOut: (grpc.StatusCode.DEADLINE_EXCEEDED, wire.REASON_MODEL_TIMED_OUT),
+    errors.ModelUnusable: (grpc.StatusCode.ABORTED, wire.REASON_MODEL_UNUSABLE),
+    errors.ModelRequestRejected: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        wire.REASON_MODEL_REQUEST_REJECTED,
+    ),
+    errors.ContextFull: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_CONTEXT_FULL),
+    errors.BudgetSpent: (grpc.StatusCode.RESOURCE_EXHAUSTED, wire.REASON_BUDGET_SPENT),
+    errors.CassetteMiss: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_CASSETTE_MISS),
 }
 
 
@@ -50,7 +69,7 @@ def to_status(error: errors.PlumbError) -> status_pb2.Status:
     """Writes an error as a status: its code, its sentence, and its details."""
     code, reason = _look_up(type(error))
     details = [_packed(_error_info(wire.Reason.Name(reason), error.metadata))]
-    if isinstance(error, errors.LimitReached):
+    if isinstance(error, (errors.LimitReached, errors.ModelRateLimited)):
         delay = Duration()
         delay.FromNanoseconds(round(error.retry_after * 1e9))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))

@@ -2,6 +2,8 @@
 
 import prometheus_client
 
+from plumb_backends.simulated.settings import Call
+
 _sessions = prometheus_client.Gauge("plumb_sessions", "Live sessions", ["kind", "backend"])
 _creations = prometheus_client.Histogram(
     "plumb_session_creation_seconds",
@@ -17,6 +19,24 @@ _step_seconds = prometheus_client.Histogram(
 )
 _errors = prometheus_client.Counter(
     "plumb_errors", "Calls answered with an error", ["method", "reason"]
+)
+_model_calls = prometheus_client.Counter(
+    "plumb_model_calls", "Calls of models, and how they ended", ["model", "outcome"]
+)
+_model_seconds = prometheus_client.Histogram(
+    "plumb_model_seconds", "Calls of models, retries included", ["model"]
+)
+_model_tokens = prometheus_client.Counter(
+    "plumb_model_tokens", "Tokens sent to and received from models", ["model", "direction"]
+)
+_model_cost = prometheus_client.Counter(
+    "plumb_model_usd", "What models cost, where their price is known", ["model"]
+)
+_rejections = prometheus_client.Counter(
+    "plumb_model_rejections", "Replies of models that were not taken", ["model", "why"]
+)
+_verdicts = prometheus_client.Counter(
+    "plumb_verdicts", "Verdicts of paired sessions", ["kind", "verdict"]
 )
 
 
@@ -35,6 +55,25 @@ def step_answered(kind: str, backend: str, ending: str, seconds: float) -> None:
     """Counts a step."""
     _steps.labels(kind, backend, ending).inc()
     _step_seconds.labels(kind, backend).observe(seconds)
+
+
+def model_called(call: Call) -> None:
+    """Counts a call of a model."""
+    _model_calls.labels(call.model, call.outcome).inc()
+    _model_seconds.labels(call.model).observe(call.seconds)
+    _model_tokens.labels(call.model, "prompt").inc(call.prompt_tokens)
+    _model_tokens.labels(call.model, "completion").inc(call.completion_tokens)
+    _model_cost.labels(call.model).inc(call.usd)
+
+
+def reply_rejected(model: str, name: str) -> None:
+    """Counts a model's reply that was not taken; `name` is the kind of break."""
+    _rejections.labels(model, name).inc()
+
+
+def verdict_given(kind: str, verdict: str) -> None:
+    """Counts a verdict of a paired session."""
+    _verdicts.labels(kind, verdict).inc()
 
 
 def call_failed(method: str, reason: str) -> None:

@@ -133,6 +133,9 @@ class Session:
             return error
         seconds = time.monotonic() - started
         metrics.step_answered(self.kind, self.backend, observation.ending.value, seconds)
+        _count_replies(observation)
+        if observation.verdict is not None:
+            metrics.verdict_given(self.kind, observation.verdict.verdict)
         return observation
 
     async def _journaled(
@@ -221,3 +224,10 @@ def _record(name: str, step: StepRun, answer: Observation | Exception) -> StepRe
         exit_code=observation.exit_code if observation else None,
         error=None if observation else str(answer),
     )
+
+
+def _count_replies(observation: Observation) -> None:
+    """Counts the replies that were not taken, on either side."""
+    for seen in filter(None, (observation, observation.counterpart)):
+        for rejection in seen.provenance.rejections:
+            metrics.reply_rejected(seen.provenance.model, rejection.partition(":")[0])

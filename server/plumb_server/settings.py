@@ -3,7 +3,7 @@
 import ipaddress
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from plumb_backends.errors import InvalidInput
 from plumb_backends.real.hardening import Limits
@@ -12,12 +12,15 @@ from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.sql.access import parse_url
 from plumb_backends.real.sql.connection import RowLimits
 from plumb_backends.real.sql.server import ServerSettings, server_limits
+from plumb_server.simulator_settings import SimulatorFields
 
 
-class Settings(BaseSettings):
+class Settings(SimulatorFields):
     """The server's settings. `PLUMB_LISTEN` sets `listen`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="PLUMB_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="PLUMB_", frozen=True, extra="forbid", populate_by_name=True
+    )
 
     listen: str = Field(
         "127.0.0.1:50051",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumb_backends.real.capped import Capped
+from plumb_backends.capped import Capped
 
 
 def _collect(cap: int, pieces: list[bytes]) -> Capped:

@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from plumb_backends.environment import Ending
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
+from plumb_backends.kinds.shell import check_action
 from plumb_backends.real.marks import ASK, Prompt
-from plumb_backends.real.terminal import Terminal, check_action, to_paste
+from plumb_backends.real.terminal import Terminal, to_paste
 from plumb_backends.real.turn import Turn, TurnEnd
 
 KEY = "0123456789abcdef" * 2

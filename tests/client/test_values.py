@@ -156,7 +156,9 @@ def test_a_kind_is_read() -> None:
         probe_suites=["cwd"],
         backends=[wire.Backend(name="real", can_exec=True, can_stream=True)],
     )
-    backend = values.BackendInfo("real", can_exec=True, can_interrupt=False, can_stream=True)
+    backend = values.BackendInfo(
+        "real", can_exec=True, can_interrupt=False, can_stream=True, has_state=False
+    )
     assert values.read_kind(message) == values.KindInfo("shell", "A shell.", (backend,), ("cwd",))
 
 

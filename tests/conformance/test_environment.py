@@ -1,7 +1,8 @@
 """What every environment must do, whatever its kind and whatever stands behind it.
 
 Straight against the seam, over every (kind, backend) that the registry knows: a new backend joins
-by itself. A new kind says in `ACTIONS` how the things that are asked here are typed in it.
+by itself, and says in `CASES` what its sessions are told. A new kind says in `ACTIONS` how the
+things that are asked here are typed in it. Models are played by a scripted endpoint (`playing`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 import dataclasses
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
+from tests.conformance.playing import REPLIES, plays
+from tests.model_endpoint import scripted_endpoint
 
 from plumb_backends.environment import (
     Action,
@@ -25,8 +28,15 @@ from plumb_backends.environment import (
     Observation,
     Program,
 )
-from plumb_backends.errors import InitFailed, PlumbError, SandboxUnavailable, UnknownSuite
+from plumb_backends.errors import (
+    InitFailed,
+    PlumbError,
+    SandboxUnavailable,
+    UnknownSuite,
+    Unsupported,
+)
 from plumb_backends.grounding import Grounding
+from plumb_backends.paired import PairedOptions
 from plumb_backends.registry import (
     Backend,
     Backends,
@@ -36,6 +46,8 @@ from plumb_backends.registry import (
     all_kinds,
     open_backends,
 )
+from plumb_backends.simulated.options import RecordedTurn, ReplayOptions, SimulatorOptions
+from plumb_backends.simulated.settings import SimulatorSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,6 +106,64 @@ ACTIONS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One backend, and what its sessions are told."""
+
+    name: str
+    backend: Backend
+    backend_options: object | None = None
+
+
+def recordings(kind: str) -> ReplayOptions:
+    """Every episode of the tests below, as it was once recorded."""
+    typed, reply = ACTIONS[kind], REPLIES[kind]
+    episodes = (
+        (typed.read, typed.change),
+        (typed.change, typed.read),
+        (typed.say, typed.fail, b"", typed.change),
+        (typed.fail,),
+        (typed.write_much,),
+        (typed.bad_bytes,),
+        (typed.wait, typed.say),
+    )
+
+    def turn(episode: Sequence[bytes], index: int) -> RecordedTurn:
+        seen = reply(episode[index], episode[:index], grounded=True)
+        status, seconds = seen.get("exit_code"), seen["seconds"]
+        return RecordedTurn(episode[index], seen["output"], status, timed_out=seconds > 0)
+
+    return ReplayOptions(
+        tuple(tuple(turn(episode, index) for index in range(len(episode))) for episode in episodes)
+    )
+
+
+def options_of(backend: Backend) -> object | None:
+    """What a session of a backend is told."""
+    model = SimulatorOptions(model="scripted")
+    match backend.name:
+        case "real":
+            return None
+        case "simulated":
+            return model
+        case "paired":
+            return PairedOptions(model)
+        case "replay":
+            return recordings(backend.kind)
+    raise AssertionError(f"say here what a session of backend {backend.name!r} is told")
+
+
+CASES = [
+    *(Case(f"{backend.kind}-{backend.name}", backend, options_of(backend))
+      for backend in all_backends().values()),
+    *(Case(f"{backend.kind}-paired-observing-simulated", backend,
+           PairedOptions(SimulatorOptions(model="scripted"), observe="simulated"))
+      for backend in all_backends().values() if backend.name == "paired"),
+    Case("mysql-sqlite", all_backends()["mysql", "simulated"],
+         SimulatorOptions(model="baseline:sqlite", strategy="")),
+]  # fmt: skip
+
+
 async def test_every_kind_says_here_how_it_is_tested() -> None:
     assert {kind for kind, _ in all_backends()} <= set(ACTIONS)
 
@@ -104,16 +174,23 @@ async def test_every_backend_belongs_to_a_kind_that_there_is() -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def opened() -> AsyncIterator[Backends]:
-    async with open_backends() as backends:
-        yield backends
+    async with scripted_endpoint() as endpoint:
+        endpoint.otherwise = plays
+        settings = SimulatorSettings(base_url=endpoint.url)
+        async with open_backends([settings]) as backends:
+            yield backends
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=all_backends().values(),
-    ids=lambda backend: f"{backend.kind}-{backend.name}",
-)  # fmt: skip
-async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    scope="module", loop_scope="module", params=CASES, ids=lambda case: case.name
+)
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     yield request.param
+
+
+@pytest.fixture
+def backend(case: Case) -> Backend:
+    return case.backend
 
 
 @pytest.fixture
@@ -121,12 +198,14 @@ def actions(backend: Backend) -> Actions:
     return ACTIONS[backend.kind]
 
 
-def spec_of(backend: Backend, *init: str, **grounding: bool) -> Spec:
+def spec_of(case: Case, *init: str, tolerate_failures: bool = False) -> Spec:
+    scripts = init if case.backend.has_state else ()
     return Spec(
-        kind=backend.kind,
-        backend=backend.name,
+        kind=case.backend.kind,
+        backend=case.backend.name,
         session_id=str(uuid.uuid4()),
-        grounding=Grounding(init, **grounding),
+        grounding=Grounding(scripts, tolerate_failures=tolerate_failures),
+        backend_options=case.backend_options,
     )
 
 
@@ -140,10 +219,8 @@ async def made(backends: Backends, spec: Spec) -> AsyncIterator[Grounded]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def environment(
-    opened: Backends, backend: Backend, actions: Actions
-) -> AsyncIterator[Environment]:
-    async with made(opened, spec_of(backend, actions.init)) as grounded:
+async def environment(opened: Backends, case: Case, actions: Actions) -> AsyncIterator[Environment]:
+    async with made(opened, spec_of(case, actions.init)) as grounded:
         yield grounded.environment
 
 
@@ -302,6 +379,8 @@ async def test_a_reset_gives_the_grounded_state(environment: Environment, action
 async def test_every_suite_is_answered_sorted_and_a_probe_changes_nothing(
     environment: Environment, backend: Backend, actions: Actions
 ) -> None:
+    if not backend.has_state:
+        return
     before = await step(environment, actions.read)
     for suite in all_kinds()[backend.kind].probe_suites:
         first, second = await environment.probe(suite), await environment.probe(suite)
@@ -316,10 +395,22 @@ async def test_every_suite_is_answered_sorted_and_a_probe_changes_nothing(
 async def test_a_probe_sees_what_an_action_changed(
     environment: Environment, backend: Backend, actions: Actions
 ) -> None:
+    if not backend.has_state:
+        return
     suites = all_kinds()[backend.kind].probe_suites
     before = [await environment.probe(suite) for suite in suites]
     await step(environment, actions.change)
     assert [await environment.probe(suite) for suite in suites] != before
+
+
+async def test_a_backend_without_a_state_answers_no_probe_and_says_so(
+    environment: Environment, backend: Backend
+) -> None:
+    if backend.has_state:
+        return
+    for suite in all_kinds()[backend.kind].probe_suites:
+        with pytest.raises(Unsupported, match="no state"):
+            await environment.probe(suite)
 
 
 async def test_a_suite_that_is_not_there_is_unknown_and_the_others_are_named(
@@ -332,21 +423,23 @@ async def test_a_suite_that_is_not_there_is_unknown_and_the_others_are_named(
 
 
 async def test_it_may_be_closed_twice_and_a_step_after_that_is_unavailable(
-    opened: Backends, backend: Backend, actions: Actions
+    opened: Backends, case: Case, actions: Actions
 ) -> None:
-    environment = (await opened.create(spec_of(backend))).environment
+    environment = (await opened.create(spec_of(case))).environment
     await environment.close()
     await environment.close()
-    suite = all_kinds()[backend.kind].probe_suites[0]
+    suite = all_kinds()[case.backend.kind].probe_suites[0]
     for call in (step(environment, actions.say), environment.probe(suite)):
         with pytest.raises(SandboxUnavailable):
             await call
 
 
 async def test_init_scripts_run_in_order_and_each_has_its_result(
-    opened: Backends, backend: Backend, actions: Actions
+    opened: Backends, case: Case, actions: Actions
 ) -> None:
-    spec = spec_of(backend, actions.init, actions.bad_init, tolerate_failures=True)
+    if not case.backend.has_state:
+        return
+    spec = spec_of(case, actions.init, actions.bad_init, tolerate_failures=True)
     async with made(opened, spec) as grounded:
         good, bad = grounded.init_results
         assert good.exit_code == 0
@@ -357,11 +450,13 @@ async def test_init_scripts_run_in_order_and_each_has_its_result(
 
 
 async def test_a_failing_init_script_is_told_with_its_number_and_leaves_nothing(
-    opened: Backends, backend: Backend, actions: Actions
+    opened: Backends, case: Case, actions: Actions
 ) -> None:
+    if not case.backend.has_state:
+        return
     from plumb_backends.real.hardening import SESSION_LABEL
 
-    spec = spec_of(backend, actions.init, actions.bad_init, actions.init)
+    spec = spec_of(case, actions.init, actions.bad_init, actions.init)
     with pytest.raises(InitFailed, match="script 2") as caught:
         await opened.create(spec)
     assert caught.value.metadata["script"] == "2"
@@ -370,11 +465,11 @@ async def test_a_failing_init_script_is_told_with_its_number_and_leaves_nothing(
 
 
 async def test_two_environments_share_nothing(
-    opened: Backends, backend: Backend, actions: Actions
+    opened: Backends, case: Case, actions: Actions
 ) -> None:
     async with (
-        made(opened, spec_of(backend, actions.init)) as one,
-        made(opened, spec_of(backend, actions.init)) as other,
+        made(opened, spec_of(case, actions.init)) as one,
+        made(opened, spec_of(case, actions.init)) as other,
     ):
         await step(one.environment, actions.change)
         assert "grounded" in (await step(other.environment, actions.read)).text
@@ -397,12 +492,10 @@ async def test_a_provider_that_is_up_answers_and_has_nothing_to_sweep(opened: Ba
     assert await opened.sweep() == 0
 
 
-async def test_whatever_is_raised_is_an_error_of_plumb_s(
-    opened: Backends, backend: Backend
-) -> None:
-    for kind, name in (("no kind", backend.name), (backend.kind, "no backend")):
+async def test_whatever_is_raised_is_an_error_of_plumb_s(opened: Backends, case: Case) -> None:
+    for kind, name in (("no kind", case.backend.name), (case.backend.kind, "no backend")):
         with pytest.raises(PlumbError, match="use one of"):
-            await opened.create(dataclasses.replace(spec_of(backend), kind=kind, backend=name))
+            await opened.create(dataclasses.replace(spec_of(case), kind=kind, backend=name))
 
 
 def labelled(label: str, value: str) -> list[str]:

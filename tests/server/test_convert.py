@@ -27,9 +27,8 @@ from plumb_backends.environment import (
     Temporal,
 )
 from plumb_backends.errors import InvalidInput, PlumbError, UnknownBackend, UnknownKind
-from plumb_backends.kind import Kind
 from plumb_backends.kinds.shell import ShellOptions
-from plumb_backends.registry import Backend, Provider
+from plumb_backends.registry import Backend, Provider, all_kinds
 from plumb_server import convert
 
 ENDINGS_OF_THE_WIRE = list(wire.Ending.keys())
@@ -410,13 +409,13 @@ def test_the_answer_to_a_probe_is_sorted_by_key() -> None:
     assert [(entry.key, entry.value) for entry in message.entries] == [("/a", "1"), ("/b", "2")]
 
 
-def _never_opened(_: object) -> AbstractAsyncContextManager[Provider]:
+def _never_opened(_: object, __: object) -> AbstractAsyncContextManager[Provider]:
     raise AssertionError
 
 
 def test_a_kind_arrives_with_its_backends_and_what_they_can_do() -> None:
     message = convert.kind_to_wire(
-        Kind(name="shell", summary="A shell.", probe_suites=("cwd", "files")),
+        dataclasses.replace(all_kinds()["shell"], summary="A shell."),
         [
             Backend(
                 kind="shell", name="real", open=_never_opened, settings_type=object, can_exec=True
@@ -426,4 +425,4 @@ def test_a_kind_arrives_with_its_backends_and_what_they_can_do() -> None:
     assert (message.name, message.summary) == ("shell", "A shell.")
     assert list(message.probe_suites) == ["cwd", "files"]
     (backend,) = message.backends
-    assert backend == wire.Backend(name="real", can_exec=True)
+    assert backend == wire.Backend(name="real", can_exec=True, has_state=True)

@@ -3,16 +3,15 @@
 import dataclasses
 import enum
 import re
-from typing import TypeVar
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
 
+from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind
-
-KIND = Kind(
-    name="mysql",
-    summary="A client connected to a database of a MySQL server.",
-    probe_suites=("rows", "tables"),
-)
+from plumb_backends.kind import Kind, Reply
+from plumb_fidelity import client_table
+from plumb_fidelity.client_table import PrintedResult
 
 DEFAULT_DATABASE = "plumb"
 DEFAULT_TEXT_BYTES = 64 * 1024
@@ -103,3 +102,113 @@ def choose(field: str, value: str, default: Choice) -> Choice:
     except ValueError:
         words = ", ".join(str(choice.value) for choice in type(default))
         raise InvalidInput(f"mysql.{field} is {value!r}; use one of: {words}") from None
+
+
+_RENDERINGS = {
+    Rendering.CLIENT: "Results are printed as the interactive `mysql` client prints them: tables "
+    "with borders and `N rows in set (0.00 sec)`, `Empty set (0.00 sec)`, `Query OK, N rows "
+    "affected (0.00 sec)` with `Rows matched: ...` where MySQL says so, `Database changed`, "
+    "`ERROR 1146 (42S02): Table 'shop.nope' doesn't exist`, with an empty line between the results "
+    "of several statements.",
+    Rendering.TUPLES: "Results are printed as Python's `str(cursor.fetchall())`: `[(1, 'a'), "
+    "(2, None)]`, `[]` for a statement without rows, and an error as `1146 (42S02): Table "
+    "'shop.nope' doesn't exist`.",
+    Rendering.JSON: 'Each result is printed as one line of JSON: `{"columns": ["a"], "rows": '
+    '[[1]], "total_rows": 1, "warnings": 0}`, `{"affected_rows": 1, "last_insert_id": 0, '
+    '"warnings": 0}`, or `{"error": {"errno": 1146, "sqlstate": "42S02", "message": "..."}}`.',
+}
+_ERRNO = re.compile(r"(?:^|\n)(?:ERROR )?(\d{4}) \((\w{5})\):")
+_MOST_ERRNO = 65535
+
+
+class _Part:
+    """How a MySQL client is played; see `Part`."""
+
+    facts: Mapping[str, Mapping[str, object]] = {
+        "errno": {"type": "integer", "description": "MySQL's number of the first error, or 0"},
+        "seconds": {
+            "type": "number",
+            "description": "how long it runs; 999999 if it would never end by itself",
+        },
+    }
+    questions: Mapping[str, str] = {
+        "rows": "How many rows does each table of the user's databases have? One entry for each "
+        "table: key `database.table`, value `N rows`.",
+        "tables": "Which tables and views do the user's databases have? One entry for each: key "
+        "`database.table`, value its CREATE statement as SHOW CREATE TABLE prints it.",
+    }
+
+    def role(self, options: MysqlOptions) -> str:
+        return (
+            "a MySQL server, version 8 or later with its usual sql_mode, together with the client "
+            f"that is connected to it. The database `{options.database}` is in use. "
+            f"{_RENDERINGS[options.rendering]} Several statements give several results."
+        )
+
+    def prompt(self, options: MysqlOptions) -> str:
+        return "mysql> ?"
+
+    def is_table(self, options: MysqlOptions) -> bool:
+        return options.rendering is Rendering.CLIENT
+
+    def check(self, action: Action) -> None:
+        """Everything can be sent."""
+
+    def check_facts(self, facts: Mapping[str, Any]) -> str:
+        if not 0 <= facts.get("errno", 0) <= _MOST_ERRNO:
+            return f"errno is {facts['errno']}, not 0 to {_MOST_ERRNO}"
+        return ""
+
+    def tidy(self, text: str) -> str:
+        return text.rstrip("\n")
+
+    def complete(
+        self, seen: Observation, reply: Reply, before: Observation | None, options: MysqlOptions
+    ) -> Observation:
+        printed = client_table.read(seen.text).results if self.is_table(options) else ()
+        said = _ERRNO.search(seen.text)
+        errno = int(said[1]) if said else int(reply.facts.get("errno", 0))
+        detail = SqlDetail(
+            results=tuple(_typed(result, options.max_rows) for result in printed),
+            errno=errno,
+            sqlstate=said[2] if said else "",
+        )
+        return dataclasses.replace(seen, sql=detail)
+
+    def status(self, seen: Observation) -> tuple[str, bool | None]:
+        if seen.ending is not Ending.EXITED:
+            return seen.ending.name.lower().replace("_", " "), True
+        errno = seen.sql.errno if seen.sql else 0
+        return (f"errno {errno}", True) if errno else ("no error", False)
+
+
+def _typed(result: PrintedResult, max_rows: int) -> SqlResult:
+    """A printed result with values: numbers are told by standing on the right."""
+    rows = tuple(
+        tuple(_cell(text, number) for text, number in zip(row, result.numeric, strict=True))
+        for row in result.rows[:max_rows]
+    )
+    return SqlResult(
+        columns=result.columns,
+        rows=rows,
+        total_rows=len(result.rows),
+        affected_rows=max(0, result.affected_rows),
+        warnings=result.warnings,
+    )
+
+
+def _cell(text: client_table.Cell, is_number: bool) -> SqlCell:
+    if text is None or not is_number:
+        return text
+    if "e" in text.lower():
+        return float(text)
+    return Decimal(text) if "." in text else int(text)
+
+
+KIND = Kind(
+    name="mysql",
+    summary="A client connected to a database of a MySQL server.",
+    probe_suites=tuple(sorted(_Part.questions)),
+    options_type=MysqlOptions,
+    part=_Part(),
+)

@@ -2,20 +2,23 @@
 
 import dataclasses
 import re
+import signal
+from collections.abc import Mapping
+from typing import Any
 
+from plumb_backends.environment import Action, Ending, Observation, ShellDetail
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind
-
-KIND = Kind(
-    name="shell",
-    summary="An interactive bash on a terminal of an Ubuntu machine, as root.",
-    probe_suites=("cwd", "files"),
-)
+from plumb_backends.kind import Kind, Reply
 
 DEFAULT_HOSTNAME = "sandbox"
 DEFAULT_TEXT_BYTES = 64 * 1024
 MIN_TEXT_BYTES, MAX_TEXT_BYTES = 1024, 1024 * 1024
 
+HOME, USER = "/root", "root"
+
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
+_INTERRUPTED = 128 + signal.SIGINT
+_MOST_STATUS = 255
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -48,3 +51,94 @@ class ShellOptions:
                 f"shell.max_text_bytes is {self.max_text_bytes}; "
                 f"use {MIN_TEXT_BYTES} to {MAX_TEXT_BYTES}"
             )
+
+
+def check_action(text: bytes) -> None:
+    """Checks that something can be typed on a terminal.
+
+    Raises:
+        InvalidInput: It holds a control character that the terminal itself would act on.
+    """
+    found = _FORBIDDEN.search(text)
+    if found:
+        raise InvalidInput(
+            f"the action holds the control character 0x{found[0][0]:02x} at byte {found.start()}, "
+            "which a terminal acts on instead of passing it on; "
+            f"write it as $'\\x{found[0][0]:02x}'"
+        )
+
+
+class _Part:
+    """How a shell is played; see `Part`."""
+
+    facts: Mapping[str, Mapping[str, object]] = {
+        "exit_code": {"type": "integer", "description": "what $? has next, 0 to 255"},
+        "cwd": {"type": "string", "description": "the working directory afterwards, absolute"},
+        "seconds": {
+            "type": "number",
+            "description": "how long it runs; 999999 if it would never end by itself",
+        },
+    }
+    questions: Mapping[str, str] = {
+        "cwd": "What is the shell's working directory? One entry: key `cwd`, value the absolute "
+        "path.",
+        "files": "Which paths differ now from the freshly installed machine? One entry for each "
+        "file and directory, those above them included: key the absolute path, value `added`, "
+        "`changed` or `deleted`.",
+    }
+
+    def role(self, options: ShellOptions) -> str:
+        terminal = "a dumb terminal" if options.dumb_terminal else "a terminal (120 by 40, UTF-8)"
+        return (
+            f"an interactive bash on {terminal} of a minimal Debian or Ubuntu machine without "
+            f"network. The user is {USER}, the host is called {options.hostname}, the first "
+            f"working directory is {HOME}, and the time zone is UTC. Standard output and standard "
+            "error both go to the terminal, in the order in which they are written; bash names "
+            "itself as `bash: ...` in its own errors."
+        )
+
+    def prompt(self, options: ShellOptions) -> str:
+        return rf"{USER}@{re.escape(options.hostname)}:[^\s#$]*[#$] ?"
+
+    def is_table(self, options: ShellOptions) -> bool:
+        return False
+
+    def check(self, action: Action) -> None:
+        check_action(action.text)
+
+    def check_facts(self, facts: Mapping[str, Any]) -> str:
+        if not 0 <= facts.get("exit_code", 0) <= _MOST_STATUS:
+            return f"exit_code is {facts['exit_code']}, not 0 to {_MOST_STATUS}"
+        if not str(facts.get("cwd", "/")).startswith("/"):
+            return f"cwd is {facts['cwd']!r}, which is not absolute"
+        return ""
+
+    def tidy(self, text: str) -> str:
+        return text if not text or text.endswith("\n") else text + "\n"
+
+    def complete(
+        self, seen: Observation, reply: Reply, before: Observation | None, options: ShellOptions
+    ) -> Observation:
+        cwd = before.shell.cwd if before and before.shell else HOME
+        timed_out = seen.ending is Ending.TIMED_OUT
+        return dataclasses.replace(
+            seen,
+            exit_code=_INTERRUPTED if timed_out else reply.facts.get("exit_code"),
+            shell=ShellDetail(cwd=reply.facts.get("cwd") or cwd, user=USER, host=options.hostname),
+        )
+
+    def status(self, seen: Observation) -> tuple[str, bool | None]:
+        if seen.ending is not Ending.EXITED:
+            return seen.ending.name.lower().replace("_", " "), True
+        if seen.exit_code is None:
+            return "", None
+        return f"exit status {seen.exit_code}", seen.exit_code != 0
+
+
+KIND = Kind(
+    name="shell",
+    summary="An interactive bash on a terminal of an Ubuntu machine, as root.",
+    probe_suites=tuple(sorted(_Part.questions)),
+    options_type=ShellOptions,
+    part=_Part(),
+)

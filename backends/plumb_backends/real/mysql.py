@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
+from plumb_backends.capped import Capped
 from plumb_backends.environment import (
     Action,
     Ending,
@@ -23,10 +24,9 @@ from plumb_backends.environment import (
     Provenance,
     SqlDetail,
 )
-from plumb_backends.errors import SandboxUnavailable, UnknownSuite
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import run_scripts
 from plumb_backends.kinds.mysql import KIND, Isolation, MysqlOptions
-from plumb_backends.real.capped import Capped
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.sql.account import (
     Account,
@@ -38,12 +38,12 @@ from plumb_backends.real.sql.account import (
 )
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
-from plumb_backends.real.sql.probes import probe_rows, probe_tables
+from plumb_backends.real.sql.probes import capture_tables, probe_rows, probe_tables
+from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.registry import Backend, Backends, Grounded, Spec
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
 from plumb_backends.sql.result import RawError, RawOk
-from plumb_backends.real.sql.server import Server, Servers, ServerSettings
 from plumb_backends.sql.statements import Statement, split
-from plumb_backends.registry import Backend, Grounded, Spec
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
@@ -179,11 +179,13 @@ class RealMysql:
             case "rows":
                 facts = await probe_rows(place.server, place.account.prefix)
             case _:
-                raise UnknownSuite(
-                    f"kind 'mysql' has no probe suite {suite!r}; "
-                    f"use one of: {', '.join(KIND.probe_suites)}"
-                )
+                raise KIND.unknown_suite(suite)
         return ProbeResult(suite, dict(sorted(facts.items())))
+
+    async def capture(self) -> str:
+        """Writes down schema and rows; see `Captures.capture`."""
+        place = self._here()
+        return await capture_tables(place.server, place.account.prefix)
 
     async def close(self) -> None:
         """Removes the account with its databases. Never raises; may be called again."""
@@ -412,7 +414,7 @@ class RealMysqlProvider:
 
 
 @asynccontextmanager
-async def _open(settings: RealMysqlSettings) -> AsyncIterator[RealMysqlProvider]:
+async def _open(settings: RealMysqlSettings, _: Backends) -> AsyncIterator[RealMysqlProvider]:
     async with open_engine(address=settings.engine) as engine:
         servers = Servers(engine, settings.servers)
         provider = RealMysqlProvider(servers, settings)

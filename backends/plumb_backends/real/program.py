@@ -8,9 +8,9 @@ import asyncio
 import re
 import time
 
+from plumb_backends.capped import Capped
 from plumb_backends.environment import Program, ProgramResult
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
-from plumb_backends.real.capped import Capped
 from plumb_backends.real.engine import ProgramStream, Sandbox
 from plumb_backends.real.guest import script
 from plumb_backends.real.marks import new_key

@@ -24,17 +24,18 @@ from plumb_backends.environment import (
     Provenance,
     ShellDetail,
 )
-from plumb_backends.errors import SandboxUnavailable, UnknownSuite
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
-from plumb_backends.kinds.shell import KIND, ShellOptions
+from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
+from plumb_backends.real.capture import capture_files
 from plumb_backends.real.engine import Engine, Sandbox, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.marks import Prompt
 from plumb_backends.real.program import end_processes, run_program
-from plumb_backends.real.terminal import check_action, without_announcements
+from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
-from plumb_backends.registry import Backend, Grounded, Spec
+from plumb_backends.registry import Backend, Backends, Grounded, Spec
 
 _OBEY_WITHIN = 0.5
 """Seconds that bash gets to show its prompt after what it ran is gone."""
@@ -173,9 +174,12 @@ class RealShell:
                 return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
             case "files":
                 return ProbeResult(suite, dict(sorted((await sandbox.changed_paths()).items())))
-        raise UnknownSuite(
-            f"kind 'shell' has no probe suite {suite!r}; use one of: {', '.join(KIND.probe_suites)}"
-        )
+        raise KIND.unknown_suite(suite)
+
+    async def capture(self) -> str:
+        """Writes down what differs from the image; see `Captures.capture`."""
+        sandbox, _ = self._here()
+        return await capture_files(sandbox)
 
     async def close(self) -> None:
         """Removes the sandbox. Never raises; may be called again."""
@@ -356,7 +360,7 @@ class RealShellProvider:
 
 
 @asynccontextmanager
-async def _open(settings: RealShellSettings) -> AsyncIterator[RealShellProvider]:
+async def _open(settings: RealShellSettings, _: Backends) -> AsyncIterator[RealShellProvider]:
     async with open_engine(address=settings.engine) as engine:
         provider = RealShellProvider(engine, settings)
         watch = asyncio.create_task(provider.watch_disks())

@@ -19,9 +19,9 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from plumb_backends.capped import Capped
 from plumb_backends.environment import OutputSink
-from plumb_backends.errors import InvalidInput, SandboxUnavailable
-from plumb_backends.real.capped import Capped
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.marks import ASK, Mark, Prompt, Scanner, to_prompt
 from plumb_backends.real.turn import Turn, TurnEnd
 
@@ -30,7 +30,6 @@ COLUMNS, ROWS = 120, 40
 _INTERRUPT = b"\x03"
 _PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"
 _QUOTED_PASTE_END = _PASTE_END + b"\x16\x1b" + _PASTE_BEGIN + b"[201~"  # Ctrl-V, then ESC typed
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 _ECHO_OF_ASK = b"^^"
 _READLINE_BEGINS = b"\x1b[?2004h"
 _READLINE_ENDS = b"\x1b[?2004l\r"
@@ -67,21 +66,6 @@ class _Part(enum.Enum):
     OUTPUT = "output"
     CONTINUATION = "continuation"  # of unfinished input
     PROMPT = "prompt"
-
-
-def check_action(text: bytes) -> None:
-    """Checks that something can be typed on a terminal.
-
-    Raises:
-        InvalidInput: It holds a control character that the terminal itself would act on.
-    """
-    found = _FORBIDDEN.search(text)
-    if found:
-        raise InvalidInput(
-            f"the action holds the control character 0x{found[0][0]:02x} at byte {found.start()}, "
-            "which a terminal acts on instead of passing it on; "
-            f"write it as $'\\x{found[0][0]:02x}'"
-        )
 
 
 class Terminal:

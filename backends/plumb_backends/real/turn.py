@@ -6,8 +6,8 @@ import dataclasses
 import enum
 from collections.abc import Callable
 
+from plumb_backends.capped import Capped
 from plumb_backends.environment import Ending
-from plumb_backends.real.capped import Capped
 from plumb_backends.real.marks import Prompt
 from plumb_fidelity.signature import TextRenderer
 

@@ -81,6 +81,32 @@ class _ReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTyp
     """The server is starting or going down."""
     REASON_INTERNAL: _Reason.ValueType  # 15
     """A fault of plumb's own."""
+    REASON_MODEL_UNAUTHORIZED: _Reason.ValueType  # 16
+    """The model's endpoint does not know the key, or does not allow it this."""
+    REASON_MODEL_UNKNOWN: _Reason.ValueType  # 17
+    """The endpoint does not have the model."""
+    REASON_MODEL_REFUSED: _Reason.ValueType  # 18
+    """The model refused to reply, or a filter withheld its reply."""
+    REASON_MODEL_REPLY_CUT: _Reason.ValueType  # 19
+    """The reply was longer than the model was allowed to write."""
+    REASON_MODEL_UNAVAILABLE: _Reason.ValueType  # 20
+    """The endpoint is not there, or failed again and again."""
+    REASON_MODEL_RATE_LIMITED: _Reason.ValueType  # 21
+    """The endpoint lets no more requests through at the moment."""
+    REASON_MODEL_TIMED_OUT: _Reason.ValueType  # 22
+    """The model did not reply in time."""
+    REASON_MODEL_UNUSABLE: _Reason.ValueType  # 23
+    """Every reply broke format or character."""
+    REASON_MODEL_REQUEST_REJECTED: _Reason.ValueType  # 24
+    """The endpoint rejected the request itself, for example a parameter."""
+    REASON_CONTEXT_FULL: _Reason.ValueType  # 25
+    """The grounding and the action alone are longer than the model's context."""
+    REASON_BUDGET_SPENT: _Reason.ValueType  # 26
+    """A budget of tokens, money or time is spent."""
+    REASON_CASSETTE_MISS: _Reason.ValueType  # 27
+    """The cassette has no reply to this, and may not ask for one."""
+    REASON_NOT_RECORDED: _Reason.ValueType  # 28
+    """The recording has no observation of this action at this place."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed. The value names, without their prefix, are the reasons in
@@ -119,6 +145,32 @@ REASON_SERVER_STOPPING: Reason.ValueType  # 14
 """The server is starting or going down."""
 REASON_INTERNAL: Reason.ValueType  # 15
 """A fault of plumb's own."""
+REASON_MODEL_UNAUTHORIZED: Reason.ValueType  # 16
+"""The model's endpoint does not know the key, or does not allow it this."""
+REASON_MODEL_UNKNOWN: Reason.ValueType  # 17
+"""The endpoint does not have the model."""
+REASON_MODEL_REFUSED: Reason.ValueType  # 18
+"""The model refused to reply, or a filter withheld its reply."""
+REASON_MODEL_REPLY_CUT: Reason.ValueType  # 19
+"""The reply was longer than the model was allowed to write."""
+REASON_MODEL_UNAVAILABLE: Reason.ValueType  # 20
+"""The endpoint is not there, or failed again and again."""
+REASON_MODEL_RATE_LIMITED: Reason.ValueType  # 21
+"""The endpoint lets no more requests through at the moment."""
+REASON_MODEL_TIMED_OUT: Reason.ValueType  # 22
+"""The model did not reply in time."""
+REASON_MODEL_UNUSABLE: Reason.ValueType  # 23
+"""Every reply broke format or character."""
+REASON_MODEL_REQUEST_REJECTED: Reason.ValueType  # 24
+"""The endpoint rejected the request itself, for example a parameter."""
+REASON_CONTEXT_FULL: Reason.ValueType  # 25
+"""The grounding and the action alone are longer than the model's context."""
+REASON_BUDGET_SPENT: Reason.ValueType  # 26
+"""A budget of tokens, money or time is spent."""
+REASON_CASSETTE_MISS: Reason.ValueType  # 27
+"""The cassette has no reply to this, and may not ask for one."""
+REASON_NOT_RECORDED: Reason.ValueType  # 28
+"""The recording has no observation of this action at this place."""
 
 class _Ending:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -252,6 +304,7 @@ class Backend(message.Message):
     CAN_EXEC_FIELD_NUMBER: builtins.int
     CAN_INTERRUPT_FIELD_NUMBER: builtins.int
     CAN_STREAM_FIELD_NUMBER: builtins.int
+    HAS_STATE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The name, for example "real". Used as CreateSessionRequest.backend."""
     can_exec: builtins.bool
@@ -262,6 +315,10 @@ class Backend(message.Message):
     """Whether StreamStep sends output before the action has ended. Where not, it
     sends one chunk at the end.
     """
+    has_state: builtins.bool
+    """Whether it has a state of its own: init is run, and Probe answers. Where
+    not, Probe is UNSUPPORTED.
+    """
     def __init__(
         self,
         *,
@@ -269,10 +326,11 @@ class Backend(message.Message):
         can_exec: builtins.bool = ...,
         can_interrupt: builtins.bool = ...,
         can_stream: builtins.bool = ...,
+        has_state: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["can_exec", b"can_exec", "can_interrupt", b"can_interrupt", "can_stream", b"can_stream", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["can_exec", b"can_exec", "can_interrupt", b"can_interrupt", "can_stream", b"can_stream", "has_state", b"has_state", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -428,14 +486,25 @@ class SimulatorOptions(message.Message):
     STRATEGY_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     CRITIC_FIELD_NUMBER: builtins.int
+    TEMPERATURE_FIELD_NUMBER: builtins.int
+    SEED_FIELD_NUMBER: builtins.int
     model: builtins.str
-    """The model's name at the configured endpoint."""
+    """The model's name at the configured endpoint; or a baseline that needs none:
+    "baseline:always_empty", "baseline:always_error", or for kind "mysql"
+    "baseline:sqlite". Required.
+    """
     strategy: builtins.str
-    """"naive", "few_shot", "grounded" (default) or "snapshot"."""
+    """"naive", "few_shot", "grounded" (default) or "snapshot", or one of the
+    server's own. Baselines have none.
+    """
     reason: builtins.bool
     """Whether the model thinks first. Default false."""
     critic: builtins.bool
     """Whether a second call criticises the reply. Default false."""
+    temperature: builtins.float
+    """The sampling temperature, 0 to 2. Default: the endpoint's."""
+    seed: builtins.int
+    """The sampling seed, where the endpoint knows one. Default: none."""
     def __init__(
         self,
         *,
@@ -443,12 +512,111 @@ class SimulatorOptions(message.Message):
         strategy: builtins.str = ...,
         reason: builtins.bool = ...,
         critic: builtins.bool = ...,
+        temperature: builtins.float | None = ...,
+        seed: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "critic", b"critic", "model", b"model", "reason", b"reason", "seed", b"seed", "strategy", b"strategy", "temperature", b"temperature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+
+@typing.final
+class ReplayOptions(message.Message):
+    """What is played where the backend is "replay", or on the simulated side of
+    "paired".
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECORDINGS_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    STRATEGY_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """Who made them, for the provenance. May be empty."""
+    strategy: builtins.str
+    """With which strategy. May be empty."""
+    @builtins.property
+    def recordings(self) -> containers.RepeatedCompositeFieldContainer[Recording]:
+        """The episodes; at least one. A step is answered by the turn that was
+        recorded for it after the same actions.
+        """
+
+    def __init__(
+        self,
+        *,
+        recordings: abc.Iterable[Recording] | None = ...,
+        model: builtins.str = ...,
+        strategy: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["critic", b"critic", "model", b"model", "reason", b"reason", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["model", b"model", "recordings", b"recordings", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Recording(message.Message):
+    """One recorded episode."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TURNS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def turns(self) -> containers.RepeatedCompositeFieldContainer[RecordedTurn]:
+        """In order."""
+
+    def __init__(
+        self,
+        *,
+        turns: abc.Iterable[RecordedTurn] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["turns", b"turns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordedTurn(message.Message):
+    """What was once observed of an action."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    EXIT_CODE_FIELD_NUMBER: builtins.int
+    TIMED_OUT_FIELD_NUMBER: builtins.int
+    action: builtins.bytes
+    """What was typed."""
+    text: builtins.str
+    """What was read."""
+    exit_code: builtins.int
+    """The exit status, if it is known."""
+    timed_out: builtins.bool
+    """Whether it was stopped at its timeout."""
+    def __init__(
+        self,
+        *,
+        action: builtins.bytes = ...,
+        text: builtins.str = ...,
+        exit_code: builtins.int | None = ...,
+        timed_out: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "action", b"action", "exit_code", b"exit_code", "text", b"text", "timed_out", b"timed_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
 
 @typing.final
 class ListKindsRequest(message.Message):
@@ -504,6 +672,8 @@ class CreateSessionRequest(message.Message):
     MYSQL_FIELD_NUMBER: builtins.int
     SIMULATOR_FIELD_NUMBER: builtins.int
     OBSERVE_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    REPLAY_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes the creation idempotent: a UUID, or any text of at most 128
     characters that the caller will not use for another creation. The same id
@@ -521,6 +691,10 @@ class CreateSessionRequest(message.Message):
     observe: builtins.str
     """Only with backend "paired": whose observations the agent sees, "real"
     (default) or "simulated".
+    """
+    task: builtins.str
+    """What the agent is to do, at most 64 KiB. Simulators are told; real
+    environments make no use of it.
     """
     @builtins.property
     def init(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
@@ -550,7 +724,11 @@ class CreateSessionRequest(message.Message):
 
     @builtins.property
     def simulator(self) -> SimulatorOptions:
-        """Only with backend "simulated" or "paired"."""
+        """Only with backend "simulated" or "paired", where a model plays."""
+
+    @builtins.property
+    def replay(self) -> ReplayOptions:
+        """Only with backend "replay" or "paired", where a recording plays."""
 
     def __init__(
         self,
@@ -566,10 +744,12 @@ class CreateSessionRequest(message.Message):
         mysql: MysqlOptions | None = ...,
         simulator: SimulatorOptions | None = ...,
         observe: builtins.str = ...,
+        task: builtins.str = ...,
+        replay: ReplayOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["idle_timeout", b"idle_timeout", "init_timeout", b"init_timeout", "mysql", b"mysql", "shell", b"shell", "simulator", b"simulator"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["idle_timeout", b"idle_timeout", "init_timeout", b"init_timeout", "mysql", b"mysql", "replay", b"replay", "shell", b"shell", "simulator", b"simulator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "replay", b"replay", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "task", b"task", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -987,6 +1167,7 @@ class Observation(message.Message):
     SQL_FIELD_NUMBER: builtins.int
     PROVENANCE_FIELD_NUMBER: builtins.int
     VERDICT_FIELD_NUMBER: builtins.int
+    COUNTERPART_FIELD_NUMBER: builtins.int
     text: builtins.str
     """What the agent reads: for a shell the output with the terminal signature
     (echo, title, prompt, colour, overwritten text) taken off, lines ended by
@@ -1030,6 +1211,12 @@ class Observation(message.Message):
     def verdict(self) -> Verdict:
         """Only with backend "paired": how the two sides compare."""
 
+    @builtins.property
+    def counterpart(self) -> Observation:
+        """Only with backend "paired": what the other side observed; absent where it
+        failed. For whoever runs the agent, who MUST NOT show it to the agent.
+        """
+
     def __init__(
         self,
         *,
@@ -1045,10 +1232,11 @@ class Observation(message.Message):
         sql: SqlDetail | None = ...,
         provenance: Provenance | None = ...,
         verdict: Verdict | None = ...,
+        counterpart: Observation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "exit_code", b"exit_code", "provenance", b"provenance", "run_duration", b"run_duration", "shell", b"shell", "signal", b"signal", "sql", b"sql", "verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "counterpart", b"counterpart", "exit_code", b"exit_code", "provenance", b"provenance", "run_duration", b"run_duration", "shell", b"shell", "signal", b"signal", "sql", b"sql", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "ending", b"ending", "exit_code", b"exit_code", "provenance", b"provenance", "raw", b"raw", "run_duration", b"run_duration", "shell", b"shell", "signal", b"signal", "sql", b"sql", "text", b"text", "total_bytes", b"total_bytes", "truncated", b"truncated", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "counterpart", b"counterpart", "ending", b"ending", "exit_code", b"exit_code", "provenance", b"provenance", "raw", b"raw", "run_duration", b"run_duration", "shell", b"shell", "signal", b"signal", "sql", b"sql", "text", b"text", "total_bytes", b"total_bytes", "truncated", b"truncated", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -1258,20 +1446,41 @@ class Provenance(message.Message):
     ATTEMPTS_FIELD_NUMBER: builtins.int
     PROMPT_TOKENS_FIELD_NUMBER: builtins.int
     COMPLETION_TOKENS_FIELD_NUMBER: builtins.int
+    REJECTIONS_FIELD_NUMBER: builtins.int
+    DROPPED_TURNS_FIELD_NUMBER: builtins.int
+    PROMPT_HASH_FIELD_NUMBER: builtins.int
+    THOUGHT_FIELD_NUMBER: builtins.int
+    COST_USD_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """"real", "simulated" or "replay"."""
     model: builtins.str
     """The model's name; empty for real ones."""
     strategy: builtins.str
-    """The strategy; empty for real ones."""
+    """The strategy, with "+reason" and "+critic" where used; empty for real ones."""
     cassette_hit: builtins.bool
     """Whether the reply came from a cassette."""
     attempts: builtins.int
-    """How many replies were sampled; 0 for real ones."""
+    """How many replies were sampled for this step; 0 for real ones."""
     prompt_tokens: builtins.int
     """Tokens sent to the model for this step."""
     completion_tokens: builtins.int
     """Tokens received from the model for this step."""
+    dropped_turns: builtins.int
+    """How many of the oldest turns the model was not told, because its context
+    was full. The grounding is never left out.
+    """
+    prompt_hash: builtins.str
+    """Which prompts were used: 12 hexadecimal digits of their digest."""
+    thought: builtins.str
+    """What the model thought before it replied, with SimulatorOptions.reason. Not
+    for the agent.
+    """
+    cost_usd: builtins.float
+    """What this step cost in US dollars; 0 where no price is known."""
+    @builtins.property
+    def rejections(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Why replies before this one were not taken, in order."""
+
     def __init__(
         self,
         *,
@@ -1282,10 +1491,15 @@ class Provenance(message.Message):
         attempts: builtins.int = ...,
         prompt_tokens: builtins.int = ...,
         completion_tokens: builtins.int = ...,
+        rejections: abc.Iterable[builtins.str] | None = ...,
+        dropped_turns: builtins.int = ...,
+        prompt_hash: builtins.str = ...,
+        thought: builtins.str = ...,
+        cost_usd: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "model", b"model", "prompt_tokens", b"prompt_tokens", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "cost_usd", b"cost_usd", "dropped_turns", b"dropped_turns", "model", b"model", "prompt_hash", b"prompt_hash", "prompt_tokens", b"prompt_tokens", "rejections", b"rejections", "strategy", b"strategy", "thought", b"thought"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1299,7 +1513,9 @@ class Verdict(message.Message):
     FLAGS_FIELD_NUMBER: builtins.int
     EVIDENCE_FIELD_NUMBER: builtins.int
     verdict: builtins.str
-    """The class, for example "AGREES" or "FALSE_SUCCESS"."""
+    """The class, for example "AGREES" or "FALSE_SUCCESS"; "BACKEND_FAILURE" where
+    the other side failed, and evidence says which side it was, and how.
+    """
     @builtins.property
     def flags(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Every class that matched, the most severe first."""

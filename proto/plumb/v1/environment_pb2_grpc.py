@@ -127,6 +127,9 @@ class EnvironmentServiceServicer:
         metadata "limit" names it. Wait as long as the RetryInfo says.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
         answer. Retry with the same request_id.
+        * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
+        configured. Configure one on the server.
+        * `UNIMPLEMENTED` (UNSUPPORTED): the server lacks what the backend needs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +191,24 @@ class EnvironmentServiceServicer:
         another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
         gives the same answer; ResetSession or create a new session.
+
+        Where a model plays, these too. The action is not part of the episode then
+        and MAY be tried again as a new step. With backend "paired" metadata "side"
+        says which side failed; it is the one that the agent sees.
+
+        * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED, MODEL_UNKNOWN,
+        MODEL_REQUEST_REJECTED): mend the server's settings, or the session's
+        simulator.
+        * `FAILED_PRECONDITION` (CONTEXT_FULL): shorten init or action, or use a
+        model with a larger context.
+        * `FAILED_PRECONDITION` (CASSETTE_MISS, NOT_RECORDED): record it.
+        * `ABORTED` (MODEL_REFUSED, MODEL_REPLY_CUT, MODEL_UNUSABLE): the model gave
+        nothing that could be an observation; metadata "attempts" has why.
+        * `UNAVAILABLE` (MODEL_UNAVAILABLE): the endpoint does not answer.
+        * `DEADLINE_EXCEEDED` (MODEL_TIMED_OUT): it did not answer in time.
+        * `RESOURCE_EXHAUSTED` (MODEL_RATE_LIMITED): wait as long as the RetryInfo
+        says.
+        * `RESOURCE_EXHAUSTED` (BUDGET_SPENT): metadata "limit" names the budget.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -255,8 +276,10 @@ class EnvironmentServiceServicer:
     def Probe(self, request, context):
         """Asks a fixed read-only question about the state, off the record.
 
-        Never changes the episode. MUST NOT be within an agent's reach.
+        Never changes the episode. MUST NOT be within an agent's reach. A model is
+        asked on a copy of its context, and may fail as in Step.
 
+        * `UNIMPLEMENTED` (UNSUPPORTED): this backend has no state.
         * `INVALID_ARGUMENT` (UNKNOWN_SUITE): the kind has no such suite; the
         message lists those it has.
         * `NOT_FOUND` (SESSION_NOT_FOUND), `UNAVAILABLE` (SANDBOX_UNAVAILABLE):

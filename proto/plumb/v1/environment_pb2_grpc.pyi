@@ -77,6 +77,9 @@ class EnvironmentServiceStub:
       metadata "limit" names it. Wait as long as the RetryInfo says.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
       answer. Retry with the same request_id.
+    * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
+      configured. Configure one on the server.
+    * `UNIMPLEMENTED` (UNSUPPORTED): the server lacks what the backend needs.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_environment_pb2.GetSessionRequest, _environment_pb2.GetSessionResponse]
     """Tells the state of one session.
@@ -122,6 +125,24 @@ class EnvironmentServiceStub:
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+
+    Where a model plays, these too. The action is not part of the episode then
+    and MAY be tried again as a new step. With backend "paired" metadata "side"
+    says which side failed; it is the one that the agent sees.
+
+    * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED, MODEL_UNKNOWN,
+      MODEL_REQUEST_REJECTED): mend the server's settings, or the session's
+      simulator.
+    * `FAILED_PRECONDITION` (CONTEXT_FULL): shorten init or action, or use a
+      model with a larger context.
+    * `FAILED_PRECONDITION` (CASSETTE_MISS, NOT_RECORDED): record it.
+    * `ABORTED` (MODEL_REFUSED, MODEL_REPLY_CUT, MODEL_UNUSABLE): the model gave
+      nothing that could be an observation; metadata "attempts" has why.
+    * `UNAVAILABLE` (MODEL_UNAVAILABLE): the endpoint does not answer.
+    * `DEADLINE_EXCEEDED` (MODEL_TIMED_OUT): it did not answer in time.
+    * `RESOURCE_EXHAUSTED` (MODEL_RATE_LIMITED): wait as long as the RetryInfo
+      says.
+    * `RESOURCE_EXHAUSTED` (BUDGET_SPENT): metadata "limit" names the budget.
     """
     StreamStep: _grpc.UnaryStreamMultiCallable[_environment_pb2.StreamStepRequest, _environment_pb2.StreamStepResponse]
     """Performs one action like Step, and sends its output as it appears.
@@ -169,8 +190,10 @@ class EnvironmentServiceStub:
     Probe: _grpc.UnaryUnaryMultiCallable[_environment_pb2.ProbeRequest, _environment_pb2.ProbeResponse]
     """Asks a fixed read-only question about the state, off the record.
 
-    Never changes the episode. MUST NOT be within an agent's reach.
+    Never changes the episode. MUST NOT be within an agent's reach. A model is
+    asked on a copy of its context, and may fail as in Step.
 
+    * `UNIMPLEMENTED` (UNSUPPORTED): this backend has no state.
     * `INVALID_ARGUMENT` (UNKNOWN_SUITE): the kind has no such suite; the
       message lists those it has.
     * `NOT_FOUND` (SESSION_NOT_FOUND), `UNAVAILABLE` (SANDBOX_UNAVAILABLE):
@@ -213,6 +236,9 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       metadata "limit" names it. Wait as long as the RetryInfo says.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
       answer. Retry with the same request_id.
+    * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
+      configured. Configure one on the server.
+    * `UNIMPLEMENTED` (UNSUPPORTED): the server lacks what the backend needs.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_environment_pb2.GetSessionRequest, _environment_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Tells the state of one session.
@@ -258,6 +284,24 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+
+    Where a model plays, these too. The action is not part of the episode then
+    and MAY be tried again as a new step. With backend "paired" metadata "side"
+    says which side failed; it is the one that the agent sees.
+
+    * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED, MODEL_UNKNOWN,
+      MODEL_REQUEST_REJECTED): mend the server's settings, or the session's
+      simulator.
+    * `FAILED_PRECONDITION` (CONTEXT_FULL): shorten init or action, or use a
+      model with a larger context.
+    * `FAILED_PRECONDITION` (CASSETTE_MISS, NOT_RECORDED): record it.
+    * `ABORTED` (MODEL_REFUSED, MODEL_REPLY_CUT, MODEL_UNUSABLE): the model gave
+      nothing that could be an observation; metadata "attempts" has why.
+    * `UNAVAILABLE` (MODEL_UNAVAILABLE): the endpoint does not answer.
+    * `DEADLINE_EXCEEDED` (MODEL_TIMED_OUT): it did not answer in time.
+    * `RESOURCE_EXHAUSTED` (MODEL_RATE_LIMITED): wait as long as the RetryInfo
+      says.
+    * `RESOURCE_EXHAUSTED` (BUDGET_SPENT): metadata "limit" names the budget.
     """
     StreamStep: _aio.UnaryStreamMultiCallable[_environment_pb2.StreamStepRequest, _environment_pb2.StreamStepResponse]  # type: ignore[assignment]
     """Performs one action like Step, and sends its output as it appears.
@@ -305,8 +349,10 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     Probe: _aio.UnaryUnaryMultiCallable[_environment_pb2.ProbeRequest, _environment_pb2.ProbeResponse]  # type: ignore[assignment]
     """Asks a fixed read-only question about the state, off the record.
 
-    Never changes the episode. MUST NOT be within an agent's reach.
+    Never changes the episode. MUST NOT be within an agent's reach. A model is
+    asked on a copy of its context, and may fail as in Step.
 
+    * `UNIMPLEMENTED` (UNSUPPORTED): this backend has no state.
     * `INVALID_ARGUMENT` (UNKNOWN_SUITE): the kind has no such suite; the
       message lists those it has.
     * `NOT_FOUND` (SESSION_NOT_FOUND), `UNAVAILABLE` (SANDBOX_UNAVAILABLE):
@@ -358,6 +404,9 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           metadata "limit" names it. Wait as long as the RetryInfo says.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
           answer. Retry with the same request_id.
+        * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
+          configured. Configure one on the server.
+        * `UNIMPLEMENTED` (UNSUPPORTED): the server lacks what the backend needs.
         """
 
     @_abc_1.abstractmethod
@@ -427,6 +476,24 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
           gives the same answer; ResetSession or create a new session.
+
+        Where a model plays, these too. The action is not part of the episode then
+        and MAY be tried again as a new step. With backend "paired" metadata "side"
+        says which side failed; it is the one that the agent sees.
+
+        * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED, MODEL_UNKNOWN,
+          MODEL_REQUEST_REJECTED): mend the server's settings, or the session's
+          simulator.
+        * `FAILED_PRECONDITION` (CONTEXT_FULL): shorten init or action, or use a
+          model with a larger context.
+        * `FAILED_PRECONDITION` (CASSETTE_MISS, NOT_RECORDED): record it.
+        * `ABORTED` (MODEL_REFUSED, MODEL_REPLY_CUT, MODEL_UNUSABLE): the model gave
+          nothing that could be an observation; metadata "attempts" has why.
+        * `UNAVAILABLE` (MODEL_UNAVAILABLE): the endpoint does not answer.
+        * `DEADLINE_EXCEEDED` (MODEL_TIMED_OUT): it did not answer in time.
+        * `RESOURCE_EXHAUSTED` (MODEL_RATE_LIMITED): wait as long as the RetryInfo
+          says.
+        * `RESOURCE_EXHAUSTED` (BUDGET_SPENT): metadata "limit" names the budget.
         """
 
     @_abc_1.abstractmethod
@@ -504,8 +571,10 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_environment_pb2.ProbeResponse, _abc.Awaitable[_environment_pb2.ProbeResponse]]:
         """Asks a fixed read-only question about the state, off the record.
 
-        Never changes the episode. MUST NOT be within an agent's reach.
+        Never changes the episode. MUST NOT be within an agent's reach. A model is
+        asked on a copy of its context, and may fail as in Step.
 
+        * `UNIMPLEMENTED` (UNSUPPORTED): this backend has no state.
         * `INVALID_ARGUMENT` (UNKNOWN_SUITE): the kind has no such suite; the
           message lists those it has.
         * `NOT_FOUND` (SESSION_NOT_FOUND), `UNAVAILABLE` (SANDBOX_UNAVAILABLE):

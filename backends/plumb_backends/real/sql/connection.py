@@ -13,8 +13,8 @@ from mysql.connector.aio import MySQLConnection
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.sql.access import LOST, connect, shut
 from plumb_backends.real.sql.account import Account
-from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 from plumb_backends.real.sql.server import Server
+from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
 _ROWS_AT_ONCE = 500
 CLIENT_LOST = RawError(

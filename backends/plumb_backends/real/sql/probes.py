@@ -5,12 +5,14 @@ error, row counts, found rows) changes, for the session's connection is not used
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 
 from plumb_backends.kinds.mysql import SYSTEM_SCHEMAS
 from plumb_backends.real.sql.server import Server
 
 _MOST_ROWS = 100_000
+_CAPTURED_ROWS = 50
 _SEE_UNCOMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED"
 
 
@@ -33,6 +35,28 @@ async def probe_rows(server: Server, prefix: str) -> dict[str, str]:
         )
         facts[_key(database, table, prefix)] = f"{len(rows)} rows, sha256 {_digest(rows)}"
     return facts
+
+
+async def capture_tables(server: Server, prefix: str) -> str:
+    """How each table and view is made, and its first rows, as the table itself orders them."""
+    parts = []
+    for database, table in await _tables(server, prefix):
+        name = f"{_quoted(database)}.{_quoted(table)}"
+        (made,) = await server.ask(f"SHOW CREATE TABLE {name}")
+        rows = await server.ask(f"SELECT * FROM {name} LIMIT {_CAPTURED_ROWS + 1}")  # noqa: S608
+        shown = [f"    {json.dumps(row, default=_plain, ensure_ascii=False)}"
+                 for row in rows[:_CAPTURED_ROWS]]  # fmt: skip
+        if len(rows) > _CAPTURED_ROWS:
+            shown.append(f"    (and more; the first {_CAPTURED_ROWS} are shown)")
+        key = _key(database, table, prefix)
+        create = str(made[1]).replace(prefix, "")
+        parts.append("\n".join([f"{key}:", create, f"rows of {key}:", *(shown or ["    (none)"])]))
+    return "\n\n".join(parts)
+
+
+def _plain(cell: object) -> str:
+    """A value that JSON has not."""
+    return f"0x{cell.hex().upper()}" if isinstance(cell, (bytes, bytearray)) else str(cell)
 
 
 async def _tables(server: Server, prefix: str) -> list[tuple[str, str]]:

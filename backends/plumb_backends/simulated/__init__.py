@@ -1,0 +1,1 @@
+"""Environments that are not real: models that play them, baselines, and recordings."""

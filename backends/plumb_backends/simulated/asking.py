@@ -1,0 +1,190 @@
+"""One question to a model: the cassette, the budget and the endpoint, in this order.
+
+Counts what is spent, and turns replies that are none (refused, cut) into errors.
+"""
+
+import asyncio
+import dataclasses
+import time
+
+from plumb_backends.errors import CassetteMiss, ModelRefused, ModelReplyCut, ModelUnauthorized
+from plumb_backends.simulated.budget import Budget
+from plumb_backends.simulated.cassette import Cassette
+from plumb_backends.simulated.chat import Chat, ChatReply, ChatRequest
+from plumb_backends.simulated.settings import Call, CassetteMode, SimulatorSettings
+
+_MILLION = 1_000_000
+_HEALTHY_FOR = 30.0
+"""Seconds for which an endpoint that answered is believed to be there."""
+
+
+@dataclasses.dataclass(slots=True)
+class Spent:
+    """What one step has taken so far."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    calls: int = 0
+    hits: int = 0
+
+    @property
+    def all_from_cassette(self) -> bool:
+        """Whether no endpoint was asked."""
+        return 0 < self.calls == self.hits
+
+
+class Endpoint:
+    """Where all sessions of a server ask.
+
+    Args:
+        settings: What the server was told.
+    """
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.budget = Budget(settings.server_budget, "server")
+        self.without_schema: set[str] = set()  # models that were found to know no JSON schemas
+        self._chat: Chat | None = None
+        self._healthy_until = 0.0
+        self._cassette = None
+        if settings.cassette is not None and settings.cassette_mode is not CassetteMode.OFF:
+            self._cassette = Cassette(settings.cassette)
+
+    def check_configured(self) -> None:
+        """Checks that there is somebody to ask.
+
+        Raises:
+            ModelUnauthorized: There is neither an endpoint nor a cassette to replay.
+        """
+        replays = self._cassette and self.settings.cassette_mode is CassetteMode.REPLAY
+        if not self.settings.has_endpoint and not replays:
+            raise ModelUnauthorized(
+                "no model endpoint is configured; set OPENAI_API_KEY, or OPENAI_BASE_URL for a "
+                "server of your own, and start the server again"
+            )
+
+    async def check_health(self) -> None:
+        """Asks whether the endpoint answers, if there is one; not more often than it bears.
+
+        Raises:
+            ModelUnavailable: It does not.
+        """
+        if self.settings.has_endpoint and time.monotonic() >= self._healthy_until:
+            await self._opened().ping()
+            self._healthy_until = time.monotonic() + _HEALTHY_FOR
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        if self._chat is not None:
+            await self._chat.close()
+
+    async def ask(
+        self, request: ChatRequest, key: str, *, deadline: float, budget: Budget, spent: Spent
+    ) -> ChatReply:
+        """Asks, and notes what it took.
+
+        Args:
+            request: The question.
+            key: What its reply is found by; see `cassette`.
+            deadline: When to give up, on the event loop's clock.
+            budget: The session's.
+            spent: The step's; is added to.
+
+        Raises:
+            SchemaUnknown: See `Chat.complete`.
+            ModelError: One of its kinds; no reply that was refused or cut is given.
+        """
+        reply = await self._recorded(key)
+        if reply is None:
+            reply = await self._from_endpoint(request, key, deadline, budget, spent)
+        else:
+            spent.hits += 1
+            self.settings.on_call(Call(model=request.model, outcome="cassette"))
+        spent.calls += 1
+        spent.prompt_tokens += reply.prompt_tokens
+        spent.completion_tokens += reply.completion_tokens
+        _check_whole(reply, request)
+        return reply
+
+    async def _recorded(self, key: str) -> ChatReply | None:
+        mode = self.settings.cassette_mode
+        if self._cassette is None or mode is CassetteMode.RECORD:
+            return None
+        reply = await self._cassette.find(key)
+        if reply is None and mode is CassetteMode.REPLAY:
+            raise CassetteMiss(
+                f"the cassette {self.settings.cassette} has no reply to this request: the model, a "
+                "parameter, a prompt, the grounding or the history is another one; record it with "
+                "PLUMB_SIMULATOR_CASSETTE_MODE=auto",
+                {"key": key},
+            )
+        return reply
+
+    async def _from_endpoint(
+        self, request: ChatRequest, key: str, deadline: float, budget: Budget, spent: Spent
+    ) -> ChatReply:
+        budget.check()
+        started = time.monotonic()
+        outcome, reply = "cancelled", ChatReply(content=None, finish_reason="")
+        try:
+            reply = await self._opened().complete(request, deadline=deadline)
+            outcome = "replied"
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            seconds, usd = time.monotonic() - started, self._cost(request.model, reply)
+            tokens = reply.prompt_tokens + reply.completion_tokens
+            budget.spend(tokens=tokens, usd=usd, seconds=seconds)
+            spent.usd += usd
+            self.settings.on_call(
+                Call(
+                    model=request.model,
+                    outcome=outcome,
+                    prompt_tokens=reply.prompt_tokens,
+                    completion_tokens=reply.completion_tokens,
+                    usd=usd,
+                    seconds=seconds,
+                )
+            )
+        if self._cassette is not None:
+            await self._cassette.add(key, request, reply)
+        return reply
+
+    def _opened(self) -> Chat:
+        if self._chat is None:
+            self._chat = Chat(
+                api_key=self.settings.api_key,
+                base_url=self.settings.base_url,
+                concurrency=self.settings.concurrency,
+                max_retries=self.settings.max_retries,
+            )
+        return self._chat
+
+    def _cost(self, model: str, reply: ChatReply) -> float:
+        price = self.settings.prices.get(model)
+        if price is None:
+            return 0.0
+        return (
+            reply.prompt_tokens * price.prompt + reply.completion_tokens * price.completion
+        ) / _MILLION
+
+
+def _check_whole(reply: ChatReply, request: ChatRequest) -> None:
+    if reply.refusal or reply.finish_reason == "content_filter":
+        why = reply.refusal or "a content filter withheld it"
+        raise ModelRefused(
+            f"the model {request.model!r} refused to reply: {why[:200]}; "
+            "use another model, or mend task and grounding"
+        )
+    if reply.finish_reason == "length":
+        raise ModelReplyCut(
+            f"the reply of {request.model!r} was cut after {reply.completion_tokens} tokens; "
+            f"raise PLUMB_SIMULATOR_MAX_REPLY_TOKENS, now {request.max_reply_tokens}"
+        )
+
+
+def deadline_in(seconds: float) -> float:
+    """That many seconds from now, on the event loop's clock."""
+    return asyncio.get_running_loop().time() + seconds

@@ -1,0 +1,357 @@
+"""A language model that plays an environment.
+
+A strategy says what the model is told, a format how it replies. A reply that breaks format or
+character is sampled again, a critic may send it back, and whatever is left in the end is the
+observation; a call that fails is an error and never one.
+
+The critic is the Thought-Environment-Critic loop of Raj and Niemerg, "A study on techniques for
+improving LLMs as general purpose agents".
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plumb_backends.environment import Action, Provenance
+from plumb_backends.errors import ContextFull, ModelUnusable
+from plumb_backends.kind import Kind, Reply
+from plumb_backends.simulated.asking import Endpoint, Spent, deadline_in
+from plumb_backends.simulated.budget import Budget
+from plumb_backends.simulated.cassette import digest_of, key_of
+from plumb_backends.simulated.chat import ChatReply, ChatRequest, Message, SchemaUnknown
+from plumb_backends.simulated.conversation import Conversation, Exchange
+from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.options import SimulatorOptions
+from plumb_backends.simulated.prompting import Prompt, hash_of, shipped
+from plumb_backends.simulated.reply_format import (
+    Fields,
+    JsonFormat,
+    Malformed,
+    TextFormat,
+    object_schema,
+    read_object,
+)
+from plumb_backends.simulated.settings import ReplyFormat
+from plumb_backends.simulated.stage import Acted
+from plumb_fidelity.breaks import find_breaks
+
+MAX_RESAMPLES = 5
+"""How often a reply that breaks format or character is sampled again."""
+
+MAX_CRITIQUES = 2
+
+_CRITIC_FIELDS: Fields = {
+    "unreal": {"type": "boolean", "description": "whether it is surely not real"},
+    "why": {"type": "string", "description": "what is wrong, or an empty text"},
+}
+_ENTRY = object_schema({"key": {"type": "string"}, "value": {"type": "string"}})
+_PROBE_FIELDS: Fields = {"entries": {"type": "array", "items": _ENTRY, "description": "the facts"}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What can be told of a session's world; a strategy takes what it names.
+
+    Attributes:
+        task: What the agent is to do.
+        examples: Recorded real turns of other sessions.
+        scripts: The init scripts, in order.
+        state: What those really left; empty where the strategy does not tell it.
+    """
+
+    task: str = ""
+    examples: Sequence[Example] = ()
+    scripts: Sequence[str] = ()
+    state: str = ""
+
+    @property
+    def digest(self) -> str:
+        """A digest of the grounding, whether it is told or not."""
+        return digest_of({"task": self.task, "scripts": list(self.scripts), "state": self.state})
+
+
+@dataclasses.dataclass(slots=True)
+class _Step:
+    """One step under way: its clock, what it took, and what was not taken."""
+
+    action: str
+    deadline: float
+    spent: Spent = dataclasses.field(default_factory=Spent)
+    samples: int = 0
+    dropped: int = 0
+    rejections: list[str] = dataclasses.field(default_factory=list)
+
+
+class Model:
+    """Plays one session; an `Actor`.
+
+    Args:
+        kind: What is played.
+        kind_options: The session's options of the kind.
+        options: Which model, and how it is prompted.
+        strategy: The strategy's prompt.
+        world: What can be told.
+        endpoint: Where to ask.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        kind_options: Any,
+        options: SimulatorOptions,
+        strategy: Prompt,
+        world: World,
+        endpoint: Endpoint,
+    ) -> None:
+        self._part = kind.part
+        self._kind_options = kind_options
+        self._options = options
+        self._strategy = strategy
+        self._world = world
+        self._endpoint = endpoint
+        self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
+        self._conversation = Conversation("", 0)
+        self._facts: Mapping[str, Any] = {}
+        self._use_format(text=self._wants_text())
+
+    # The four verbs of an actor.
+
+    async def act(self, action: Action) -> Acted:
+        """Replies to an action; see `Actor.act`."""
+        text = action.text.decode(errors="backslashreplace")
+        step = self._begin(text)
+        if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
+            return Acted(Reply("", self._facts), self._provenance(step))
+        told: list[Message] = []
+        reply, content = await self._sample(step, told)
+        for _ in range(MAX_CRITIQUES if self._options.critic else 0):
+            why = await self._criticise(step, content)
+            if not why:
+                break
+            step.rejections.append(f"critic: {why}")
+            critique = shipped("critique").fill(why=why)
+            told += [Message("assistant", content), Message("user", critique)]
+            reply, content = await self._sample(step, told)
+        self._conversation.add(Exchange(text, content))
+        self._facts = {name: reply.facts[name] for name in reply.facts if name != "seconds"}
+        provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
+        return Acted(reply, provenance)
+
+    async def answer(self, suite: str) -> Mapping[str, str]:
+        """Answers a probe on a copy of the conversation; see `Actor.answer`."""
+        question = shipped("probe").fill(question=self._part.questions[suite])
+        step = self._begin(question)
+        twin = self._conversation.copy()
+        for _ in range(1 + MAX_RESAMPLES):
+            step.samples += 1
+            content = await self._ask_for_object(step, twin, question, _PROBE_FIELDS)
+            try:
+                return _read_entries(content)
+            except Malformed as error:
+                step.rejections.append(str(error))
+        raise self._unusable(step, "probe")
+
+    async def restart(self) -> None:
+        """Forgets all turns; see `Actor.restart`."""
+        self._conversation.forget()
+        self._facts = {}
+
+    async def close(self) -> None:
+        """Has nothing of its own to close."""
+
+    # Sampling.
+
+    def _begin(self, text: str) -> _Step:
+        return _Step(text, deadline_in(self._endpoint.settings.step_seconds))
+
+    async def _sample(self, step: _Step, told: Sequence[Message]) -> tuple[Reply, str]:
+        """Samples until a reply breaks neither format nor character."""
+        for _ in range(1 + MAX_RESAMPLES):
+            step.samples += 1
+            try:
+                chat = await self._ask(
+                    step, self._conversation, step.action, told, self._format.schema
+                )
+            except SchemaUnknown as error:
+                self._fall_back(error)  # which gives the conversation another beginning
+                chat = await self._ask(step, self._conversation, step.action, told, None)
+            try:
+                reply = self._format.read(chat.content)
+            except Malformed as error:
+                step.rejections.append(f"malformed: {error}")
+                continue
+            broken = self._breaks(reply, step.action)
+            if not broken:
+                return reply, chat.content or ""
+            step.rejections.append(broken)
+        raise self._unusable(step, "action")
+
+    def _breaks(self, reply: Reply, action: str) -> str:
+        found = find_breaks(
+            reply.output,
+            action,
+            prompt=self._part.prompt(self._kind_options),
+            is_table=self._part.is_table(self._kind_options),
+        )
+        return f"{found[0].name}: {found[0].evidence}" if found else ""
+
+    async def _criticise(self, step: _Step, content: str) -> str:
+        """What the critic finds; empty where it finds nothing, or says nothing of use."""
+        told = self._strategy.fields  # the critic must not know more than the one it criticises
+        system = shipped("critic").fill(
+            role=self._part.role(self._kind_options),
+            scripts=_numbered(self._world.scripts) if "scripts" in told else "(not known)",
+            state=self._world.state if "state" in told else "(not known)",
+        )
+        critic = Conversation(system, self._room())
+        for turn in self._conversation.turns:
+            critic.add(turn)
+        asked = f"The action:\n\n{step.action}\n\nThe answer to be checked:\n\n{content}"
+        try:
+            found = read_object(
+                await self._ask_for_object(step, critic, asked, _CRITIC_FIELDS), _CRITIC_FIELDS
+            )
+        except Malformed:
+            step.rejections.append("critic: it gave no judgement")  # and none is no objection
+            return ""
+        return str(found["why"]) if found["unreal"] else ""
+
+    async def _ask_for_object(
+        self, step: _Step, conversation: Conversation, text: str, fields: Fields
+    ) -> str | None:
+        """Asks something beside the episode, to be answered with a JSON object."""
+        schema = None if self._format.schema is None else object_schema(fields)
+        try:
+            return (await self._ask(step, conversation, text, [], schema)).content
+        except SchemaUnknown as error:
+            self._fall_back(error)
+            return (await self._ask(step, conversation, text, [], None)).content
+
+    async def _ask(
+        self,
+        step: _Step,
+        conversation: Conversation,
+        text: str,
+        told: Sequence[Message],
+        schema: Mapping[str, object] | None,
+    ) -> ChatReply:
+        """Asks once; with fewer turns where the endpoint has no room for all."""
+        seed = self._options.seed
+        while True:
+            messages = conversation.told(text, more=told)
+            step.dropped = max(step.dropped, messages.dropped)
+            request = ChatRequest(
+                model=self._options.model,
+                messages=messages.messages,
+                schema=schema,
+                max_reply_tokens=self._endpoint.settings.max_reply_tokens,
+                temperature=self._options.temperature,
+                # The same seed would give the same broken reply again.
+                seed=None if seed is None else seed + max(0, step.samples - 1),
+            )
+            key = key_of(
+                request,
+                prompts=self._prompt_hash,
+                grounding=self._world.digest,
+                sample=step.samples,
+            )
+            try:
+                return await self._endpoint.ask(
+                    request, key, deadline=step.deadline, budget=self._budget, spent=step.spent
+                )
+            except ContextFull:
+                if not conversation.drop_more():
+                    raise
+
+    def _unusable(self, step: _Step, what: str) -> ModelUnusable:
+        return ModelUnusable(
+            f"{len(step.rejections)} replies of {self._options.model!r} to this {what} broke "
+            f"format or character, the last one so: {step.rejections[-1]}; "
+            "use another model or strategy",
+            {"attempts": "\n".join(step.rejections)},
+        )
+
+    # Formats.
+
+    def _wants_text(self) -> bool:
+        return self._endpoint.settings.reply_format is ReplyFormat.TEXT or (
+            self._options.model in self._endpoint.without_schema
+        )
+
+    def _fall_back(self, error: SchemaUnknown) -> None:
+        """Goes over to text, here and in the sessions to come; turns so far stay as they are."""
+        if self._endpoint.settings.reply_format is ReplyFormat.JSON:
+            raise ModelUnusable(
+                f"the endpoint does not know JSON schemas for {self._options.model!r} ({error}); "
+                "set PLUMB_SIMULATOR_REPLY_FORMAT=auto"
+            ) from error
+        self._endpoint.without_schema.add(self._options.model)
+        self._use_format(text=True)
+
+    def _use_format(self, *, text: bool) -> None:
+        reason = self._options.reason
+        self._format = TextFormat(reason=reason) if text else JsonFormat(self._part, reason=reason)
+        rules = shipped("rules").fill(format=self._format.ask())
+        world = self._world
+        system = self._strategy.fill(
+            role=self._part.role(self._kind_options),
+            rules=rules,
+            task=world.task or "No task is given; expect anything.",
+            examples=self._examples(),
+            scripts=_numbered(world.scripts),
+            state=world.state or "(nothing)",
+        )
+        earlier = self._conversation.turns
+        self._conversation = Conversation(system, self._room())
+        for turn in earlier:
+            self._conversation.add(turn)
+        used = [self._strategy, shipped("rules"), *self._format.prompts]
+        if self._options.critic:
+            used += [shipped("critic"), shipped("critique")]
+        self._prompt_hash = hash_of(*used)
+
+    def _examples(self) -> str:
+        return "\n\n".join(
+            f"Action: {example.action}\nAnswer: {self._format.write(example.reply)}"
+            for example in self._world.examples
+        )
+
+    def _room(self) -> int:
+        settings = self._endpoint.settings
+        return settings.context_tokens - settings.max_reply_tokens
+
+    def _provenance(self, step: _Step) -> Provenance:
+        spent = step.spent
+        return Provenance(
+            backend="simulated",
+            model=self._options.model,
+            strategy=self._options.label,
+            cassette_hit=spent.all_from_cassette,
+            attempts=step.samples,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            rejections=tuple(step.rejections),
+            dropped_turns=step.dropped,
+            prompt_hash=self._prompt_hash,
+            cost_usd=spent.usd,
+        )
+
+
+def _read_entries(content: str | None) -> dict[str, str]:
+    entries = read_object(content, _PROBE_FIELDS)["entries"]
+    facts = {}
+    for entry in entries:
+        if not isinstance(entry, dict) or not all(
+            isinstance(entry.get(name), str) for name in ("key", "value")
+        ):
+            raise Malformed("an entry has no text `key` and `value`")
+        facts[entry["key"]] = entry["value"]
+    return facts
+
+
+def _numbered(scripts: Sequence[str]) -> str:
+    if not scripts:
+        return "(There are none: it is just as it was installed.)"
+    return "\n\n".join(
+        f"Script {number}:\n{script.strip()}" for number, script in enumerate(scripts, 1)
+    )
