@@ -202,7 +202,7 @@ class _Reader:
 
     def _cells(self, row: str, ends: Sequence[int]) -> list[str]:
         """A row's cells, by the border's columns; where it is of another width, by its bars."""
-        if len(row) > ends[-1] and all(row[end] == "|" for end in ends):
+        if len(row) == ends[-1] + 1 and all(row[end] == "|" for end in ends):
             return [row[a + 1 : b] for a, b in itertools.pairwise(ends)]
         return row.strip("|").split("|")
 
