@@ -10,7 +10,6 @@ import plumb_client
 from plumb_cli.local_server import server_at
 from plumb_client.values import Ending, Observation
 
-
 _RULE = "\u2500" * 3
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic
 
+from plumb_backends.simulated.cassette import BadCassette
 from plumb_backends.simulated.prompting import BadPrompt
 from plumb_server.app import CannotListen, run_server
 from plumb_server.journal import JournalUnavailable
@@ -41,7 +42,7 @@ def main(**overrides: Any) -> int:
     configure_logs(settings.log_format, settings.log_level)
     try:
         _run(serve(settings))
-    except (CannotListen, JournalUnavailable, BadPrompt) as error:
+    except (CannotListen, JournalUnavailable, BadPrompt, BadCassette) as error:
         sys.stderr.write(f"plumb: {error}\n")
         return 2
     return 0

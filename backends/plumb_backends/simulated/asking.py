@@ -51,6 +51,15 @@ class Endpoint:
         if settings.cassette is not None and settings.cassette_mode is not CassetteMode.OFF:
             self._cassette = Cassette(settings.cassette)
 
+    async def open(self) -> None:
+        """Reads the cassette, so that a broken one is known at once.
+
+        Raises:
+            BadCassette: See there.
+        """
+        if self._cassette is not None:
+            await self._cassette.read()
+
     def check_configured(self) -> None:
         """Checks that there is somebody to ask.
 

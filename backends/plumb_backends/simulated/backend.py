@@ -31,6 +31,14 @@ class SimulatorProvider:
         self._truths = Truths(backends)
         self._strategies = read_strategies(settings.strategies)
 
+    async def open(self) -> None:
+        """Reads what it was given.
+
+        Raises:
+            BadCassette: The cassette is broken.
+        """
+        await self._endpoint.open()
+
     async def create(self, spec: Spec) -> Grounded:
         """Makes a session; see `Provider.create`."""
         if not isinstance(spec.backend_options, SimulatorOptions):
@@ -117,6 +125,7 @@ async def _open(
 ) -> AsyncIterator[SimulatorProvider]:
     provider = SimulatorProvider(settings, backends)
     try:
+        await provider.open()
         yield provider
     finally:
         await provider.close()

@@ -63,6 +63,15 @@ class Cassette:
         self._line = 0
         self._turn = asyncio.Lock()
 
+    async def read(self) -> None:
+        """Reads what is there, or was added since.
+
+        Raises:
+            BadCassette: See there.
+        """
+        async with self._turn:
+            await asyncio.to_thread(self._read_on)
+
     async def find(self, key: str) -> ChatReply | None:
         """The recorded reply; None if there is none, in what other processes wrote neither.
 
@@ -70,8 +79,7 @@ class Cassette:
             BadCassette: See there.
         """
         if key not in self._replies:
-            async with self._turn:
-                await asyncio.to_thread(self._read_on)
+            await self.read()
         return self._replies.get(key)
 
     async def add(self, key: str, request: ChatRequest, reply: ChatReply) -> None:

@@ -157,6 +157,8 @@ class Chat:
             ) from None
         except openai.APIError as error:
             raise self._translated(error, request) from error
+        except ValueError as error:  # what it sent as JSON is none
+            raise self._no_completion(error) from error
 
     async def ping(self) -> None:
         """Asks whether the endpoint answers at all, whatever it says.
@@ -216,9 +218,12 @@ class Chat:
                 )
             case openai.APIStatusError():
                 return _rejected(error, said, request)
+        return self._no_completion(error)
+
+    def _no_completion(self, error: Exception) -> ModelUnusable:
         return ModelUnusable(
             f"the model endpoint {self._where} answered something that is no chat completion "
-            f"({said}); mend OPENAI_BASE_URL"
+            f"({_short(str(error))}); mend OPENAI_BASE_URL"
         )
 
 
@@ -245,8 +250,9 @@ def _rejected(error: openai.APIStatusError, said: str, request: ChatRequest) -> 
 def _read(completion: ChatCompletion, request: ChatRequest) -> ChatReply:
     """Reads an answer. The package checks no types, so an endpoint may send anything."""
     choices: Any = getattr(completion, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if not isinstance(choices, list) or message is None:
+    is_there = isinstance(choices, list) and bool(choices)
+    message = getattr(choices[0], "message", None) if is_there else None
+    if message is None:
         raise ModelUnusable(
             f"the endpoint answered for {request.model!r} without a choice; mend OPENAI_BASE_URL"
         )

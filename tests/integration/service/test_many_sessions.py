@@ -63,7 +63,7 @@ async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health
         shells = await asyncio.gather(*(create() for _ in range(SESSIONS)))
         assert len(server.containers()) == SESSIONS
 
-        asker = subprocess.Popen(  # noqa: ASYNC220 - it only starts here
+        asker = subprocess.Popen(
             [sys.executable, "-c", ASKER, server.address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

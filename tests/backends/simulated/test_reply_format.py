@@ -1,0 +1,98 @@
+"""How replies are asked for and read: what is not as asked for is malformed, never output."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from plumb_backends.kind import Reply
+from plumb_backends.registry import all_kinds
+from plumb_backends.simulated.reply_format import JsonFormat, Malformed, TextFormat
+
+SHELL = all_kinds()["shell"].part
+GOOD = {"output": "x\n", "exit_code": 1, "cwd": "/tmp", "seconds": 0.5}
+
+
+def test_a_reply_is_read_with_its_facts() -> None:
+    reply = JsonFormat(SHELL, reason=False).read(json.dumps(GOOD))
+    assert reply == Reply("x\n", {"exit_code": 1, "cwd": "/tmp", "seconds": 0.5})
+
+
+def test_a_thought_is_read_and_comes_first_in_the_schema() -> None:
+    form = JsonFormat(SHELL, reason=True)
+    assert form.schema is not None
+    assert form.schema["required"] == ["thought", "output", "exit_code", "cwd", "seconds"]
+    assert form.read(json.dumps({"thought": "hm", **GOOD})).thought == "hm"
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+@pytest.mark.parametrize("reason", [True, False])
+def test_the_schema_is_strict(kind: str, reason: bool) -> None:
+    schema = JsonFormat(all_kinds()[kind].part, reason=reason).schema
+    assert schema is not None
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == list(schema["properties"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_the_model_is_told_every_field_also_where_schemas_are_ignored(kind: str) -> None:
+    part = all_kinds()[kind].part
+    told = JsonFormat(part, reason=True).ask()
+    for name in ("thought", "output", *part.facts):
+        assert f"`{name}`" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "empty"),
+        ("", "empty"),
+        (" \n", "empty"),
+        ("hello", "not JSON: hello"),
+        ('{"output": "x"', "not JSON"),
+        ("```json\n{}\n```", "not JSON"),
+        ("[]", "no JSON object"),
+        ("[" * 100_000, "not JSON"),
+        (json.dumps({"exit_code": 0}), "no field 'output'"),
+        (json.dumps({**GOOD, "output": None}), "'output' is null"),
+        (json.dumps({**GOOD, "exit_code": "0"}), "'exit_code' is \"0\""),
+        (json.dumps({**GOOD, "exit_code": True}), "'exit_code' is true"),
+        (json.dumps({**GOOD, "exit_code": 256}), "exit_code is 256"),
+        (json.dumps({**GOOD, "exit_code": -1}), "exit_code is -1"),
+        (json.dumps({**GOOD, "cwd": "tmp"}), "cwd is 'tmp', which is not absolute"),
+    ],
+)
+def test_what_is_not_as_asked_for_is_malformed_and_says_why(content: str | None, why: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        JsonFormat(SHELL, reason=False).read(content)
+    assert why in str(caught.value)
+
+
+def test_an_example_is_written_as_a_reply_is_read() -> None:
+    form = JsonFormat(SHELL, reason=False)
+    reply = Reply("x\n", {"exit_code": 1, "cwd": "/tmp", "seconds": 0.5})
+    assert form.read(form.write(reply)) == reply
+
+
+def test_text_is_the_output_and_nothing_else_is_known() -> None:
+    assert TextFormat(reason=False).read("a\nb\n") == Reply("a\nb\n")
+
+
+def test_silence_has_a_word_so_that_an_empty_reply_is_never_taken_for_it() -> None:
+    form = TextFormat(reason=False)
+    assert "<silent/>" in form.ask()
+    assert form.read("<silent/>\n") == Reply("")
+    assert form.write(Reply("")) == "<silent/>"
+    for content in (None, "", " \n"):
+        with pytest.raises(Malformed, match="empty"):
+            form.read(content)
+
+
+def test_a_thought_between_tags_is_kept_and_not_shown() -> None:
+    form = TextFormat(reason=True)
+    assert "<thought>" in form.ask()
+    assert form.read("<thought>\nhm\n</thought>\n  a\n") == Reply("  a\n", {}, "hm")
+    assert form.read("a\n") == Reply("a\n")
+    with pytest.raises(Malformed):
+        form.read("<thought>only that</thought>")
