@@ -1,0 +1,597 @@
+"""A model that plays: what it is told, what is taken of it, and what never becomes output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.backends.simulated.conftest import Played
+from tests.model_endpoint import Body, Endpoint, fails, says
+
+from plumb_backends.environment import Action, Ending, Observation
+from plumb_backends.errors import (
+    BudgetSpent,
+    CassetteMiss,
+    ContextFull,
+    InvalidInput,
+    ModelError,
+    ModelRefused,
+    ModelReplyCut,
+    ModelTimedOut,
+    ModelUnusable,
+)
+from plumb_backends.kind import Reply
+from plumb_backends.kinds.mysql import MysqlOptions
+from plumb_backends.kinds.shell import ShellOptions
+from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.model import World
+from plumb_backends.simulated.settings import BudgetLimits, CassetteMode, Price, ReplyFormat
+from plumb_backends.simulated.stage import Stage
+
+
+def reply(output: str = "x\n", **facts: Any) -> dict[str, Any]:
+    return {"output": output, "exit_code": 0, "cwd": "/root", "seconds": 0, **facts}
+
+
+def sql(output: str, errno: int = 0) -> dict[str, Any]:
+    return {"output": output, "errno": errno, "seconds": 0}
+
+
+async def step(stage: Stage, text: str = "ls", timeout: float = 30.0) -> Observation:
+    return await asyncio.wait_for(stage.step(Action(text.encode(), timeout=timeout)), 20)
+
+
+def system(body: Body) -> str:
+    assert body["messages"][0]["role"] == "system"
+    return str(body["messages"][0]["content"])
+
+
+def said(body: Body) -> list[str]:
+    """What the model is told behind the system message."""
+    return [message["content"] for message in body["messages"][1:]]
+
+
+# From a reply to an observation.
+
+
+async def test_a_reply_becomes_an_observation_of_the_kind(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("no\n", exit_code=2, cwd="/srv")))
+    seen = await step(played.stage())
+    assert (seen.text, seen.raw, seen.exit_code, seen.ending) == ("no\n", b"no\n", 2, Ending.EXITED)
+    assert seen.shell is not None
+    assert (seen.shell.cwd, seen.shell.user, seen.shell.host) == ("/srv", "root", "sandbox")
+    assert seen.run_duration > 0
+
+
+async def test_a_sql_reply_has_typed_rows(played: Played, endpoint: Endpoint) -> None:
+    table = "+----+------+\n| n  | name |\n+----+------+\n|  1 | NULL |\n+----+------+\n"
+    endpoint.script(says(sql(table + "1 row in set (0.00 sec)")))
+    seen = await step(played.stage("mysql"), "SELECT 1")
+    assert seen.sql is not None
+    assert seen.sql.results[0].columns == ("n", "name")
+    assert seen.sql.results[0].rows == ((1, None),)
+    endpoint.script(says(sql("ERROR 1146 (42S02): Table 'a.b' doesn't exist", errno=1064)))
+    seen = await step(played.stage("mysql"), "SELECT 1")
+    assert seen.sql is not None
+    assert (seen.sql.errno, seen.sql.sqlstate) == (1146, "42S02")  # what the agent reads counts
+
+
+async def test_what_runs_longer_than_its_timeout_has_timed_out(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply("begun\n", seconds=5))
+    stage = played.stage()
+    seen = await step(stage, "echo begun; sleep 5", timeout=2)
+    assert (seen.ending, seen.exit_code, seen.text) == (Ending.TIMED_OUT, 130, "begun\n")
+    assert (await step(stage, "echo begun; sleep 5", timeout=10)).ending is Ending.EXITED
+
+
+async def test_escape_sequences_are_rendered_and_the_last_line_ends_as_a_real_one_does(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("\x1b[31mred\x1b[0m\r\n50%\r100%")))
+    seen = await step(played.stage())
+    assert seen.text == "red\n100%\n"
+    assert seen.raw == b"\x1b[31mred\x1b[0m\r\n50%\r100%"
+
+
+async def test_nothing_typed_asks_nobody_and_shows_nothing(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("x", exit_code=3, cwd="/tmp")))
+    stage = played.stage()
+    await step(stage)
+    seen = await step(stage, "  \n")
+    assert (seen.text, seen.exit_code) == ("", 3)
+    assert seen.shell is not None
+    assert seen.shell.cwd == "/tmp"
+    assert seen.provenance.attempts == 0
+    assert len(endpoint.requests) == 1
+
+
+async def test_what_cannot_be_typed_is_refused_as_the_real_shell_does(
+    played: Played, endpoint: Endpoint
+) -> None:
+    with pytest.raises(InvalidInput, match="control character 0x03"):
+        await step(played.stage(), "a\x03")
+    assert endpoint.requests == []
+
+
+# What the model is told.
+
+WORLD = World(
+    task="Count the words.",
+    examples=[Example("echo example", Reply("example\n", {"exit_code": 0}))],
+    scripts=["touch /srv/script"],
+    state="/srv/script: added",
+)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        ("naive", {"Count the words."}),
+        ("few_shot", {"Count the words.", "echo example"}),
+        ("grounded", {"Count the words.", "echo example", "touch /srv/script"}),
+        ("snapshot", {"Count the words.", "echo example", "touch /srv/script",
+                      "/srv/script: added"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("reason", [False, True])
+@pytest.mark.parametrize("critic", [False, True])
+async def test_a_strategy_tells_what_it_should_and_no_more(
+    played: Played, endpoint: Endpoint, strategy: str, told: set[str], reason: bool, critic: bool
+) -> None:
+    thought = {"thought": "hm"} if reason else {}
+    endpoint.script(says({**thought, **reply()}), says({"unreal": False, "why": ""}))
+    stage = played.stage(world=WORLD, strategy=strategy, reason=reason, critic=critic)
+    seen = await step(stage)
+    everything = {"Count the words.", "echo example", "touch /srv/script", "/srv/script: added"}
+    asked = endpoint.requests[0]
+    assert {text for text in everything if text in system(asked)} == told
+    assert "interactive bash" in system(asked)
+    for body in endpoint.requests:  # the critic, too
+        assert all(text in told or text not in json.dumps(body) for text in everything)
+    assert len(endpoint.requests) == 1 + critic
+    assert seen.provenance.strategy == strategy + "+reason" * reason + "+critic" * critic
+    assert seen.provenance.thought == "hm" * reason
+
+
+async def test_the_kind_s_options_are_told(played: Played, endpoint: Endpoint) -> None:
+    endpoint.otherwise = says(reply())
+    await step(played.stage(kind_options=ShellOptions(hostname="web-1")))
+    assert "web-1" in system(endpoint.requests[0])
+    endpoint.otherwise = says(sql(""))
+    await step(played.stage("mysql", kind_options=MysqlOptions(database="shop")))
+    assert "`shop`" in system(endpoint.requests[1])
+
+
+async def test_the_history_is_told_as_turns_and_a_reset_forgets_it(
+    played: Played, endpoint: Endpoint
+) -> None:
+    first, second = reply("1"), reply("2")
+    endpoint.script(says(first), says(second), says(reply("3")))
+    stage = played.stage()
+    await step(stage, "one")
+    await step(stage, "two")
+    assert said(endpoint.requests[1]) == ["one", json.dumps(first), "two"]
+    await stage.reset()
+    await step(stage, "three")
+    assert said(endpoint.requests[2]) == ["three"]
+
+
+async def test_bytes_that_are_no_text_are_told_as_escapes(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply()))
+    await played.stage().step(Action(b"echo \xff"))
+    assert said(endpoint.requests[0]) == ["echo \\xff"]
+
+
+# Long conversations.
+
+
+async def test_when_the_context_is_full_the_oldest_turns_go_and_the_provenance_says_so(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply("y" * 900))
+    settings = {"context_tokens": 4096, "max_reply_tokens": 1024}
+    stage = played.stage(world=WORLD, strategy="grounded", settings=settings)
+    dropped = [(await step(stage, f"cat {n} {'x' * 300}")).provenance.dropped_turns
+               for n in range(12)]  # fmt: skip
+    assert dropped[0] == 0
+    assert dropped[-1] > 0
+    assert dropped == sorted(dropped)
+    last = endpoint.requests[-1]
+    assert "touch /srv/script" in system(last)
+    assert f"cat {dropped[-1]} " in said(last)[0]  # the oldest that is left
+    assert len(said(last)) == 2 * (11 - dropped[-1]) + 1
+
+
+async def test_when_the_endpoint_itself_has_no_room_half_of_the_turns_go(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply())
+    stage = played.stage()
+    for number in range(4):
+        await step(stage, f"cat {number}")
+    endpoint.script(fails(400, "too long", code="context_length_exceeded"), says(reply()))
+    seen = await step(stage, "now")
+    assert seen.provenance.dropped_turns == 2
+    assert said(endpoint.requests[-1])[0] == "cat 2"
+    endpoint.otherwise = fails(400, "too long", code="context_length_exceeded")
+    with pytest.raises(ContextFull, match="shorten"):
+        await step(stage, "even later")
+    assert said(endpoint.requests[-1]) == ["even later"]
+
+
+# Sampling again.
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("no JSON", "malformed: the reply is not JSON"),
+        (None, "malformed: the reply is empty"),
+        ("", "malformed: the reply is empty"),
+        (reply(exit_code=999), "malformed: exit_code is 999"),
+        (reply("```\nx\n```"), "fence: ```"),
+        (reply("I'm sorry, I cannot do that."), "apology: I'm sorry"),
+        (reply("Here is the output of the command:\nx"), "narration: Here is the output"),
+        (reply("ls -la /srv\nx"), "echo: ls -la /srv"),
+        (reply("x\nroot@sandbox:~# "), "prompt: root@sandbox"),
+        (reply("x\nroot@sandbox:~# rm -rf /"), "next_command: root@sandbox"),
+    ],
+)
+async def test_a_reply_that_breaks_format_or_character_is_sampled_again_and_counted(
+    played: Played, endpoint: Endpoint, bad: Any, why: str
+) -> None:
+    endpoint.script(says(bad), says(reply("good\n")))
+    stage = played.stage()
+    seen = await step(stage, "ls -la /srv")
+    assert seen.text == "good\n"
+    assert seen.provenance.attempts == 2
+    assert len(seen.provenance.rejections) == 1
+    assert seen.provenance.rejections[0].startswith(why)
+    assert (seen.provenance.prompt_tokens, seen.provenance.completion_tokens) == (200, 20)
+    endpoint.script(says(reply()))
+    await step(stage, "next")
+    assert "good" in said(endpoint.requests[-1])[1]  # the broken one is not part of the past
+    assert len(said(endpoint.requests[-1])) == 3
+
+
+async def test_a_table_that_does_not_add_up_is_sampled_again(
+    played: Played, endpoint: Endpoint
+) -> None:
+    table = "+---+\n| n |\n+---+\n| 1 |\n+---+\n{} in set (0.00 sec)"
+    endpoint.script(says(sql(table.format("2 rows"))), says(sql(table.format("1 row"))))
+    seen = await step(played.stage("mysql"), "SELECT n FROM t")
+    assert seen.provenance.rejections == ("table: it says 2 rows in set under 1 rows",)
+
+
+async def test_after_five_more_samples_it_is_an_error_with_every_reason(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply("I'm sorry, I cannot do that."))
+    stage = played.stage()
+    with pytest.raises(ModelUnusable, match="6 replies of 'm'") as caught:
+        await step(stage)
+    assert len(endpoint.requests) == 6
+    assert caught.value.metadata["attempts"].count("apology: ") == 6
+    endpoint.otherwise = says(reply("good"))
+    await step(stage, "again")
+    assert said(endpoint.requests[-1]) == ["again"]  # what failed is not part of the episode
+
+
+async def test_a_seed_changes_with_each_attempt_or_nothing_else_would(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says("bad"), says(reply()))
+    await step(played.stage(seed=40, temperature=0.0))
+    assert [body["seed"] for body in endpoint.requests] == [40, 41]
+    assert [body["temperature"] for body in endpoint.requests] == [0.0, 0.0]
+
+
+# The critic.
+
+
+async def test_a_critic_sends_a_reply_back_with_what_it_found(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(
+        says(reply("fake\n")),
+        says({"unreal": True, "why": "there is no such file"}),
+        says(reply("real\n")),
+        says({"unreal": False, "why": ""}),
+    )
+    stage = played.stage(critic=True)
+    seen = await step(stage, "cat f")
+    assert seen.text == "real\n"
+    assert seen.provenance.attempts == 2
+    assert seen.provenance.rejections == ("critic: there is no such file",)
+    assert seen.provenance.prompt_tokens == 400  # the critic is paid for, too
+    first, critic, second, _ = endpoint.requests
+    assert said(first) == ["cat f"]
+    assert "Hunt for whatever betrays" in system(critic)
+    assert "fake" in said(critic)[-1]
+    assert "there is no such file" in said(second)[-1]
+    endpoint.script(says(reply()), says({"unreal": False, "why": ""}))
+    await step(stage, "next")
+    assert said(endpoint.requests[4]) == ["cat f", json.dumps(reply("real\n")), "next"]
+
+
+async def test_a_critic_sends_back_at_most_twice(played: Played, endpoint: Endpoint) -> None:
+    unreal = says({"unreal": True, "why": "no"})
+    endpoint.script(says(reply("1")), unreal, says(reply("2")), unreal, says(reply("3")))
+    seen = await step(played.stage(critic=True))
+    assert seen.text == "3\n"
+    assert len(endpoint.requests) == 5
+
+
+async def test_a_critic_that_says_nothing_of_use_is_no_objection_and_is_noted(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("x")), says("well..."))
+    seen = await step(played.stage(critic=True))
+    assert (seen.text, seen.provenance.rejections) == ("x\n", ("critic: it gave no judgement",))
+
+
+# Endpoints without schemas.
+
+
+async def test_an_endpoint_without_schemas_is_asked_for_text_from_then_on(
+    played: Played, endpoint: Endpoint
+) -> None:
+    no_schema = fails(400, "response_format json_schema is not supported")
+    endpoint.script(no_schema, says("plain\n"), says("<silent/>"), says("other\n"))
+    asked = played.asked()
+    stage = played.stage(on=asked)
+    seen = await step(stage, "cat f")
+    assert (seen.text, seen.exit_code) == ("plain\n", None)
+    assert seen.shell is not None
+    assert seen.shell.cwd == "/root"
+    assert "<silent/>" in system(endpoint.requests[1])
+    assert "response_format" not in endpoint.requests[1]
+    assert (await step(stage, "true")).text == ""
+    assert (await step(played.stage(on=asked), "cat g")).text == "other\n"  # another session
+    assert len(endpoint.requests) == 4
+
+
+async def test_a_thought_in_text_is_kept_and_not_shown(played: Played, endpoint: Endpoint) -> None:
+    endpoint.script(says("<thought>it is there</thought>\nplain\n"))
+    stage = played.stage(reason=True, settings={"reply_format": ReplyFormat.TEXT})
+    seen = await step(stage, "cat f")
+    assert (seen.text, seen.provenance.thought) == ("plain\n", "it is there")
+
+
+async def test_with_json_demanded_an_endpoint_without_schemas_is_an_error(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = fails(400, "json_schema is not supported")
+    with pytest.raises(ModelUnusable, match="PLUMB_SIMULATOR_REPLY_FORMAT=auto"):
+        await step(played.stage(settings={"reply_format": ReplyFormat.JSON}))
+
+
+# What never becomes output.
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (says(None, refusal="I will not"), ModelRefused),
+        (says("x", finish_reason="content_filter"), ModelRefused),
+        (says('{"output": "x', finish_reason="length"), ModelReplyCut),
+        (fails(401), ModelError),
+        (fails(404), ModelError),
+        (fails(500), ModelError),
+        (fails(429, retry_after=0), ModelError),
+    ],
+)
+async def test_a_failed_call_is_an_error_and_the_step_may_be_tried_again(
+    played: Played, endpoint: Endpoint, answer: Any, error: type[ModelError]
+) -> None:
+    stage = played.stage(settings={"max_retries": 0})
+    endpoint.script(says(reply("1")), answer, says(reply("2")))
+    await step(stage, "one")
+    with pytest.raises(error):
+        await step(stage, "two")
+    assert (await step(stage, "two")).text == "2\n"
+    assert said(endpoint.requests[-1])[0::2] == ["one", "two"]
+
+
+async def test_a_step_ends_at_its_time(played: Played, endpoint: Endpoint) -> None:
+    endpoint.otherwise, _ = endpoint.held()
+    with pytest.raises(ModelTimedOut, match="PLUMB_SIMULATOR_STEP_SECONDS"):
+        await step(played.stage(settings={"step_seconds": 0.2}))
+
+
+async def test_a_cancelled_step_leaves_the_conversation_as_it_was(
+    played: Played, endpoint: Endpoint
+) -> None:
+    held, _ = endpoint.held()
+    endpoint.script(held, says(reply("good")))
+    stage = played.stage()
+    stepping = asyncio.create_task(step(stage, "gone"))
+    await asyncio.wait_for(endpoint.arrived.wait(), 10)
+    stepping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stepping
+    await asyncio.wait_for(endpoint.cut_off.wait(), 10)
+    await step(stage, "here")
+    assert said(endpoint.requests[-1]) == ["here"]
+
+
+# What it costs.
+
+
+async def test_usage_and_cost_are_in_the_provenance_and_counted(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says("bad"), says(reply()))
+    seen = await step(played.stage(settings={"prices": {"m": Price(10, 100)}}))
+    assert (seen.provenance.prompt_tokens, seen.provenance.completion_tokens) == (200, 20)
+    assert seen.provenance.cost_usd == pytest.approx(2 * (100 * 10 + 10 * 100) / 1e6)
+    assert [call.outcome for call in played.calls] == ["replied", "replied"]
+    assert sum(call.prompt_tokens for call in played.calls) == 200
+    assert all(call.seconds > 0 for call in played.calls)
+
+
+async def test_failed_calls_are_counted_by_their_error(played: Played, endpoint: Endpoint) -> None:
+    endpoint.script(fails(401))
+    with pytest.raises(ModelError):
+        await step(played.stage())
+    assert [call.outcome for call in played.calls] == ["ModelUnauthorized"]
+
+
+async def test_a_session_stops_at_its_budget_and_others_go_on(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply())
+    asked = played.asked(session_budget=BudgetLimits(tokens=200))
+    stage = played.stage(on=asked)
+    await step(stage)
+    await step(stage)  # 220 tokens now
+    with pytest.raises(BudgetSpent, match="PLUMB_SIMULATOR_SESSION_TOKENS"):
+        await step(stage)
+    await step(played.stage(on=asked))
+    assert len(endpoint.requests) == 3
+
+
+async def test_the_server_s_budget_is_everybody_s(played: Played, endpoint: Endpoint) -> None:
+    endpoint.otherwise = says(reply())
+    asked = played.asked(server_budget=BudgetLimits(tokens=200))
+    for _ in range(2):
+        await step(played.stage(on=asked))
+    with pytest.raises(BudgetSpent, match="PLUMB_SIMULATOR_SERVER_TOKENS"):
+        await step(played.stage(on=asked))
+
+
+async def test_rejected_and_refused_replies_are_paid_for(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says("bad"), says(None, refusal="no"))
+    asked = played.asked()
+    with pytest.raises(ModelRefused):
+        await step(played.stage(on=asked))
+    assert asked.budget.tokens == 220
+
+
+# Cassettes.
+
+
+async def test_a_recorded_episode_is_replayed_without_an_endpoint(
+    played: Played, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    cassette = tmp_path / "cassette.jsonl"
+    endpoint.script(says("bad"), says(reply("1")), says(reply("2")))
+    recorded = played.stage(settings={"cassette": cassette, "cassette_mode": CassetteMode.AUTO})
+    first = [await step(recorded, text) for text in ("one", "two")]
+    settings = {"cassette": cassette, "cassette_mode": CassetteMode.REPLAY, "base_url": ""}
+    asked = played.asked(**settings)
+    asked.check_configured()
+    replayed = played.stage(on=asked)
+    again = [await step(replayed, text) for text in ("one", "two")]
+    assert [seen.text for seen in again] == [seen.text for seen in first]
+    assert len(endpoint.requests) == 3
+    assert [seen.provenance.cassette_hit for seen in (*first, *again)] == [False, False, True, True]
+    assert [seen.provenance.attempts for seen in again] == [2, 1]  # the bad one is recorded, too
+    assert asked.budget.tokens == 0
+    assert played.calls[-1].outcome == "cassette"
+    with pytest.raises(CassetteMiss, match="has no reply to this request"):
+        await step(replayed, "three")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"strategy": "few_shot"},
+        {"reason": True},
+        {"critic": True},
+        {"temperature": 0.1},
+        {"seed": 3},
+        {"world": World(task="another task")},
+        {"world": World(task="the task", scripts=["touch /x"])},  # though it is not told
+        {"kind_options": ShellOptions(hostname="other")},
+    ],
+    ids=str,
+)
+async def test_whatever_shapes_a_reply_misses_when_it_changes(
+    played: Played, endpoint: Endpoint, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    cassette = tmp_path / "cassette.jsonl"
+    endpoint.script(says(reply()))
+    await step(played.stage(settings={"cassette": cassette, "cassette_mode": CassetteMode.AUTO}))
+    settings = {"cassette": cassette, "cassette_mode": CassetteMode.REPLAY}
+    await step(played.stage(settings=settings))
+    with pytest.raises(CassetteMiss):
+        await step(played.stage(settings=settings, **change))
+
+
+async def test_another_history_misses(played: Played, endpoint: Endpoint, tmp_path: Path) -> None:
+    cassette = tmp_path / "cassette.jsonl"
+    endpoint.script(says(reply("1")), says(reply("2")))
+    recorded = played.stage(settings={"cassette": cassette, "cassette_mode": CassetteMode.AUTO})
+    await step(recorded, "one")
+    await step(recorded, "two")
+    settings = {"cassette": cassette, "cassette_mode": CassetteMode.REPLAY}
+    with pytest.raises(CassetteMiss):
+        await step(played.stage(settings=settings), "two")
+
+
+async def test_record_asks_always_and_off_knows_no_cassette(
+    played: Played, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    cassette = tmp_path / "cassette.jsonl"
+    endpoint.script(says(reply("1")), says(reply("2")), says(reply("3")))
+    seen = []
+    for mode in (CassetteMode.AUTO, CassetteMode.RECORD, CassetteMode.OFF, CassetteMode.REPLAY):
+        stage = played.stage(settings={"cassette": cassette, "cassette_mode": mode})
+        seen.append((await step(stage)).text)
+    assert seen == ["1\n", "2\n", "3\n", "2\n"]
+
+
+# Probes.
+
+
+async def test_a_probe_is_asked_on_a_copy_of_the_context_and_leaves_no_trace(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("1", cwd="/tmp")))
+    stage = played.stage()
+    await step(stage, "cd /tmp")
+    endpoint.script(says({"entries": [{"key": "cwd", "value": "/tmp"}]}), says(reply("2")))
+    result = await stage.probe("cwd")
+    assert dict(result.facts) == {"cwd": "/tmp"}
+    assert said(endpoint.requests[1])[0] == "cd /tmp"
+    assert "working directory" in said(endpoint.requests[1])[-1]
+    await step(stage, "pwd")
+    assert said(endpoint.requests[2])[0::2] == ["cd /tmp", "pwd"]
+
+
+async def test_a_probe_that_is_not_answered_as_asked_is_asked_again_and_then_an_error(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says("no"), says({"entries": [{"key": 1}]}), says({"entries": []}))
+    stage = played.stage()
+    assert dict((await stage.probe("files")).facts) == {}
+    endpoint.otherwise = says("no")
+    with pytest.raises(ModelUnusable, match="probe"):
+        await stage.probe("files")
+
+
+async def test_the_prompts_hash_is_the_same_for_the_same_prompts_only(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says({"thought": "", **reply()})
+    hashes = [
+        (await step(played.stage(**options))).provenance.prompt_hash
+        for options in ({}, {}, {"strategy": "few_shot"}, {"reason": True})
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
