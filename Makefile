@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images demo test test-fast check proto docs bench clean
+.PHONY: help setup engine images demo test test-fast check proto docs examples bench clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ endif
 docs: setup ## Makes the pages of docs/ that are made from something
 	$(RUN)/python -m plumb_cli.settings_page > docs/settings.md
 	COLUMNS=90 $(RUN)/plumb play $(SCENARIOS) --picture docs/demo.svg
+
+EXAMPLES := backends/plumb_backends/simulated/examples
+examples: setup ## Records the real turns that simulators are shown as examples
+	for kind in shell mysql; do $(RUN)/plumb play $(EXAMPLES)/scenarios/$$kind.jsonl \
+	  --record $(EXAMPLES)/$$kind.jsonl; done
 
 bench: setup ## Measures steps and creations beside other ways, each kind in one run
 	$(RUN)/python benchmarks/step.py

@@ -47,6 +47,10 @@ class Part(Protocol):
         """Whether output is what the `mysql` client prints."""
         ...
 
+    def reads_like_recordings(self, options: Any) -> bool:
+        """Whether a session prints as one with default options does."""
+        ...
+
     def check(self, action: Action) -> None:
         """Checks that something can be typed at all.
 

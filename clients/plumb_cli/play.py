@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from plumb_bench.player import Played, play_all
 from plumb_bench.scenario import BadScenario, Scenario, read_scenarios
 from plumb_bench.table import table_of
+from plumb_bench.transcript import to_line
 from plumb_cli.local_server import server_at
 from plumb_client import aio
 
@@ -28,6 +29,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--timeout", type=float, default=10.0, metavar="S", help="of each action; default: 10"
     )
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the table, too")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE.jsonl", help="write what was observed as transcripts"
+    )
     parser.set_defaults(run=run)
 
 
@@ -45,6 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     for one in played:
         if one.error:
             console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
+    if arguments.record:
+        lines = [to_line(one) + "\n" for one in played]
+        arguments.record.write_text("".join(lines), encoding="utf-8")
     if arguments.picture:
         arguments.picture.write_text(_picture(console), encoding="utf-8")
     return 1 if any(one.error for one in played) else 0

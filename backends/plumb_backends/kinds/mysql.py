@@ -151,6 +151,9 @@ class _Part:
     def is_table(self, options: MysqlOptions) -> bool:
         return options.rendering is Rendering.CLIENT
 
+    def reads_like_recordings(self, options: MysqlOptions) -> bool:
+        return options.rendering is Rendering.CLIENT
+
     def check(self, action: Action) -> None:
         """Everything can be sent."""
 

@@ -103,6 +103,9 @@ class _Part:
     def is_table(self, options: ShellOptions) -> bool:
         return False
 
+    def reads_like_recordings(self, options: ShellOptions) -> bool:
+        return True
+
     def check(self, action: Action) -> None:
         check_action(action.text)
 

@@ -61,7 +61,9 @@ class SimulatorProvider:
         scripts = spec.grounding.scripts
         world = World(
             task=spec.grounding.task,
-            examples=examples(kind.name, but_not=scripts),
+            examples=examples(kind.name, but_not=scripts)
+            if kind.part.reads_like_recordings(options)
+            else (),
             scripts=scripts,
             state=truth.state,
         )

@@ -311,6 +311,8 @@ class Model:
         self._prompt_hash = hash_of(*used)
 
     def _examples(self) -> str:
+        if not self._world.examples:
+            return "(There are none for this format.)"
         return "\n\n".join(
             f"Action: {example.action}\nAnswer: {self._format.write(example.reply)}"
             for example in self._world.examples

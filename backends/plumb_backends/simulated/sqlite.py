@@ -8,6 +8,7 @@ differs.
 import asyncio
 import functools
 import hashlib
+import logging
 import math
 import re
 import sqlite3
@@ -26,6 +27,8 @@ from plumb_backends.simulated.stage import Acted
 from plumb_backends.sql.rendering import Shown, render_all
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 from plumb_backends.sql.statements import Statement, split, words_of
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of whatever it cannot translate
 
 _SERVER_MAJOR = 8
 _TEXT_CHARSET = 255

@@ -15,6 +15,7 @@ from plumb_backends.kind import Reply
 
 _FOLDER = Path(__file__).parent
 _REAL = "real"
+_NO_FACTS = ("action", "observation")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _read(data: Any) -> Episode:
                 turn["action"],
                 Reply(
                     turn["observation"],
-                    {name: turn[name] for name in turn if name not in ("action", "observation")},
+                    {"seconds": 0} | {name: turn[name] for name in turn if name not in _NO_FACTS},
                 ),
             )
             for turn in data["turns"]
