@@ -13,9 +13,11 @@ import asyncio
 import collections
 import dataclasses
 import json
+import queue
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import fastapi
@@ -184,3 +186,27 @@ async def scripted_endpoint() -> AsyncIterator[Endpoint]:
         finally:
             server.should_exit = True
             await serving
+
+
+@contextmanager
+def endpoint_in_a_thread() -> Iterator[Endpoint]:
+    """The same for tests that are not asynchronous; its events are not for their thread."""
+    started: queue.SimpleQueue[Endpoint] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        ended.put(lambda: loop.call_soon_threadsafe(stop.set))
+        async with scripted_endpoint() as endpoint:
+            started.put(endpoint)
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    endpoint = started.get(timeout=20)
+    try:
+        yield endpoint
+    finally:
+        ended.get()()
+        thread.join()

@@ -7,10 +7,11 @@ import platform
 from collections.abc import AsyncIterator
 
 import plumb_client
-from plumb_backends.errors import PlumbError
+from plumb_backends.errors import ModelError, ModelUnauthorized, PlumbError
 from plumb_backends.real.engine import Engine, open_engine
 from plumb_backends.real.hardening import ORIGIN_LABEL
 from plumb_backends.real.sql.server import Servers
+from plumb_backends.simulated.asking import Endpoint
 from plumb_cli.settings import read_settings
 from plumb_client import aio
 from plumb_server.settings import Settings
@@ -57,6 +58,7 @@ async def _look(settings: Settings, server: str) -> list[Finding]:
         python,
         *[finding async for finding in _engine(settings)],
         *[finding async for finding in _mysql(settings)],
+        await _model(settings),
         await _server(server),
     ]
 
@@ -104,6 +106,22 @@ async def _mysql(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("mysql", True, f"MySQL {server.version} at {at}")
         finally:
             await servers.close()
+
+
+async def _model(settings: Settings) -> Finding:
+    """The model endpoint; real sessions do not need one."""
+    endpoint = Endpoint(settings.simulator())
+    try:
+        endpoint.check_configured()
+        await endpoint.check_health()
+    except ModelUnauthorized:
+        return Finding("model", None, "no endpoint for simulators",
+                       "set OPENAI_API_KEY or OPENAI_BASE_URL")  # fmt: skip
+    except ModelError as error:
+        return Finding("model", False, str(error))
+    finally:
+        await endpoint.close()
+    return Finding("model", True, settings.simulator_base_url or "OpenAI's endpoint answers")
 
 
 async def _server(address: str) -> Finding:

@@ -33,7 +33,9 @@ class Server:
         self.folder = folder
         self.journal = folder / "journal.sqlite"
         self._log = (folder / "log").open("ab")
-        environment = {name: v for name, v in os.environ.items() if not name.startswith("PLUMB_")}
+        environment = {
+            name: v for name, v in os.environ.items() if not name.startswith(("PLUMB_", "OPENAI_"))
+        }
         environment |= {
             "PLUMB_LISTEN": "127.0.0.1:0",
             "PLUMB_JOURNAL": f"sqlite:///{self.journal}",

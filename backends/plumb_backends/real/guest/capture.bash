@@ -24,6 +24,7 @@ while IFS= read -rd '' entry; do
     continue
   fi
   IFS=: read -r type mode owner size <<<"$(stat -c '%F:%a:%U %G:%s' -- "$path" 2>/dev/null)"
+  owner=${owner/ /:}
   [[ $how == changed && $type == directory ]] && continue  # something in it is told below
   case $type in
     '') continue ;;  # gone since
