@@ -74,6 +74,7 @@ examples: setup ## Records the real turns that simulators are shown as examples
 bench: setup ## Measures steps and creations beside other ways, each kind in one run
 	$(RUN)/python benchmarks/step.py
 	$(RUN)/python benchmarks/mysql_sessions.py
+	$(RUN)/python benchmarks/paired.py
 
 clean: ## Removes what setup made in this folder (not the engine, not its images)
 	rm -rf $(VENV) $(VENV)-uv

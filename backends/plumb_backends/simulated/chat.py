@@ -179,7 +179,11 @@ class Chat:
 
     async def _ask(self, request: ChatRequest) -> ChatReply:
         async with self._places:
-            completion = await self._client.chat.completions.create(**request.body())
+            # Not chat.completions.create: that looks at every message by its type, on the event
+            # loop, which takes 4 ms for 40 messages where all the rest takes 1.
+            completion = await self._client.post(
+                "/chat/completions", cast_to=ChatCompletion, body=request.body()
+            )
         return _read(completion, request)
 
     def _not_there(self, error: Exception) -> str:
