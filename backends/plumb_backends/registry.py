@@ -104,6 +104,8 @@ class Backend:
 
 def _modules(folder: Any) -> Iterator[Any]:
     for module in pkgutil.iter_modules(folder.__path__):
+        if module.name in getattr(folder, "NO_BACKENDS_IN", ()):
+            continue
         yield importlib.import_module(f"{folder.__name__}.{module.name}")
 
 

@@ -5,13 +5,25 @@ Counts what is spent, and turns replies that are none (refused, cut) into errors
 
 import asyncio
 import dataclasses
+import importlib
+import importlib.util
 import time
+from typing import TYPE_CHECKING
 
-from plumb_backends.errors import CassetteMiss, ModelRefused, ModelReplyCut, ModelUnauthorized
+from plumb_backends.errors import (
+    CassetteMiss,
+    ModelRefused,
+    ModelReplyCut,
+    ModelUnauthorized,
+    Unsupported,
+)
 from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import Cassette
-from plumb_backends.simulated.chat import Chat, ChatReply, ChatRequest
+from plumb_backends.simulated.messages import ChatReply, ChatRequest
 from plumb_backends.simulated.settings import Call, CassetteMode, SimulatorSettings
+
+if TYPE_CHECKING:
+    from plumb_backends.simulated.chat import Chat
 
 _MILLION = 1_000_000
 _HEALTHY_FOR = 30.0
@@ -46,6 +58,7 @@ class Endpoint:
         self.budget = Budget(settings.server_budget, "server")
         self.without_schema: set[str] = set()  # models that were found to know no JSON schemas
         self._chat: Chat | None = None
+        self._opening = asyncio.Lock()
         self._healthy_until = 0.0
         self._cassette = None
         if settings.cassette is not None and settings.cassette_mode is not CassetteMode.OFF:
@@ -65,7 +78,9 @@ class Endpoint:
 
         Raises:
             ModelUnauthorized: There is neither an endpoint nor a cassette to replay.
+            Unsupported: What is needed to ask is not installed.
         """
+        check_installed("openai")
         replays = self._cassette and self.settings.cassette_mode is CassetteMode.REPLAY
         if not self.settings.has_endpoint and not replays:
             raise ModelUnauthorized(
@@ -80,7 +95,7 @@ class Endpoint:
             ModelUnavailable: It does not.
         """
         if self.settings.has_endpoint and time.monotonic() >= self._healthy_until:
-            await self._opened().ping()
+            await (await self._opened()).ping()
             self._healthy_until = time.monotonic() + _HEALTHY_FOR
 
     async def close(self) -> None:
@@ -137,7 +152,8 @@ class Endpoint:
         started = time.monotonic()
         outcome, reply = "cancelled", ChatReply(content=None, finish_reason="")
         try:
-            reply = await self._opened().complete(request, deadline=deadline)
+            chat = await self._opened()
+            reply = await chat.complete(request, deadline=deadline)
             outcome = "replied"
         except Exception as error:
             outcome = type(error).__name__
@@ -161,14 +177,20 @@ class Endpoint:
             await self._cassette.add(key, request, reply)
         return reply
 
-    def _opened(self) -> Chat:
-        if self._chat is None:
-            self._chat = Chat(
-                api_key=self.settings.api_key,
-                base_url=self.settings.base_url,
-                concurrency=self.settings.concurrency,
-                max_retries=self.settings.max_retries,
-            )
+    async def _opened(self) -> "Chat":
+        async with self._opening:
+            if self._chat is None:
+                # Its package takes most of a second to import: not when a server starts that may
+                # never need it, and not on the event loop.
+                module = await asyncio.to_thread(
+                    importlib.import_module, "plumb_backends.simulated.chat"
+                )
+                self._chat = module.Chat(
+                    api_key=self.settings.api_key,
+                    base_url=self.settings.base_url,
+                    concurrency=self.settings.concurrency,
+                    max_retries=self.settings.max_retries,
+                )
         return self._chat
 
     def _cost(self, model: str, reply: ChatReply) -> float:
@@ -178,6 +200,19 @@ class Endpoint:
         return (
             reply.prompt_tokens * price.prompt + reply.completion_tokens * price.completion
         ) / _MILLION
+
+
+def check_installed(package: str) -> None:
+    """Checks that a package of the extra `simulator` is there.
+
+    Raises:
+        Unsupported: It is not.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise Unsupported(
+            f"the server lacks the package {package!r}, which this simulator needs; "
+            "pip install 'plumb[simulator]' there"
+        )
 
 
 def _check_whole(reply: ChatReply, request: ChatRequest) -> None:

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from plumb_backends.simulated.chat import ChatReply, ChatRequest
+from plumb_backends.simulated.messages import ChatReply, ChatRequest
 
 _FORMAT = 1
 

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from plumb_backends.errors import ContextFull
-from plumb_backends.simulated.chat import Message, estimate_tokens
+from plumb_backends.simulated.messages import Message, estimate_tokens
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

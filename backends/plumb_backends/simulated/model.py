@@ -18,9 +18,9 @@ from plumb_backends.kind import Kind, Reply
 from plumb_backends.simulated.asking import Endpoint, Spent, deadline_in
 from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import digest_of, key_of
-from plumb_backends.simulated.chat import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.conversation import Conversation, Exchange
 from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.options import SimulatorOptions
 from plumb_backends.simulated.prompting import Prompt, hash_of, shipped
 from plumb_backends.simulated.reply_format import (

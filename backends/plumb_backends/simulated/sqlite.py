@@ -16,19 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import sqlglot
 from mysql.connector import FieldType
 
 from plumb_backends.environment import Action, Provenance
 from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
+from plumb_backends.simulated.asking import check_installed
 from plumb_backends.simulated.options import BASELINE_PREFIX
 from plumb_backends.simulated.stage import Acted
 from plumb_backends.sql.rendering import Shown, render_all
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 from plumb_backends.sql.statements import Statement, split, words_of
-
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of whatever it cannot translate
 
 _SERVER_MAJOR = 8
 _TEXT_CHARSET = 255
@@ -62,6 +60,7 @@ class Sqlite:
     """
 
     def __init__(self, options: MysqlOptions, scripts: Sequence[str]) -> None:
+        check_installed("sqlglot")
         self._options = options
         self._scripts = scripts
         self._world: _World | None = None
@@ -126,6 +125,7 @@ class _World:
             ":memory:", check_same_thread=False, isolation_level=None
         )
         self._connection.execute("PRAGMA foreign_keys = ON")
+        logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of all it cannot translate
         self._connection.create_function("SLEEP", 1, self._sleep)
         self._connection.create_function("REPEAT", 2, lambda text, count: str(text) * int(count))
         self._connection.create_function("CONCAT", -1, _concat, deterministic=True)
@@ -168,6 +168,8 @@ class _World:
 
     def _run(self, statement: Statement) -> RawResult | None:
         """One statement's result; None where it was stopped."""
+        import sqlglot  # here, in a thread: it takes a third of a second
+
         if next(words_of(statement.text, 1), b"") in _SILENT_WORDS:
             return RawOk(changed_database=statement.text.upper().startswith(b"USE"))
         started = time.monotonic()

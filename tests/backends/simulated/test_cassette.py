@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from plumb_backends.simulated.cassette import BadCassette, Cassette, key_of
-from plumb_backends.simulated.chat import ChatReply, ChatRequest, Message
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message
 
 REQUEST = ChatRequest(
     model="m",
@@ -134,7 +134,7 @@ async def test_rubbish_in_the_middle_is_told_with_its_line(path: Path) -> None:
 WRITER = """
 import asyncio, sys
 from plumb_backends.simulated.cassette import Cassette
-from plumb_backends.simulated.chat import ChatReply, ChatRequest, Message
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message
 from pathlib import Path
 
 async def write():

@@ -21,7 +21,8 @@ from plumb_backends.errors import (
     ModelUnknown,
     ModelUnusable,
 )
-from plumb_backends.simulated.chat import Chat, ChatReply, ChatRequest, Message, SchemaUnknown
+from plumb_backends.simulated.chat import Chat
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from plumb_backends.errors import ContextFull
-from plumb_backends.simulated.chat import Message, estimate_tokens
 from plumb_backends.simulated.conversation import Conversation, Exchange
+from plumb_backends.simulated.messages import Message, estimate_tokens
 
 
 def contents(messages: tuple[Message, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 """The commands against a real engine, as a new user runs them."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.model_endpoint import endpoint_in_a_thread, fails, says
 
 from plumb_bench.player import play_all
 from plumb_bench.scenario import read_scenarios
@@ -24,7 +26,7 @@ def plumb(*arguments: str, stdin: str = "", **env: str) -> "subprocess.Completed
         capture_output=True,
         text=True,
         timeout=240,
-        env={**os.environ, **env},
+        env={name: v for name, v in os.environ.items() if not name.startswith("OPENAI_")} | env,
         check=False,
     )
 
@@ -75,6 +77,83 @@ def test_play_prints_a_row_for_each_scenario(tmp_path: Path) -> None:
     assert "http" not in re.sub("<!--.*?-->|xmlns=.*?>", "", (tmp_path / "table.svg").read_text())
 
 
+def reply(output: str, exit_code: int = 0, cwd: str = "/root") -> dict[str, object]:
+    return {"output": output, "exit_code": exit_code, "cwd": cwd, "seconds": 0}
+
+
+def test_shell_is_a_usable_simulated_terminal() -> None:
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.script(says(reply("", cwd="/srv")), says(reply("/srv\n", cwd="/srv")),
+                        fails(401), says(reply("on\n")))  # fmt: skip
+        run = plumb("shell", "shell", "--backend", "simulated", "--model", "m",
+                    stdin="cd /srv\npwd\nls\necho on\n", OPENAI_BASE_URL=endpoint.url)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "root@sandbox:/srv# /srv\n" in run.stdout
+    assert "set OPENAI_API_KEY" in run.stderr
+    assert "on\n" in run.stdout  # it goes on behind the error
+
+
+def test_shell_shows_both_sides_of_a_pair_and_where_they_part() -> None:
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.script(says(reply("hi\n")), says(reply("")))
+        run = plumb("shell", "--backend", "paired", "--model", "m", "--strategy", "naive",
+                    "--observe", "simulated", "--task", "Look round.",
+                    stdin="echo hi\nls /nope\n", OPENAI_BASE_URL=endpoint.url)  # fmt: skip
+        assert "Look round." in endpoint.requests[0]["messages"][0]["content"]
+    assert run.returncode == 0, run.stderr
+    first, _, second = run.stdout.partition("AGREES")
+    assert "hi" in first
+    assert "ls: cannot access '/nope': No such file or directory\n" in second
+    assert "FALSE_SUCCESS" in second
+    assert "real: exit status 2; simulated: exit status 0" in second
+
+
+def test_play_records_what_was_observed_as_transcripts(tmp_path: Path) -> None:
+    scenario = {"id": "s", "environment": "shell", "task": "t", "init": ["echo 1 > /srv/n"],
+                "actions": ["cat /srv/n", "cd /srv; sleep 60"], "tags": []}  # fmt: skip
+    (tmp_path / "in.jsonl").write_text(json.dumps(scenario) + "\n")
+    run = plumb("play", str(tmp_path / "in.jsonl"), "--record", str(tmp_path / "out.jsonl"),
+                "--timeout", "0.5")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
+    transcript = json.loads(line)
+    assert (transcript["scenario"], transcript["simulator"]["model"]) == ("s", "real")
+    assert transcript["init"] == scenario["init"]
+    first, second = transcript["turns"]
+    assert first == {"action": "cat /srv/n", "observation": "1\n", "exit_code": 0, "cwd": "/root"}
+    assert second["timed_out"] is True
+    assert second["cwd"] == "/srv"
+
+
+def test_doctor_looks_at_the_model_endpoint() -> None:
+    with endpoint_in_a_thread() as endpoint:
+        run = plumb("doctor", OPENAI_BASE_URL=endpoint.url)
+    assert f"ok   model        {endpoint.url}" in run.stdout
+    run = plumb("doctor", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    assert run.returncode == 1
+    assert (
+        "FAIL model        the model endpoint http://127.0.0.1:9/v1 does not answer" in run.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says_so"),
+    [
+        ("OPENAI_BASE_URL", "nowhere", "this is no URL of an endpoint, for example http://127"),
+        ("PLUMB_SIMULATOR_STRATEGIES", "/nowhere", "/nowhere is no folder; set PLUMB_SIMULATOR_"),
+        ("PLUMB_SIMULATOR_CASSETTE", "README.md", "README.md:1: this is no recorded reply"),
+        ("PLUMB_SIMULATOR_REPLY_FORMAT", "xml", "PLUMB_SIMULATOR_REPLY_FORMAT is 'xml'"),
+    ],
+)
+def test_a_bad_setting_of_simulators_is_one_line_with_the_mend(
+    variable: str, value: str, says_so: str
+) -> None:
+    run = plumb("serve", "--listen", "127.0.0.1:0", PLUMB_JOURNAL="sqlite://", **{variable: value})
+    assert run.returncode == 2
+    assert says_so in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLUMB_JOURNAL", "sqlite:////nowhere/journal.sqlite")
     with (
@@ -103,7 +182,7 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
     snippets = [
         textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     ]
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     with server_at(None) as address:
         names: dict[str, object] = {}
         for snippet in snippets:
@@ -117,4 +196,6 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
         " 0 Ending.EXITED /root",
         "Ending.TIMED_OUT",
         "ERROR 1146 (42S02): Table 'shop.nope' doesn't exist 1146",
+        "42",
+        " EMPTY ",
     ]
