@@ -117,14 +117,23 @@ def all_kinds() -> dict[str, Kind]:
 
 
 @functools.cache
-def all_backends() -> dict[tuple[str, str], Backend]:
-    """Every backend, by (kind, name), sorted."""
+def _found_backends() -> tuple[Backend, ...]:
+    """Every backend; one that stands on others comes after them."""
     found: list[Backend] = []
     modules = [module for folder in _BACKEND_FOLDERS for module in _modules(folder)]
     for module in (*modules, importlib.import_module(_PAIRED)):
         found += getattr(module, "BACKENDS", ())
         found += [module.BACKEND] if hasattr(module, "BACKEND") else []
-    return {(b.kind, b.name): b for b in sorted(found, key=lambda b: (b.kind, b.name))}
+    return tuple(found)
+
+
+@functools.cache
+def all_backends() -> dict[tuple[str, str], Backend]:
+    """Every backend, by (kind, name), sorted."""
+    return {
+        (backend.kind, backend.name): backend
+        for backend in sorted(_found_backends(), key=lambda backend: (backend.kind, backend.name))
+    }
 
 
 class Backends:
@@ -189,9 +198,9 @@ async def open_backends(settings: Sequence[object] = ()) -> AsyncIterator[Backen
     backends = Backends(providers)
     opened: dict[object, Provider] = {}
     async with AsyncExitStack() as stack:
-        for key, backend in all_backends().items():
+        for backend in _found_backends():  # and they go down in the other order
             if backend.open not in opened:
                 own = by_type.get(backend.settings_type) or backend.settings_type()
                 opened[backend.open] = await stack.enter_async_context(backend.open(own, backends))
-            providers[key] = opened[backend.open]
+            providers[backend.kind, backend.name] = opened[backend.open]
         yield backends

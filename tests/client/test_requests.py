@@ -55,7 +55,20 @@ def test_every_option_of_the_wire_can_be_given() -> None:
     }
     own = {field.name for field in wire.CreateSessionRequest.DESCRIPTOR.fields}
     can = set(requests.SessionOptions.__annotations__)
-    assert can == (own - {"kind", "backend", "shell", "mysql"}) | of_messages
+    assert can == (own - {"kind", "backend", "shell", "mysql", "replay"}) | of_messages | {
+        "recordings"  # what is in replay
+    }
+
+
+def test_recordings_are_sent_turn_by_turn() -> None:
+    turns = [requests.RecordedTurn("ls", "a", exit_code=0), requests.RecordedTurn(b"\xff", "")]
+    sent = requests.create_session("shell", "replay", recordings=[turns], task="t")
+    assert sent.task == "t"
+    (recording,) = sent.replay.recordings
+    first, second = recording.turns
+    assert first == wire.RecordedTurn(action=b"ls", text="a", exit_code=0)
+    assert second.action == b"\xff"
+    assert not second.HasField("exit_code")
 
 
 def test_what_is_left_out_stays_out_so_that_the_server_s_defaults_hold() -> None:

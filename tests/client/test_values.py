@@ -49,7 +49,13 @@ def test_every_field_of_an_observation_is_read() -> None:
             attempts=2,
             prompt_tokens=3,
             completion_tokens=4,
+            rejections=["fence"],
+            dropped_turns=5,
+            prompt_hash="abc",
+            thought="hm",
+            cost_usd=0.5,
         ),
+        counterpart=wire.Observation(text="other", ending=wire.ENDING_EXITED),
         verdict=wire.Verdict(verdict="EMPTY", flags=["EMPTY"], evidence=["line 1"]),
     )
     seen = values.read_observation(message, 7)
@@ -57,7 +63,12 @@ def test_every_field_of_an_observation_is_read() -> None:
     assert (seen.exit_code, seen.signal, seen.step_index) == (0, 9, 7)
     assert (seen.truncated, seen.total_bytes, seen.run_duration) == (True, 2**40, 1.25)
     assert (seen.cwd, seen.user, seen.host, seen.restarted) == ("/srv", "root", "box", True)
-    assert dataclasses.astuple(seen.provenance) == ("simulated", "m", "naive", True, 2, 3, 4)
+    assert dataclasses.astuple(seen.provenance) == (
+        *("simulated", "m", "naive", True, 2, 3, 4),
+        *(("fence",), 5, "abc", "hm", 0.5),
+    )
+    assert seen.counterpart is not None
+    assert (seen.counterpart.text, seen.counterpart.step_index) == ("other", 7)
     assert seen.verdict == values.Verdict("EMPTY", ("EMPTY",), ("line 1",))
 
 

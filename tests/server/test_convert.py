@@ -29,6 +29,7 @@ from plumb_backends.environment import (
 from plumb_backends.errors import InvalidInput, PlumbError, UnknownBackend, UnknownKind
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.registry import Backend, Provider, all_kinds
+from plumb_fidelity.verdict import Verdict
 from plumb_server import convert
 
 ENDINGS_OF_THE_WIRE = list(wire.Ending.keys())
@@ -301,17 +302,32 @@ def test_every_field_of_an_observation_arrives() -> None:
             attempts=2,
             prompt_tokens=2**33,
             completion_tokens=4,
+            rejections=("fence", "echo"),
+            dropped_turns=5,
+            prompt_hash="abc",
+            thought="hm",
+            cost_usd=0.5,
+        ),
+        verdict=Verdict("EMPTY", ("EMPTY", "OMITTED"), ("line",)),
+        counterpart=Observation(
+            text="other", ending=Ending.EXITED, provenance=Provenance(backend="real")
         ),
     )
     message = convert.observation_to_wire(observation)
     for field in dataclasses.fields(Observation):
-        if field.name not in ("ending", "run_duration", "shell", "sql", "provenance"):
+        if field.name not in (
+            *("ending", "run_duration", "shell", "sql", "provenance"),
+            *("verdict", "counterpart"),
+        ):
             assert getattr(message, field.name) == getattr(observation, field.name), field.name
     assert message.run_duration.ToNanoseconds() == 1_250_000_000
-    for part in ("shell", "provenance"):
+    assert message.counterpart.text == "other"
+    assert not message.counterpart.HasField("counterpart")
+    for part in ("shell", "provenance", "verdict"):
         value = getattr(observation, part)
         for field in dataclasses.fields(value):
-            assert getattr(getattr(message, part), field.name) == getattr(value, field.name)
+            arrived, sent = getattr(getattr(message, part), field.name), getattr(value, field.name)
+            assert (tuple(arrived) if isinstance(sent, tuple) else arrived) == sent
 
 
 SQL = SqlDetail(

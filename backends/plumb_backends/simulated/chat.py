@@ -193,12 +193,17 @@ def _read(completion: ChatCompletion, request: ChatRequest) -> ChatReply:
     usage = getattr(completion, "usage", None)
     sent = sum(estimate_tokens(part.content) for part in request.messages)
     return ChatReply(
-        content=content if isinstance(content, str) else None,
+        content=_sendable(content) if isinstance(content, str) else None,
         finish_reason=str(getattr(choices[0], "finish_reason", None) or ""),
-        refusal=str(getattr(message, "refusal", None) or ""),
+        refusal=_sendable(str(getattr(message, "refusal", None) or "")),
         prompt_tokens=_count(usage, "prompt_tokens", sent),
         completion_tokens=_count(usage, "completion_tokens", estimate_tokens(str(content or ""))),
     )
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which JSON can hold and nothing can send on."""
+    return text.encode(errors="replace").decode()
 
 
 def _count(usage: object, field: str, otherwise: int) -> int:

@@ -55,12 +55,25 @@ def read_object(content: str | None, fields: Fields) -> dict[str, Any]:
         raise Malformed(f"the reply is not JSON: {_short(content)}") from None
     if not isinstance(data, dict):
         raise Malformed(f"the reply is no JSON object: {_short(content)}")
+    # An escape in JSON can make a lone surrogate, which nothing can send on.
+    data = {name: _sendable(value) for name, value in data.items()}
     for name, schema in fields.items():
         if name not in data:
             raise Malformed(f"the reply has no field {name!r}")
         if not _is_of(data[name], schema["type"]):
             raise Malformed(f"the reply's field {name!r} is {_short(json.dumps(data[name]))}")
     return data
+
+
+def _sendable(value: object) -> object:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_sendable(item) for item in value]
+        case dict():
+            return {str(_sendable(name)): _sendable(item) for name, item in value.items()}
+    return value
 
 
 def _is_of(value: object, wanted: object) -> bool:

@@ -19,6 +19,11 @@ def test_a_reply_is_read_with_its_facts() -> None:
     assert reply == Reply("x\n", {"exit_code": 1, "cwd": "/tmp", "seconds": 0.5})
 
 
+def test_a_lone_surrogate_becomes_a_question_mark_for_nothing_could_send_it() -> None:
+    content = '{"output": "\\ud800 x", "exit_code": 0, "cwd": "/", "seconds": 0}'
+    assert JsonFormat(SHELL, reason=False).read(content).output == "? x"
+
+
 def test_a_thought_is_read_and_comes_first_in_the_schema() -> None:
     form = JsonFormat(SHELL, reason=True)
     assert form.schema is not None
