@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from plumb_backends.snapshot import Snapshot
 from plumb_fidelity.verdict import Verdict
 
 DEFAULT_TIMEOUT = 30.0
@@ -299,10 +300,18 @@ class Interruptible(Protocol):
 
 @runtime_checkable
 class Captures(Protocol):
-    """An environment whose whole state can be written down."""
+    """An environment whose whole state can be written down, for a simulator to read."""
 
-    async def capture(self) -> str:
-        """Writes down what the init scripts left, for a simulator to read.
+    async def capture(self) -> Snapshot:
+        """Captures what the init scripts left.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        ...
+
+    async def card(self) -> str:
+        """Writes down what was there before them: system, versions, what is installed.
 
         Raises:
             SandboxUnavailable: The sandbox is gone.

@@ -83,8 +83,15 @@ class _Part:
         "cwd": "What is the shell's working directory? One entry: key `cwd`, value the absolute "
         "path.",
         "files": "Which paths differ now from the freshly installed machine? One entry for each "
-        "file and directory, those above them included: key the absolute path, value `added`, "
-        "`changed` or `deleted`.",
+        "file, directory and link that was added or changed: key the absolute path, value "
+        "`type file, mode 644, owner root:root, size 3, sha256 ...` (the sha256 only where you can "
+        "know it), `type directory, mode 755, owner root:root` or `type link, target ...`; and one "
+        "with the value `type deleted` for each that was removed.",
+        "environment": "Who is there, and what runs in the background? One entry for root and each "
+        "account from uid 1000 on: key `user NAME`, value `uid 1000, gid 1000, home /home/x, shell "
+        "/bin/bash`; one for each group from gid 1000 on, or with members: key `group NAME`, value "
+        "`gid 1000, members a,b` or `gid 1000, members (none)`; one for each background process: "
+        "key `process COMMAND LINE`, value `user root`.",
     }
 
     def role(self, options: ShellOptions) -> str:

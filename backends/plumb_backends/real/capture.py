@@ -1,33 +1,248 @@
-"""Captures what init scripts left in a sandbox: what differs from its image, as text."""
+"""Captures a sandbox: what differs from its image, its accounts, and what runs in it.
+
+Everything is asked by a few fresh processes, whatever the number of paths, and nothing is required
+of the image but bash, coreutils and findutils. Bounded in paths, in bytes that are digested and in
+bytes that are shown, and what is left out is said. Of a file's content text is shown, of at most
+`MOST_CONTENT_BYTES`; of its time only one in the past, for a fresh one differs in every run.
+"""
+
+import dataclasses
+import re
+import time
+from collections.abc import Iterator, Sequence
 
 from plumb_backends.environment import Program
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.guest import script
 from plumb_backends.real.program import run_program
+from plumb_backends.snapshot import Entry, Snapshot
 
-MOST_PATHS = 500
+MOST_PATHS = 2000
+MOST_PATH_BYTES = 256 * 1024
 MOST_CONTENT_BYTES = 2048
-"""A larger file is told by its digest."""
+"""A larger file is told by its digest alone."""
 
-MOST_BYTES = 48 * 1024
-_WITHIN = 30.0
+MOST_CONTENTS_BYTES = 48 * 1024
+"""What all contents may have together."""
+
+MOST_DIGESTED_BYTES = 64 * 1024**2
+"""What all digested files may have together; a larger one is told by its size alone."""
+
+_WITHIN = 60.0
+_FIELDS = 8
+_FRESH_FOR = 3600.0  # seconds
+_TYPES = {"f": "file", "d": "directory", "l": "link", "p": "named pipe", "s": "socket",
+          "b": "block device", "c": "character device"}  # fmt: skip
+_ACCOUNTS = re.compile(rb"/etc/(passwd|group|g?shadow|sub[ug]id)-?")
+"""Files whose meaning is told by entries of its own, and which mostly hold what the image has."""
+
+_NO_PERSON = 1000  # accounts and groups below are the system's
 
 
-async def capture_files(sandbox: Sandbox) -> str:
-    """Writes down files, directories and links that the image does not have so.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    """One path that is there."""
 
-    Sorted by path, at most `MOST_PATHS` of them and `MOST_BYTES` together; a last line says what
-    was left out.
+    type: str
+    mode: str
+    owner: str
+    size: int
+    modified: float
+    target: str
+    path: bytes
+
+    @property
+    def is_filled(self) -> bool:
+        return self.type == "f" and self.size > 0
+
+
+async def capture_files(sandbox: Sandbox, *, contents: bool = True) -> Snapshot:
+    """Captures the paths that the image does not have so.
+
+    Args:
+        sandbox: Where to look.
+        contents: Whether to tell what small text files hold.
     """
-    changes = sorted((await sandbox.changed_paths()).items())
-    told = changes[:MOST_PATHS]
-    entries = b"".join(f"{how} {path}\0".encode() for path, how in told)
-    argv = ["bash", "-c", script("capture.bash"), "plumb", str(MOST_CONTENT_BYTES)]
-    result = await run_program(sandbox, Program(argv, stdin=entries, timeout=_WITHIN))
-    text = result.stdout[:MOST_BYTES].decode(errors="replace").rstrip("\n")
-    left_out = []
-    if len(changes) > len(told):
-        left_out.append(f"(and {len(changes) - len(told)} more paths)")
-    if len(result.stdout) > MOST_BYTES or result.truncated or result.timed_out:
-        left_out.append("(the rest is cut)")
-    return "\n".join([text, *left_out]).strip()
+    changes = await sandbox.changed_paths()
+    told, cut = _bounded(sorted(changes))
+    found = await _metadata(sandbox, [path for path in told if changes[path] != "deleted"])
+    digests, texts, left_out = await _contents(sandbox, found, contents=contents)
+    # The engine names paths in JSON, in which bytes that are not UTF-8 are lost.
+    unnamed = len(told) - len(found) - sum(changes[path] == "deleted" for path in told)
+    if unnamed:
+        left_out.append(f"{unnamed} paths that are gone, or whose names are not UTF-8")
+    now = time.time()
+    entries = [Entry(path, {"type": "deleted"}) for path in told if changes[path] == "deleted"]
+    for one in found:
+        path = one.path.decode(errors="backslashreplace")
+        if one.type == "d" and changes.get(path) == "changed":
+            continue  # something in it changed, which is told itself
+        fields = _describe(one, digests.get(one.path), now)
+        if one.path in texts:
+            fields["content"] = texts[one.path]
+        entries.append(Entry(path, fields))
+    return Snapshot(tuple(sorted(entries, key=lambda entry: entry.key)), (*cut, *left_out))
+
+
+def _bounded(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    told: list[str] = []
+    size = 0
+    for path in paths:
+        size += len(path.encode()) + 1
+        if len(told) == MOST_PATHS or size > MOST_PATH_BYTES:
+            break
+        told.append(path)
+    rest = len(paths) - len(told)
+    return told, [f"{rest} more paths"] if rest else []
+
+
+async def _metadata(sandbox: Sandbox, paths: Sequence[str]) -> list[_Found]:
+    if not paths:
+        return []
+    said = await _ask(sandbox, "metadata.bash", b"".join(_raw(path) + b"\0" for path in paths))
+    parts = said.split(b"\0")[:-1]
+    return [
+        _read_found(parts[start : start + _FIELDS]) for start in range(0, len(parts) - 7, _FIELDS)
+    ]
+
+
+def _read_found(parts: Sequence[bytes]) -> _Found:
+    kind, mode, user, group, size, seconds, target = (
+        part.decode(errors="backslashreplace") for part in parts[:7]
+    )
+    return _Found(
+        type=kind,
+        mode=mode,
+        owner=f"{user}:{group}",
+        size=int(size),
+        modified=float(seconds),
+        target=target,
+        path=parts[7],
+    )
+
+
+def _describe(one: _Found, digest: str | None, now: float) -> dict[str, str]:
+    fields = {"type": _TYPES.get(one.type, one.type)}
+    if one.type == "l":
+        return fields | {"target": one.target}
+    fields |= {"mode": one.mode, "owner": one.owner}
+    if one.type == "f":
+        fields["size"] = f"{one.size}"
+        if one.is_filled:
+            fields["sha256"] = digest or "(not read)"
+    if one.modified < now - _FRESH_FOR:
+        fields["modified"] = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one.modified))
+    return fields
+
+
+async def _contents(
+    sandbox: Sandbox, found: Sequence[_Found], *, contents: bool
+) -> tuple[dict[bytes, str], dict[bytes, str], list[str]]:
+    """Digests and texts by path, and what was left out."""
+    shown, digested, left_out = _choose(found, contents=contents)
+    if not digested:
+        return {}, {}, left_out
+    order = [*shown, *(one for one in digested if one not in shown)]
+    paths = b"".join(one.path + b"\0" for one in order)
+    said = await _ask(sandbox, "contents.bash", paths, str(len(shown)))
+    listed, _, rest = (b"\0" + said).partition(b"\0\0")
+    lines = (line.split(b"  ", 1) for line in listed.split(b"\0") if b"  " in line)
+    digests = {path: digest.decode() for digest, path in lines}
+    texts: dict[bytes, str] = {}
+    if len(rest) != sum(one.size for one in shown):
+        return digests, texts, [*left_out, "contents of files, for some were being written"]
+    for one in shown:
+        data, rest = rest[: one.size], rest[one.size :]
+        if _is_text(data):
+            texts[one.path] = data.decode()
+    return digests, texts, left_out
+
+
+def _choose(
+    found: Sequence[_Found], *, contents: bool
+) -> tuple[list[_Found], list[_Found], list[str]]:
+    """Which files to show, which to digest, and what is left out."""
+    shown: list[_Found] = []
+    digested: list[_Found] = []
+    show_left, digest_left, not_shown = MOST_CONTENTS_BYTES, MOST_DIGESTED_BYTES, 0
+    for one in found:
+        if not one.is_filled:
+            continue
+        if one.size <= digest_left:
+            digest_left -= one.size
+            digested.append(one)
+            is_told = contents and not _ACCOUNTS.fullmatch(one.path)
+            if is_told and one.size <= MOST_CONTENT_BYTES:
+                if one.size <= show_left:
+                    show_left -= one.size
+                    shown.append(one)
+                else:
+                    not_shown += 1
+    left_out = [f"the contents of {not_shown} more small files"] if not_shown else []
+    return shown, digested, left_out
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+async def capture_people(sandbox: Sandbox, shell: int) -> tuple[Entry, ...]:
+    """Captures accounts, groups and what runs in the background.
+
+    Args:
+        sandbox: Where to look.
+        shell: The process id of the session's own shell, which is not told.
+    """
+    lines = (await _ask(sandbox, "people.bash", b"")).decode(errors="backslashreplace").split("\n")
+    own, rest = lines[0], "\n".join(lines[1:])
+    accounts, groups, processes = (*rest.split("\n.\n", 2), "", "")[:3]
+    entries = [
+        Entry(f"user {name}", {"uid": uid, "gid": gid, "home": home, "shell": login})
+        for name, _, uid, gid, _, home, login in _records(accounts, 7)
+        if uid == "0" or _NO_PERSON <= int(uid) < 65534
+    ]
+    entries += [
+        Entry(f"group {name}", {"gid": gid, "members": members or "(none)"})
+        for name, _, gid, members in _records(groups, 4)
+        if _NO_PERSON <= int(gid) < 65534 or members
+    ]
+    entries += _background(processes, own, {str(shell), "1"})
+    return tuple(sorted(entries, key=lambda entry: entry.key))
+
+
+def _records(text: str, fields: int) -> Iterator[list[str]]:
+    for line in text.split("\n"):
+        record = line.split(":")
+        if len(record) == fields and record[2].isdigit():
+            yield record
+
+
+def _background(text: str, own: str, others: set[str]) -> list[Entry]:
+    """The processes that are not plumb's own."""
+    rows = [line.split(" ", 3) for line in text.split("\n") if line.count(" ") >= 3]
+    parents = {pid: parent for pid, parent, *_ in rows}
+    hidden = others | {own, parents.get(own, "")}  # what asks here, and the one that started it
+    while grown := {pid for pid, parent in parents.items() if parent in hidden - others} - hidden:
+        hidden |= grown
+    init = next((command for pid, _, _, command in rows if pid == "1"), "")
+    counted: dict[tuple[str, str], int] = {}
+    for pid, _, user, command in rows:
+        if pid not in hidden and command.strip() and command != init:
+            key = (command.strip(), user)
+            counted[key] = counted.get(key, 0) + 1
+    return [
+        Entry(f"process {command}", {"user": user} | ({"count": str(n)} if n > 1 else {}))
+        for (command, user), n in counted.items()
+    ]
+
+
+async def _ask(sandbox: Sandbox, name: str, stdin: bytes, *arguments: str) -> bytes:
+    argv = ["bash", "-c", script(name), "plumb", *arguments]
+    return (await run_program(sandbox, Program(argv, stdin=stdin, timeout=_WITHIN))).stdout
+
+
+def _raw(path: str) -> bytes:
+    return path.encode(errors="surrogateescape")

@@ -27,6 +27,7 @@ from plumb_backends.environment import (
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import run_scripts
 from plumb_backends.kinds.mysql import KIND, Isolation, MysqlOptions
+from plumb_backends.real.card import mysql_card
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.sql.account import (
     Account,
@@ -38,9 +39,10 @@ from plumb_backends.real.sql.account import (
 )
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
-from plumb_backends.real.sql.probes import capture_tables, probe_rows, probe_tables
+from plumb_backends.real.sql.probes import capture_databases, probe_counts, probe_rows, probe_schema
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
+from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
 from plumb_backends.sql.result import RawError, RawOk
 from plumb_backends.sql.statements import Statement, split
@@ -171,21 +173,27 @@ class RealMysql:
         await self.start()
 
     async def probe(self, suite: str) -> ProbeResult:
-        """Answers `tables` and `rows`; see `Environment.probe`."""
+        """Answers `schema`, `counts` and `rows`; see `Environment.probe`."""
         place = self._here()
         match suite:
-            case "tables":
-                facts = await probe_tables(place.server, place.account.prefix)
+            case "schema":
+                facts = await probe_schema(place.server, place.account.prefix)
+            case "counts":
+                facts = await probe_counts(place.server, place.account.prefix)
             case "rows":
                 facts = await probe_rows(place.server, place.account.prefix)
             case _:
                 raise KIND.unknown_suite(suite)
         return ProbeResult(suite, dict(sorted(facts.items())))
 
-    async def capture(self) -> str:
-        """Writes down schema and rows; see `Captures.capture`."""
+    async def capture(self) -> Snapshot:
+        """Captures schema and rows; see `Captures.capture`."""
         place = self._here()
-        return await capture_tables(place.server, place.account.prefix)
+        return await capture_databases(place.server, place.account.prefix)
+
+    async def card(self) -> str:
+        """Writes down what the server is; see `Captures.card`."""
+        return await mysql_card(self._here().server)
 
     async def close(self) -> None:
         """Removes the account with its databases. Never raises; may be called again."""

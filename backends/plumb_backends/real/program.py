@@ -45,15 +45,14 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
         "-c",
         script("run_program.bash"),
         "plumb",
-        key,
-        str(len(program.stdin)),
         *program.argv,
     ]
     stream = await sandbox.open_program(
-        argv, stdin=bool(program.stdin), env=program.env, cwd=program.cwd, user=program.user
+        argv, stdin=True, env=program.env, cwd=program.cwd, user=program.user
     )
+    given = f"{key} {len(program.stdin)}\n".encode() + program.stdin
     try:
-        timed_out = not await _run(sandbox, stream, reader, program)
+        timed_out = not await _run(sandbox, stream, reader, given, program.timeout)
         status = _KILLED if timed_out else reader.status
         reader.cut_off()
         if status is None:
@@ -71,13 +70,13 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
 
 
 async def _run(
-    sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", program: Program
+    sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", given: bytes, timeout: float
 ) -> bool:
     """Feeds and reads until the end; returns whether that came before the timeout."""
     reading = asyncio.create_task(reader.read(stream))
-    writing = asyncio.create_task(stream.write(program.stdin)) if program.stdin else None
+    writing = asyncio.create_task(stream.write(given))
     try:
-        done, _ = await asyncio.wait({reading}, timeout=program.timeout)
+        done, _ = await asyncio.wait({reading}, timeout=timeout)
         if done:
             reading.result()
             return True
@@ -85,10 +84,9 @@ async def _run(
         await asyncio.wait({reading}, timeout=_AFTERLIFE)
         return False
     finally:
-        tasks = [task for task in (reading, writing) if task]
-        for task in tasks:
+        for task in (reading, writing):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(reading, writing, return_exceptions=True)
 
 
 async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:

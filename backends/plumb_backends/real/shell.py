@@ -28,7 +28,8 @@ from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
-from plumb_backends.real.capture import capture_files
+from plumb_backends.real.capture import capture_files, capture_people
+from plumb_backends.real.card import shell_card
 from plumb_backends.real.engine import Engine, Sandbox, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.marks import Prompt
@@ -36,6 +37,7 @@ from plumb_backends.real.program import end_processes, run_program
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
+from plumb_backends.snapshot import Entry, Snapshot
 
 _OBEY_WITHIN = 0.5
 """Seconds that bash gets to show its prompt after what it ran is gone."""
@@ -165,7 +167,7 @@ class RealShell:
         await self.start()
 
     async def probe(self, suite: str) -> ProbeResult:
-        """Answers `cwd` and `files` (what differs from the image); see `Environment.probe`."""
+        """Answers `cwd`, `files` and `environment`; see `Environment.probe`."""
         sandbox, shell = self._here()
         match suite:
             case "cwd":
@@ -173,13 +175,24 @@ class RealShell:
                 found = await run_program(sandbox, Program(["readlink", "-n", link]))
                 return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
             case "files":
-                return ProbeResult(suite, dict(sorted((await sandbox.changed_paths()).items())))
+                files = await capture_files(sandbox, contents=False)
+                return ProbeResult(suite, {entry.key: _fact(entry) for entry in files.entries})
+            case "environment":
+                people = await capture_people(sandbox, shell.prompt.pid)
+                return ProbeResult(suite, {entry.key: _fact(entry) for entry in people})
         raise KIND.unknown_suite(suite)
 
-    async def capture(self) -> str:
-        """Writes down what differs from the image; see `Captures.capture`."""
+    async def capture(self) -> Snapshot:
+        """Captures what differs from the image; see `Captures.capture`."""
+        sandbox, shell = self._here()
+        files = await capture_files(sandbox)
+        people = await capture_people(sandbox, shell.prompt.pid)
+        return Snapshot((*files.entries, *people), files.cut)
+
+    async def card(self) -> str:
+        """Writes down what the sandbox is; see `Captures.card`."""
         sandbox, _ = self._here()
-        return await capture_files(sandbox)
+        return await shell_card(sandbox)
 
     async def close(self) -> None:
         """Removes the sandbox. Never raises; may be called again."""
@@ -283,6 +296,10 @@ async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramRes
     """
     argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
     return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
+
+
+def _fact(entry: Entry) -> str:
+    return ", ".join(f"{name} {value}" for name, value in entry.fields.items())
 
 
 def _nowhere(_: bytes) -> None:

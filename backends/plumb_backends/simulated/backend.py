@@ -17,6 +17,7 @@ from plumb_backends.simulated.settings import SimulatorSettings
 from plumb_backends.simulated.sqlite import Sqlite
 from plumb_backends.simulated.stage import Actor, Stage
 from plumb_backends.simulated.truth import Truth, Truths
+from plumb_backends.snapshot import render
 
 _BASELINES = {"shell": ("always_empty", "always_error"),
               "mysql": ("always_empty", "always_error", "sqlite")}  # fmt: skip
@@ -57,7 +58,7 @@ class SimulatorProvider:
         self._endpoint.check_configured()
         self._check_priced(simulator.model)
         strategy = choose_strategy(self._strategies, simulator.strategy)
-        truth = await self._truth(spec, with_state="state" in strategy.fields)
+        truth = await self._truth(spec, strategy.fields)
         scripts = spec.grounding.scripts
         world = World(
             task=spec.grounding.task,
@@ -65,7 +66,8 @@ class SimulatorProvider:
             if kind.part.reads_like_recordings(options)
             else (),
             scripts=scripts,
-            state=truth.state,
+            card=truth.card,
+            state=render(truth.state) if truth.state else "",
         )
         return Model(kind, options, simulator, strategy, world, self._endpoint), truth
 
@@ -78,17 +80,17 @@ class SimulatorProvider:
             raise InvalidInput(
                 f"kind {kind.name!r} has no baseline {name!r}; use one of: {', '.join(known)}"
             )
-        truth = await self._truth(spec, with_state=False)
+        truth = await self._truth(spec, frozenset())
         if name == "sqlite":
             sqlite = Sqlite(options, spec.grounding.scripts)
             await sqlite.restart()
             return sqlite, truth
         return Baseline(name, kind.name, options), truth
 
-    async def _truth(self, spec: Spec, *, with_state: bool) -> Truth:
+    async def _truth(self, spec: Spec, told: frozenset[str]) -> Truth:
         if self._settings.ground_for_real:
-            return await self._truths.of(spec, with_state=with_state)
-        if with_state:
+            return await self._truths.of(spec, with_card="card" in told, with_state="state" in told)
+        if "state" in told:
             raise InvalidInput(
                 "simulator.strategy needs what the init scripts really left, and this server runs "
                 "none for simulators (PLUMB_SIMULATOR_GROUND_FOR_REAL=0); use 'grounded'"

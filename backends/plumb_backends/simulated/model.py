@@ -55,19 +55,28 @@ class World:
     Attributes:
         task: What the agent is to do.
         examples: Recorded real turns of other sessions.
+        card: What was there before them; empty where it is not known.
         scripts: The init scripts, in order.
         state: What those really left; empty where the strategy does not tell it.
     """
 
     task: str = ""
     examples: Sequence[Example] = ()
+    card: str = ""
     scripts: Sequence[str] = ()
     state: str = ""
 
     @property
     def digest(self) -> str:
         """A digest of the grounding, whether it is told or not."""
-        return digest_of({"task": self.task, "scripts": list(self.scripts), "state": self.state})
+        return digest_of(
+            {
+                "task": self.task,
+                "card": self.card,
+                "scripts": list(self.scripts),
+                "state": self.state,
+            }
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -200,6 +209,7 @@ class Model:
         told = self._strategy.fields  # the critic must not know more than the one it criticises
         system = shipped("critic").fill(
             role=self._part.role(self._kind_options),
+            card=self._world.card if "card" in told else "(not known)",
             scripts=_numbered(self._world.scripts) if "scripts" in told else "(not known)",
             state=self._world.state if "state" in told else "(not known)",
         )
@@ -298,8 +308,9 @@ class Model:
             rules=rules,
             task=world.task or "No task is given; expect anything.",
             examples=self._examples(),
+            card=world.card or "(It is not known more exactly.)",
             scripts=_numbered(world.scripts),
-            state=world.state or "(nothing)",
+            state=world.state or "(Nothing: it is just as it was installed.)",
         )
         earlier = self._conversation.turns
         self._conversation = Conversation(system, self._room())

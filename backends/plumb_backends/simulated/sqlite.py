@@ -7,7 +7,7 @@ differs.
 
 import asyncio
 import functools
-import hashlib
+import json
 import logging
 import math
 import re
@@ -80,7 +80,7 @@ class Sqlite:
         )
 
     async def answer(self, suite: str) -> Mapping[str, str]:
-        """Answers `tables` and `rows`; see `Actor.answer`."""
+        """Answers `schema`, `counts` and `rows`; see `Actor.answer`."""
         world = await self._opened()
         return await asyncio.to_thread(world.facts, suite, self._options.database)
 
@@ -157,13 +157,19 @@ class _World:
             "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'view') "
             "AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
-        if suite == "tables":
+        if suite == "schema":
             return {f"{database}.{name}": str(made) for name, made in tables}
         facts = {}
         for name, _ in tables:
-            rows = self._connection.execute(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
-            digest = hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
-            facts[f"{database}.{name}"] = f"{len(rows)} rows, sha256 {digest}"
+            rows = self._connection.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall()  # noqa: S608
+            key, width = f"{database}.{name}", len(str(len(rows)))
+            if suite == "counts":
+                facts[key] = f"{len(rows)} rows"
+            else:
+                facts |= {
+                    f"{key} {number:0{width}}": json.dumps(row, default=str)
+                    for number, row in enumerate(rows, 1)
+                }
         return facts
 
     def _run(self, statement: Statement) -> RawResult | None:

@@ -1,8 +1,9 @@
-"""The truth behind a simulated session: its init scripts, run for real.
+"""The truth behind a simulated session: its init scripts, run for real, and what they left.
 
 A simulator cannot know whether its scripts work, or what they leave. So they are run in a real
 sandbox first, which fails as any session's creation does, and is thrown away. Sessions with the
-same grounding share one run.
+same grounding share one run. Where the state is told, two sandboxes are captured: what they differ
+in (a random number, a time) is marked, for no simulator can know it.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from plumb_backends.environment import Captures, ProgramResult
 from plumb_backends.errors import Unsupported
 from plumb_backends.registry import Backends, Grounded, Spec
+from plumb_backends.snapshot import Snapshot, common
 
 _KEPT = 256
 """How many groundings are remembered."""
@@ -24,11 +26,13 @@ class Truth:
 
     Attributes:
         init_results: What each script did.
-        state: What they left; empty where nobody asked.
+        card: What was there before them; empty where nobody asked.
+        state: What they left; None where nobody asked.
     """
 
     init_results: Sequence[ProgramResult] = ()
-    state: str = ""
+    card: str = ""
+    state: Snapshot | None = None
 
 
 class Truths:
@@ -44,26 +48,29 @@ class Truths:
             collections.OrderedDict()
         )
 
-    async def of(self, spec: Spec, *, with_state: bool) -> Truth:
+    async def of(self, spec: Spec, *, with_card: bool, with_state: bool) -> Truth:
         """The truth of a session.
 
         Args:
-            spec: The session; if it has a truth already, that one is used.
+            spec: The session; if it has a truth already, that one is used, and its state is told
+                as it is.
+            with_card: Whether to write the image card, too.
             with_state: Whether to capture the state, too.
 
         Raises:
             InitFailed, ImageMissing, SandboxUnavailable: As any real session.
             Unsupported: The kind has no state that could be captured.
         """
-        if not spec.grounding.scripts and not with_state:
+        if not (spec.grounding.scripts or with_card or with_state):
             return Truth()
         if spec.truth is not None:
-            return await _read(spec.truth, with_state=with_state)
+            return await _read(spec.truth, with_card=with_card, with_state=with_state)
         grounding = dataclasses.replace(spec.grounding, task="")
-        key = (spec.kind, spec.options, grounding, with_state)
+        key = (spec.kind, spec.options, grounding, with_card, with_state)
         known = self._known.get(key)
         if known is None or (known.done() and (known.cancelled() or known.exception())):
-            known = self._known[key] = asyncio.create_task(self._find_out(spec, with_state))
+            finding = self._find_out(spec, with_card=with_card, with_state=with_state)
+            known = self._known[key] = asyncio.create_task(finding)
             known.add_done_callback(_notice)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
@@ -76,11 +83,30 @@ class Truths:
             task.cancel()
         await asyncio.gather(*self._known.values(), return_exceptions=True)
 
-    async def _find_out(self, spec: Spec, with_state: bool) -> Truth:
+    async def _find_out(self, spec: Spec, *, with_card: bool, with_state: bool) -> Truth:
+        first = self._one(spec, with_card=with_card, with_state=with_state)
+        if not with_state:
+            return await first
+        # Both are waited for, also when one fails: neither leaves a sandbox behind.
+        left, right = await asyncio.gather(
+            first,
+            self._one(spec, with_card=False, with_state=True),
+            return_exceptions=True,
+        )
+        for one in (left, right):
+            if isinstance(one, BaseException):
+                raise one
+        assert isinstance(left, Truth)  # noqa: S101 - all else is raised above
+        assert isinstance(right, Truth)  # noqa: S101 - see above
+        if left.state is None or right.state is None:
+            return left
+        return dataclasses.replace(left, state=common(left.state, right.state))
+
+    async def _one(self, spec: Spec, *, with_card: bool, with_state: bool) -> Truth:
         real = dataclasses.replace(spec, backend="real", backend_options=None)
         grounded = await self._backends.create(real)
         try:
-            return await _read(grounded, with_state=with_state)
+            return await _read(grounded, with_card=with_card, with_state=with_state)
         finally:
             await grounded.environment.close()
 
@@ -91,12 +117,14 @@ def _notice(task: "asyncio.Task[Truth]") -> None:
         task.exception()
 
 
-async def _read(grounded: Grounded, *, with_state: bool) -> Truth:
-    state = ""
-    if with_state:
-        if not isinstance(grounded.environment, Captures):
-            raise Unsupported(
-                "this kind's real environments cannot be captured; use another strategy"
-            )
-        state = await grounded.environment.capture()
-    return Truth(tuple(grounded.init_results), state)
+async def _read(grounded: Grounded, *, with_card: bool, with_state: bool) -> Truth:
+    truth = Truth(tuple(grounded.init_results))
+    if not (with_card or with_state):
+        return truth
+    if not isinstance(grounded.environment, Captures):
+        raise Unsupported("this kind's real environments cannot be captured; use 'few_shot'")
+    return dataclasses.replace(
+        truth,
+        card=await grounded.environment.card() if with_card else "",
+        state=await grounded.environment.capture() if with_state else None,
+    )
