@@ -116,6 +116,13 @@ class Endpoint:
         """Sets what the next requests are answered with."""
         self._script.extend(answers)
 
+    def begin(self, otherwise: Answer) -> None:
+        """Forgets all that was, for another test."""
+        self._script.clear()
+        self.requests.clear()
+        self.seen_at.clear()
+        self.otherwise = otherwise
+
     def held(self) -> tuple[Answer, asyncio.Event]:
         """An answer that waits until it is released, or until the asker has gone."""
         release = asyncio.Event()

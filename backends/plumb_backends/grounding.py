@@ -2,13 +2,18 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from plumb_backends.environment import ProgramResult
 from plumb_backends.errors import InitFailed, InvalidInput
+from plumb_backends.snapshot import Snapshot
 
 MAX_SCRIPTS = 256
 MAX_SCRIPTS_BYTES = 1024 * 1024
 MAX_TASK_BYTES = 64 * 1024
+MAX_ROUNDS = 5
+"""How often a model may try to write one grounding."""
+
 DEFAULT_INIT_TIMEOUT = 120.0
 """How many seconds each init script may run, unless the session says otherwise."""
 
@@ -33,6 +38,99 @@ class Grounding:
     tolerate_failures: bool = dataclasses.field(default=False, kw_only=True)
     timeout: float = dataclasses.field(default=DEFAULT_INIT_TIMEOUT, kw_only=True)
     task: str = dataclasses.field(default="", kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingWish:
+    """Which grounding shall be written.
+
+    Attributes:
+        kind: The kind's name.
+        task: What somebody shall be able to do then.
+        model: Who writes it.
+        options: The kind's own options; None for its defaults.
+        rounds: How often it may be tried; 1 to `MAX_ROUNDS`.
+        temperature: Of sampling; None for the endpoint's.
+
+    Raises:
+        InvalidInput: A value is out of its range.
+    """
+
+    kind: str
+    task: str
+    model: str
+    options: Any = None
+    rounds: int = MAX_ROUNDS
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.task.strip():
+            raise InvalidInput("task is empty; say what somebody shall be able to do")
+        if not self.model.strip():
+            raise InvalidInput("model is empty; name a model of the endpoint")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise InvalidInput(f"rounds is {self.rounds}; use 1 to {MAX_ROUNDS}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingCheck:
+    """Whether the state that a task needs is really there, by a command that was run for real.
+
+    Attributes:
+        command: For a shell a command that succeeds if it is, for a database a query that has rows
+            then.
+        passed: Whether it is.
+        output: What the command printed.
+    """
+
+    command: str
+    passed: bool
+    output: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingAttempt:
+    """One round of writing a grounding.
+
+    Attributes:
+        scripts: What the model wrote.
+        error: Why it was not taken, in the words of what refused it; empty if it was.
+        check: How the state was checked; None where that was not reached.
+    """
+
+    scripts: tuple[str, ...] = ()
+    error: str = ""
+    check: GroundingCheck | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedGrounding:
+    """What came of writing a grounding.
+
+    Attributes:
+        scripts: They ran in fresh sandboxes, and the check passed; empty if none did.
+        actions: What somebody who works on the task might type, in order.
+        check: The check that passed; None if none did.
+        state: What the scripts left, what differs from run to run marked; None if none did.
+        attempts: Every round, the last one that was taken included.
+        prompt_tokens: Sent for all rounds together.
+        completion_tokens: Received.
+        cost_usd: What it cost; 0 where no price is known.
+    """
+
+    scripts: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    check: GroundingCheck | None = None
+    state: Snapshot | None = None
+    attempts: tuple[GroundingAttempt, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+    @property
+    def is_grounded(self) -> bool:
+        """Whether the task can be worked on."""
+        return self.check is not None
 
 
 def decode_scripts(init: Sequence[bytes]) -> tuple[str, ...]:

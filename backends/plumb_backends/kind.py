@@ -30,10 +30,14 @@ class Part(Protocol):
         facts: What a reply holds beside its output: name -> JSON schema. A fact's `type` is one of
             `integer`, `number` and `string`.
         questions: What each probe suite asks, in words: suite -> question.
+        scripts_how: What an init script is, for who writes one: a sentence.
+        check_how: What a check of the first state is: a sentence.
     """
 
     facts: Mapping[str, Mapping[str, object]]
     questions: Mapping[str, str]
+    scripts_how: str
+    check_how: str
 
     def role(self, options: Any) -> str:
         """What is played, for "You are ...": a few sentences about this very session."""

@@ -10,13 +10,13 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import plumb_backends
 from plumb_backends import kinds, real, simulated
 from plumb_backends.environment import Environment, ProgramResult
-from plumb_backends.errors import UnknownBackend, UnknownKind
-from plumb_backends.grounding import Grounding
+from plumb_backends.errors import UnknownBackend, UnknownKind, Unsupported
+from plumb_backends.grounding import GeneratedGrounding, Grounding, GroundingWish
 from plumb_backends.kind import Kind
 
 _BACKEND_FOLDERS = (real, simulated)
@@ -136,6 +136,15 @@ def all_backends() -> dict[tuple[str, str], Backend]:
     }
 
 
+@runtime_checkable
+class Generates(Protocol):
+    """A provider that can write groundings itself."""
+
+    async def generate(self, wish: GroundingWish) -> GeneratedGrounding:
+        """Writes init scripts that make a task solvable, and runs them."""
+        ...
+
+
 class Backends:
     """The backends that are up. Made by `open_backends`."""
 
@@ -155,6 +164,20 @@ class Backends:
             PlumbError: Whatever the backend says; nothing is left behind.
         """
         return await self._provider(spec.kind, spec.backend).create(spec)
+
+    async def generate(self, wish: GroundingWish) -> GeneratedGrounding:
+        """Writes a grounding for a task, and runs it for real.
+
+        Raises:
+            UnknownKind: There is no such kind.
+            Unsupported: Nobody here can write one for it.
+            PlumbError: Whatever the model or the sandbox says; a task that could not be grounded
+                is no error.
+        """
+        provider = self._provider(wish.kind, "simulated")
+        if not isinstance(provider, Generates):
+            raise Unsupported(f"nobody here writes groundings for kind {wish.kind!r}")
+        return await provider.generate(wish)
 
     async def check(self) -> None:
         """Asks all of them; raises SandboxUnavailable for the first that does not answer."""

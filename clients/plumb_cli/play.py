@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from plumb_bench.lines import BadLine
 from plumb_bench.player import Played, play_all
-from plumb_bench.scenario import BadScenario, Scenario, read_scenarios
+from plumb_bench.scenario import Scenario, read_scenarios
 from plumb_bench.table import table_of
 from plumb_bench.transcript import to_line
 from plumb_cli.local_server import server_at
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Plays. Returns 1 when a scenario could not be played to its end, 2 for bad input."""
     try:
         scenarios = read_scenarios(arguments.scenarios)
-    except (BadScenario, OSError) as error:
+    except (BadLine, OSError) as error:
         sys.stderr.write(f"plumb play: {error}\n")
         return 2
     console = Console(record=arguments.picture is not None)

@@ -26,6 +26,13 @@ from plumb_client.errors import (
     Unavailable,
     Unsupported,
 )
+from plumb_client.groundings import (
+    GeneratedGrounding,
+    GroundingAttempt,
+    GroundingCheck,
+    GroundingOptions,
+    StateEntry,
+)
 from plumb_client.requests import RecordedTurn, SessionOptions
 from plumb_client.sync import Plumb, Session, Stream, connect
 from plumb_client.values import (
@@ -47,6 +54,10 @@ __all__ = [
     "Cell",
     "Ending",
     "ExecResult",
+    "GeneratedGrounding",
+    "GroundingAttempt",
+    "GroundingCheck",
+    "GroundingOptions",
     "ImageMissing",
     "InitFailed",
     "InitResult",
@@ -69,6 +80,7 @@ __all__ = [
     "SessionNotFound",
     "SessionOptions",
     "SqlResult",
+    "StateEntry",
     "Stream",
     "Unavailable",
     "Unsupported",

@@ -8,8 +8,10 @@ import grpc
 
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import requests, values
+from plumb.v1 import grounding_pb2_grpc
+from plumb_client import groundings, requests, values
 from plumb_client.errors import translated
+from plumb_client.groundings import GeneratedGrounding, GroundingOptions
 from plumb_client.requests import SessionOptions
 from plumb_client.session import Session, Stream
 
@@ -67,6 +69,9 @@ class Plumb:
         self._stub: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
             channel
         )
+        self._groundings: grounding_pb2_grpc.GroundingServiceAsyncStub = (
+            grounding_pb2_grpc.GroundingServiceStub(channel)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,6 +124,28 @@ class Plumb:
             token = page.next_page_token
             if not token:
                 return found
+
+    async def generate_grounding(
+        self, kind: str, task: str, model: str, **options: Unpack[GroundingOptions]
+    ) -> GeneratedGrounding:
+        """Has a model write init scripts that make a task solvable; only such that ran are given.
+
+        Args:
+            kind: Which kind of environment.
+            task: What somebody shall be able to do then.
+            model: Who writes them.
+            **options: See `GroundingOptions`.
+
+        Returns:
+            The scripts with the state that they left and every attempt; where `grounded` is False,
+            the attempts say why.
+        """
+        with translated():
+            return groundings.read_response(
+                await self._groundings.GenerateGrounding(
+                    groundings.write_request(kind, task, model, **options)
+                )
+            )
 
     async def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""

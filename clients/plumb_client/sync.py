@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from plumb_client import aio, values
+from plumb_client.groundings import GeneratedGrounding, GroundingOptions
 from plumb_client.requests import SessionOptions
 
 _Result = TypeVar("_Result")
@@ -115,6 +116,13 @@ class Plumb:
     def sessions(self) -> list[values.SessionInfo]:
         """All live sessions of the server, oldest first."""
         return _run(self._loop, self._plumb.sessions())
+
+    def generate_grounding(
+        self, kind: str, task: str, model: str, **options: Unpack[GroundingOptions]
+    ) -> GeneratedGrounding:
+        """Has a model write init scripts; see `aio.Plumb.generate_grounding`."""
+        generating = self._plumb.generate_grounding(kind, task, model, **options)
+        return _run(self._loop, generating)
 
     def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""

@@ -9,9 +9,10 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from plumb.v1 import environment_pb2, environment_pb2_grpc
+from plumb.v1 import environment_pb2, environment_pb2_grpc, grounding_pb2, grounding_pb2_grpc
 from plumb_backends.registry import open_backends
 from plumb_server import metrics
+from plumb_server.grounding_service import GroundingService
 from plumb_server.health import watch_health
 from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
@@ -78,6 +79,9 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(
             EnvironmentService(sessions), server
         )
+        grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
+            GroundingService(backends), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         _add_reflection(server)
         address = _bind(server, settings.listen)
@@ -116,6 +120,8 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:
-    names = [service.full_name for service in environment_pb2.DESCRIPTOR.services_by_name.values()]
-    names += [service.full_name for service in health_pb2.DESCRIPTOR.services_by_name.values()]
+    files = (environment_pb2, grounding_pb2, health_pb2)
+    names = [
+        service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
+    ]
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)

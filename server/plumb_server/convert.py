@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from plumb.v1 import environment_pb2 as wire
+from plumb.v1.grounding_pb2 import GenerateGroundingRequest
 from plumb_backends.environment import (
     DEFAULT_TIMEOUT,
     MAX_ACTION_BYTES,
@@ -73,16 +74,10 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
             f"request_id has {len(request.request_id)} characters; use a UUID, or at most "
             f"{_MAX_REQUEST_ID} characters"
         )
-    _check_applies(request, "mysql", request.kind == "mysql", f"kind {request.kind!r}")
-    _check_applies(request, "shell", request.kind == "shell", f"kind {request.kind!r}")
     simulates, replays = backend in ("simulated", "paired"), backend in ("replay", "paired")
     _check_applies(request, "simulator", simulates, f"backend {backend!r}")
     _check_applies(request, "replay", replays, f"backend {backend!r}")
-    if len(request.task.encode()) > MAX_TASK_BYTES:
-        raise InvalidInput(
-            f"task has {len(request.task.encode())} bytes, at most {MAX_TASK_BYTES} are allowed; "
-            "shorten it"
-        )
+    check_task(request.task)
     if request.observe and backend != "paired":
         raise InvalidInput(
             f"observe is {request.observe!r}, but {backend!r} has one side only; leave it out"
@@ -97,7 +92,7 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
             timeout=_seconds(request, "init_timeout", DEFAULT_INIT_TIMEOUT, most=_MAX_INIT_TIMEOUT),
             task=request.task,
         ),
-        options=_options(request),
+        options=kind_options_from_wire(request),
         backend_options=_backend_options(request, backend),
     )
 
@@ -162,7 +157,28 @@ def program_from_wire(request: wire.ExecRequest) -> Program:
     )
 
 
-def _options(request: wire.CreateSessionRequest) -> ShellOptions | MysqlOptions | None:
+def check_task(task: str) -> None:
+    """Checks that a task is not too long.
+
+    Raises:
+        InvalidInput: It is.
+    """
+    if len(task.encode()) > MAX_TASK_BYTES:
+        raise InvalidInput(
+            f"task has {len(task.encode())} bytes, at most {MAX_TASK_BYTES} are allowed; shorten it"
+        )
+
+
+def kind_options_from_wire(
+    request: wire.CreateSessionRequest | GenerateGroundingRequest,
+) -> ShellOptions | MysqlOptions | None:
+    """Reads what a kind's sessions can be told.
+
+    Raises:
+        InvalidInput: A value is wrong, or of another kind.
+    """
+    _check_applies(request, "mysql", request.kind == "mysql", f"kind {request.kind!r}")
+    _check_applies(request, "shell", request.kind == "shell", f"kind {request.kind!r}")
     match request.kind:
         case "shell":
             return _shell_options(request.shell)
@@ -248,10 +264,8 @@ def _shell_options(options: wire.ShellOptions) -> ShellOptions:
     )
 
 
-def _check_applies(
-    request: wire.CreateSessionRequest, field: str, applies: bool, what: str
-) -> None:
-    if request.HasField(field) and not applies:  # type: ignore[arg-type]
+def _check_applies(request: Message, field: str, applies: bool, what: str) -> None:
+    if request.HasField(field) and not applies:
         raise InvalidInput(f"the option {field} does not apply to {what}; leave it out")
 
 

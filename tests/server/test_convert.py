@@ -439,6 +439,6 @@ def test_a_kind_arrives_with_its_backends_and_what_they_can_do() -> None:
         ],
     )
     assert (message.name, message.summary) == ("shell", "A shell.")
-    assert list(message.probe_suites) == ["cwd", "files"]
+    assert list(message.probe_suites) == ["cwd", "environment", "files"]
     (backend,) = message.backends
     assert backend == wire.Backend(name="real", can_exec=True, has_state=True)

@@ -143,6 +143,9 @@ class _Part:
         "prints it.",
     }
 
+    scripts_how = "Each script is SQL: statements for the database in use, ended by semicolons."
+    check_how = "a SELECT that returns at least one row if it is, and none if not."
+
     def role(self, options: MysqlOptions) -> str:
         return (
             "a MySQL server, version 8 or later with its usual sql_mode, together with the client "

@@ -94,6 +94,9 @@ class _Part:
         "key `process COMMAND LINE`, value `user root`.",
     }
 
+    scripts_how = "Each script is bash, run as root in the home directory; begin it with `set -eu`."
+    check_how = "a bash command that ends with status 0 if it is, and with another one if not."
+
     def role(self, options: ShellOptions) -> str:
         terminal = "a dumb terminal" if options.dumb_terminal else "a terminal (120 by 40, UTF-8)"
         return (

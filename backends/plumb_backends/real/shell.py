@@ -7,6 +7,7 @@ restart of a shell that was lost, and how an action ended.
 import asyncio
 import dataclasses
 import re
+import shlex
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -54,6 +55,8 @@ _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak"
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
                "start", "^Q", "stop", "^S")  # fmt: skip
 _SWEEP_DISKS_EVERY = 2.0
+_INTERPRETER = re.compile(r"#![ \t]*(/[^\n]+)\n")
+_IS_SHELL = re.compile(r"(?:/|\s)(?:ba|da)?sh\b")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,12 +292,16 @@ class RealShell:
 
 
 async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
-    """Runs an init script.
+    """Runs an init script; one that begins with `#!` by the interpreter that it names.
 
     It comes on standard input: in argv it would be limited to 128 KiB, and a `pgrep -f` in it would
     find the script itself.
     """
+    text = text.replace("\r\n", "\n")
     argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
+    named = _INTERPRETER.match(text)
+    if named and not _IS_SHELL.search(named[1]):
+        argv = [*shlex.split(named[1]), "/dev/stdin"]
     return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
 
 

@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from plumb_backends.errors import InvalidInput
+from plumb_backends.grounding import GeneratedGrounding, GroundingWish
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.asking import Endpoint
 from plumb_backends.simulated.baselines import Baseline
 from plumb_backends.simulated.examples import examples
+from plumb_backends.simulated.generation import Generator
 from plumb_backends.simulated.model import Model, World
 from plumb_backends.simulated.options import BASELINE_PREFIX, SimulatorOptions
 from plumb_backends.simulated.prompting import choose_strategy, read_strategies
@@ -29,6 +31,7 @@ class SimulatorProvider:
     def __init__(self, settings: SimulatorSettings, backends: Backends) -> None:
         self._settings = settings
         self._endpoint = Endpoint(settings)
+        self._backends = backends
         self._truths = Truths(backends)
         self._strategies = read_strategies(settings.strategies)
 
@@ -51,6 +54,12 @@ class SimulatorProvider:
         make = self._baseline if spec.backend_options.is_baseline else self._model
         actor, truth = await make(kind, options, spec, spec.backend_options)
         return Grounded(Stage(kind, options, actor), truth.init_results)
+
+    async def generate(self, wish: GroundingWish) -> GeneratedGrounding:
+        """Writes a grounding; see `Generates.generate`."""
+        self._endpoint.check_configured()
+        self._check_priced(wish.model)
+        return await Generator(wish, self._backends, self._truths, self._endpoint).generate()
 
     async def _model(
         self, kind: Kind, options: Any, spec: Spec, simulator: SimulatorOptions

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.model_endpoint import endpoint_in_a_thread, fails, says
+from tests.model_endpoint import Body, endpoint_in_a_thread, fails, says
 
 from plumb_bench.player import play_all
 from plumb_bench.scenario import read_scenarios
@@ -123,6 +124,59 @@ def test_play_records_what_was_observed_as_transcripts(tmp_path: Path) -> None:
     assert first == {"action": "cat /srv/n", "observation": "1\n", "exit_code": 0, "cwd": "/root"}
     assert second["timed_out"] is True
     assert second["cwd"] == "/srv"
+
+
+def test_ground_makes_scenarios_of_tasks_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    tasks, out = tmp_path / "tasks.jsonl", tmp_path / "out" / "scenarios.jsonl"
+    lines = [{"id": f"task-{number}", "environment": "shell" if number < 7 else "mysql",
+              "task": f"Task number {number}.", "tags": ["t"]} for number in range(10)]  # fmt: skip
+    tasks.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    async def answer(body: Body) -> Any:
+        told = json.dumps(body["messages"])
+        is_shell, is_hopeless = "interactive bash" in told, "Task number 3." in told
+        if body["messages"][-1]["content"] == "Write the check.":
+            reply: dict[str, Any] = {"check": "test -s /srv/n" if is_shell else "SELECT * FROM t"}
+        elif is_shell:
+            script = "exit 9" if is_hopeless else "echo 1 > /srv/n"
+            reply = {"scripts": [script], "actions": ["cat /srv/n", "cat /srv/m"]}
+        else:
+            script = "CREATE TABLE t (a INT); INSERT INTO t VALUES (1)"
+            reply = {"scripts": [script], "actions": ["SELECT * FROM t"]}
+        return await says(reply)(body)
+
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.otherwise = answer
+        command = ["ground", str(tasks), "--out", str(out), "--model", "m", "--rounds", "2"]
+        run = plumb(*command, OPENAI_BASE_URL=endpoint.url)
+        assert run.returncode == 1, run.stderr
+        assert "9 of 10 tasks are grounded" in run.stdout
+        assert "1 could not be" in run.stdout
+        assert "task-3: init script 1 (exit 9) ended with exit status 9" in run.stderr
+        again = plumb(*command, OPENAI_BASE_URL=endpoint.url)
+        assert again.returncode == 2
+        assert "is there already; --resume it" in again.stderr
+        whole = out.read_bytes()
+        out.write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 20])  # as a crash leaves it
+        asked = len(endpoint.requests)
+        resumed = plumb(*command, "--resume", OPENAI_BASE_URL=endpoint.url)
+        assert "9 of 10 tasks are grounded" in resumed.stdout
+        assert len(endpoint.requests) - asked == 2 + 2  # the one that was cut, and the failure
+
+    scenarios = read_scenarios([out])
+    assert sorted(scenario.id for scenario in scenarios) == sorted(
+        f"task-{number}" for number in range(10) if number != 3
+    )
+    (failure,) = map(json.loads, out.with_suffix(".failures.jsonl").read_text().splitlines())
+    assert (failure["id"], len(failure["attempts"])) == ("task-3", 2)
+    lines_of_records = out.with_suffix(".records.jsonl").read_text().splitlines()
+    records = {record["id"]: record for record in map(json.loads, lines_of_records)}
+    assert len(lines_of_records) == len(records) == 9
+    assert records["task-0"]["check"]["command"] == "test -s /srv/n"
+    assert {"key": "/srv/n"}.items() <= records["task-0"]["state"][0].items()
+    played = plumb("play", str(out))
+    assert played.returncode == 0, played.stderr
+    assert "task-9" in played.stdout
 
 
 def test_doctor_looks_at_the_model_endpoint() -> None:

@@ -33,8 +33,7 @@ def shared() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def endpoint(shared: Endpoint) -> Endpoint:
-    shared.requests.clear()
-    shared.otherwise = says(reply("unscripted"))
+    shared.begin(says(reply("unscripted")))
     return shared
 
 
@@ -99,11 +98,14 @@ def test_the_init_scripts_run_for_real_and_a_snapshot_tells_what_they_left(
     assert [result.exit_code for result in shell.init_results] == [0, 0]
     assert shell.init_results[1].stdout_tail == b"said\n"
     told = endpoint.requests[0]["messages"][0]["content"]
-    assert "/srv/d/f: added, mode 600, owner root:root, 3 bytes\n    | a\n    | b\n" in told
-    assert "/srv/d/l -> f" in told
-    assert "/srv/d/: directory, mode 755, owner root:root" in told
-    assert "/etc/debian_version: deleted" in told
-    assert "/srv/big: added, mode 644, owner root:root, 3000 bytes\n    sha256 " in told
+    assert "/srv/d/f: file, mode 600, owner root:root, size 3, sha256 " in told
+    assert "\n    | a\n    | b\n    \\ no newline at the end\n" in told
+    assert "/srv/d/l: link, target f\n" in told
+    assert "/srv/d: directory, mode 755, owner root:root\n" in told
+    assert "/etc/debian_version: deleted\n" in told
+    assert "/srv/big: file, mode 644, owner root:root, size 3000, sha256 " in told
+    assert "shell: bash 5" in told  # the image card
+    assert "installed: apt awk" in told
 
 
 def test_a_snapshot_of_mysql_tells_schema_and_rows(
@@ -116,8 +118,9 @@ def test_a_snapshot_of_mysql_tells_schema_and_rows(
     ) as db:
         db.step("SELECT * FROM t")
     told = endpoint.requests[0]["messages"][0]["content"]
-    assert "shop.t:\nCREATE TABLE `t` (\n  `a` int NOT NULL," in told
-    assert 'rows of shop.t:\n    [1, "2.5"]' in told
+    assert "shop.t: made so\n    | CREATE TABLE `t` (\n    |   `a` int NOT NULL," in told
+    assert 'shop.t holds: 1 rows\n    | [1, "2.5"]' in told
+    assert "sql_mode: ONLY_FULL_GROUP_BY" in told  # the image card
 
 
 def test_an_init_script_that_fails_fails_a_simulated_session_too(
