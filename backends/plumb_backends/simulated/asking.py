@@ -15,12 +15,13 @@ from plumb_backends.errors import (
     ModelRefused,
     ModelReplyCut,
     ModelUnauthorized,
+    ModelUnusable,
     Unsupported,
 )
 from plumb_backends.simulated.budget import Budget
-from plumb_backends.simulated.cassette import Cassette
-from plumb_backends.simulated.messages import ChatReply, ChatRequest
-from plumb_backends.simulated.settings import Call, CassetteMode, SimulatorSettings
+from plumb_backends.simulated.cassette import Cassette, digest_of
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, SchemaUnknown
+from plumb_backends.simulated.settings import Call, CassetteMode, ReplyFormat, SimulatorSettings
 
 if TYPE_CHECKING:
     from plumb_backends.simulated.chat import Chat
@@ -56,7 +57,7 @@ class Endpoint:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.budget = Budget(settings.server_budget, "server")
-        self.without_schema: set[str] = set()  # models that were found to know no JSON schemas
+        self._without_schema: set[str] = set()
         self._chat: Chat | None = None
         self._opening = asyncio.Lock()
         self._healthy_until = 0.0
@@ -72,6 +73,33 @@ class Endpoint:
         """
         if self._cassette is not None:
             await self._cassette.read()
+
+    async def knows_schemas(self, model: str) -> bool:
+        """Whether a model can be asked for replies by a JSON schema, as far as it is known.
+
+        Where it cannot, that is in the cassette, too: or a replay would ask otherwise.
+        """
+        if self.settings.reply_format is ReplyFormat.TEXT:
+            return False
+        if model not in self._without_schema and await self._recorded(_schema_key(model), None):
+            self._without_schema.add(model)
+        return model not in self._without_schema
+
+    async def note_without_schema(self, request: ChatRequest, error: SchemaUnknown) -> None:
+        """Notes that a model knows no JSON schemas.
+
+        Raises:
+            ModelUnusable: The server demands them.
+        """
+        if self.settings.reply_format is ReplyFormat.JSON:
+            raise ModelUnusable(
+                f"the endpoint does not know JSON schemas for {request.model!r} ({error}); "
+                "set PLUMB_SIMULATOR_REPLY_FORMAT=auto"
+            ) from error
+        self._without_schema.add(request.model)
+        if self._cassette is not None:
+            noted = ChatReply(content=None, finish_reason="no_schema")
+            await self._cassette.add(_schema_key(request.model), request, noted)
 
     def check_configured(self) -> None:
         """Checks that there is somebody to ask.
@@ -119,7 +147,7 @@ class Endpoint:
             SchemaUnknown: See `Chat.complete`.
             ModelError: One of its kinds; no reply that was refused or cut is given.
         """
-        reply = await self._recorded(key)
+        reply = await self._recorded(key, request)
         if reply is None:
             reply = await self._from_endpoint(request, key, deadline, budget, spent)
         else:
@@ -131,12 +159,13 @@ class Endpoint:
         _check_whole(reply, request)
         return reply
 
-    async def _recorded(self, key: str) -> ChatReply | None:
+    async def _recorded(self, key: str, request: ChatRequest | None) -> ChatReply | None:
+        """What is recorded; without a request it is no error that there is nothing."""
         mode = self.settings.cassette_mode
         if self._cassette is None or mode is CassetteMode.RECORD:
             return None
         reply = await self._cassette.find(key)
-        if reply is None and mode is CassetteMode.REPLAY:
+        if reply is None and mode is CassetteMode.REPLAY and request is not None:
             raise CassetteMiss(
                 f"the cassette {self.settings.cassette} has no reply to this request: the model, a "
                 "parameter, a prompt, the grounding or the history is another one; record it with "
@@ -155,6 +184,10 @@ class Endpoint:
             chat = await self._opened()
             reply = await chat.complete(request, deadline=deadline)
             outcome = "replied"
+        except SchemaUnknown as error:
+            outcome = type(error).__name__
+            await self.note_without_schema(request, error)
+            raise
         except Exception as error:
             outcome = type(error).__name__
             raise
@@ -200,6 +233,10 @@ class Endpoint:
         return (
             reply.prompt_tokens * price.prompt + reply.completion_tokens * price.completion
         ) / _MILLION
+
+
+def _schema_key(model: str) -> str:
+    return digest_of({"model": model, "knows": "schemas"})
 
 
 def check_installed(package: str) -> None:

@@ -157,7 +157,7 @@ class Generator:
     # Asking.
 
     async def _ask(self, told: Sequence[Message], fields: Fields, number: int) -> str | None:
-        wants_schema = self._wish.model not in self._endpoint.without_schema
+        wants_schema = await self._endpoint.knows_schemas(self._wish.model)
         for schema in [object_schema(fields), None] if wants_schema else [None]:
             request = ChatRequest(
                 model=self._wish.model,
@@ -177,7 +177,6 @@ class Generator:
                     spent=self._spent,
                 )
             except SchemaUnknown:
-                self._endpoint.without_schema.add(self._wish.model)
                 continue
             return reply.content
         raise AssertionError("an endpoint that is asked for text cannot refuse a schema")

@@ -121,12 +121,13 @@ class Model:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._conversation = Conversation("", 0)
         self._facts: Mapping[str, Any] = {}
-        self._use_format(text=self._wants_text())
+        self._use_format(text=endpoint.settings.reply_format is ReplyFormat.TEXT)
 
     # The four verbs of an actor.
 
     async def act(self, action: Action) -> Acted:
         """Replies to an action; see `Actor.act`."""
+        await self._choose_format()
         text = action.text.decode(errors="backslashreplace")
         step = self._begin(text)
         if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
@@ -148,6 +149,7 @@ class Model:
 
     async def answer(self, suite: str) -> Mapping[str, str]:
         """Answers a probe on a copy of the conversation; see `Actor.answer`."""
+        await self._choose_format()
         question = shipped("probe").fill(question=self._part.questions[suite])
         step = self._begin(question)
         twin = self._conversation.copy()
@@ -181,8 +183,8 @@ class Model:
                 chat = await self._ask(
                     step, self._conversation, step.action, told, self._format.schema
                 )
-            except SchemaUnknown as error:
-                self._fall_back(error)  # which gives the conversation another beginning
+            except SchemaUnknown:
+                self._use_format(text=True)  # which gives the conversation another beginning
                 chat = await self._ask(step, self._conversation, step.action, told, None)
             try:
                 reply = self._format.read(chat.content)
@@ -233,8 +235,8 @@ class Model:
         schema = None if self._format.schema is None else object_schema(fields)
         try:
             return (await self._ask(step, conversation, text, [], schema)).content
-        except SchemaUnknown as error:
-            self._fall_back(error)
+        except SchemaUnknown:
+            self._use_format(text=True)
             return (await self._ask(step, conversation, text, [], None)).content
 
     async def _ask(
@@ -275,7 +277,7 @@ class Model:
 
     def _unusable(self, step: _Step, what: str) -> ModelUnusable:
         return ModelUnusable(
-            f"{len(step.rejections)} replies of {self._options.model!r} to this {what} broke "
+            f"{step.samples} replies of {self._options.model!r} to this {what} broke "
             f"format or character, the last one so: {step.rejections[-1]}; "
             "use another model or strategy",
             {"attempts": "\n".join(step.rejections)},
@@ -283,22 +285,15 @@ class Model:
 
     # Formats.
 
-    def _wants_text(self) -> bool:
-        return self._endpoint.settings.reply_format is ReplyFormat.TEXT or (
-            self._options.model in self._endpoint.without_schema
-        )
-
-    def _fall_back(self, error: SchemaUnknown) -> None:
-        """Goes over to text, here and in the sessions to come; turns so far stay as they are."""
-        if self._endpoint.settings.reply_format is ReplyFormat.JSON:
-            raise ModelUnusable(
-                f"the endpoint does not know JSON schemas for {self._options.model!r} ({error}); "
-                "set PLUMB_SIMULATOR_REPLY_FORMAT=auto"
-            ) from error
-        self._endpoint.without_schema.add(self._options.model)
-        self._use_format(text=True)
+    async def _choose_format(self) -> None:
+        """Goes over to text where another session found that the model knows no schemas."""
+        if self._format.schema is not None and not await self._endpoint.knows_schemas(
+            self._options.model
+        ):
+            self._use_format(text=True)
 
     def _use_format(self, *, text: bool) -> None:
+        """Replies are in this format from now on; turns so far stay as they are."""
         reason = self._options.reason
         self._format = TextFormat(reason=reason) if text else JsonFormat(self._part, reason=reason)
         rules = shipped("rules").fill(format=self._format.ask())

@@ -127,6 +127,7 @@ async def test_what_cannot_be_typed_is_refused_as_the_real_shell_does(
 WORLD = World(
     task="Count the words.",
     examples=[Example("echo example", Reply("example\n", {"exit_code": 0}))],
+    card="shell: bash 5.9",
     scripts=["touch /srv/script"],
     state="/srv/script: added",
 )
@@ -137,8 +138,8 @@ WORLD = World(
     [
         ("naive", {"Count the words."}),
         ("few_shot", {"Count the words.", "echo example"}),
-        ("grounded", {"Count the words.", "echo example", "touch /srv/script"}),
-        ("snapshot", {"Count the words.", "echo example", "touch /srv/script",
+        ("grounded", {"Count the words.", "echo example", "bash 5.9", "touch /srv/script"}),
+        ("snapshot", {"Count the words.", "echo example", "bash 5.9", "touch /srv/script",
                       "/srv/script: added"}),
     ],
 )  # fmt: skip
@@ -151,7 +152,10 @@ async def test_a_strategy_tells_what_it_should_and_no_more(
     endpoint.script(says({**thought, **reply()}), says({"unreal": False, "why": ""}))
     stage = played.stage(world=WORLD, strategy=strategy, reason=reason, critic=critic)
     seen = await step(stage)
-    everything = {"Count the words.", "echo example", "touch /srv/script", "/srv/script: added"}
+    everything = {
+        *("Count the words.", "echo example", "bash 5.9"),
+        *("touch /srv/script", "/srv/script: added"),
+    }
     asked = endpoint.requests[0]
     assert {text for text in everything if text in system(asked)} == told
     assert "interactive bash" in system(asked)
@@ -360,6 +364,20 @@ async def test_an_endpoint_without_schemas_is_asked_for_text_from_then_on(
     assert (await step(stage, "true")).text == ""
     assert (await step(played.stage(on=asked), "cat g")).text == "other\n"  # another session
     assert len(endpoint.requests) == 4
+
+
+async def test_a_session_that_fell_back_to_text_is_replayed_too(
+    played: Played, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    cassette = tmp_path / "cassette.jsonl"
+    endpoint.script(fails(400, "json_schema is not supported"), says("plain\n"), says("other\n"))
+    asked = played.asked(cassette=cassette, cassette_mode=CassetteMode.AUTO)
+    await step(played.stage(on=asked), "cat f")
+    await step(played.stage(on=asked), "cat g")
+    replaying = played.asked(cassette=cassette, cassette_mode=CassetteMode.REPLAY, base_url="")
+    for action, text in (("cat g", "other\n"), ("cat f", "plain\n")):  # in any order
+        assert (await step(played.stage(on=replaying), action)).text == text
+    assert len(endpoint.requests) == 3
 
 
 async def test_a_thought_in_text_is_kept_and_not_shown(played: Played, endpoint: Endpoint) -> None:

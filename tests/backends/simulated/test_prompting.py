@@ -38,8 +38,8 @@ def test_every_prompt_says_its_version_and_purpose_on_its_first_line(path: Path)
     [
         ("naive", {"role", "rules", "task"}),
         ("few_shot", {"role", "rules", "task", "examples"}),
-        ("grounded", {"role", "rules", "task", "examples", "scripts"}),
-        ("snapshot", {"role", "rules", "task", "examples", "scripts", "state"}),
+        ("grounded", {"role", "rules", "task", "examples", "card", "scripts"}),
+        ("snapshot", {"role", "rules", "task", "examples", "card", "scripts", "state"}),
     ],
 )
 def test_a_strategy_tells_what_its_name_says_and_no_more(strategy: str, fields: set[str]) -> None:
