@@ -1,4 +1,4 @@
-"""Captures a sandbox: what differs from its image, its accounts, and what runs in it.
+"""Captures a sandbox: what differs from its image, who is in it, and what runs there.
 
 Everything is asked by a few fresh processes, whatever the number of paths, and nothing is required
 of the image but bash, coreutils and findutils. Bounded in paths, in bytes that are digested and in
@@ -190,15 +190,15 @@ def _is_text(data: bytes) -> bool:
 
 
 async def capture_people(sandbox: Sandbox, shell: int) -> tuple[Entry, ...]:
-    """Captures accounts, groups and what runs in the background.
+    """Captures accounts, groups, the shell's first variables, and what runs in the background.
 
     Args:
         sandbox: Where to look.
         shell: The process id of the session's own shell, which is not told.
     """
-    lines = (await _ask(sandbox, "people.bash", b"")).decode(errors="backslashreplace").split("\n")
-    own, rest = lines[0], "\n".join(lines[1:])
-    accounts, groups, processes = (*rest.split("\n.\n", 2), "", "")[:3]
+    said = (await _ask(sandbox, "people.bash", b"", str(shell))).decode(errors="backslashreplace")
+    own, _, rest = said.partition("\n")
+    accounts, groups, variables, processes = (*rest.split("\n.\n", 3), "", "", "")[:4]
     entries = [
         Entry(f"user {name}", {"uid": uid, "gid": gid, "home": home, "shell": login})
         for name, _, uid, gid, _, home, login in _records(accounts, 7)
@@ -208,6 +208,11 @@ async def capture_people(sandbox: Sandbox, shell: int) -> tuple[Entry, ...]:
         Entry(f"group {name}", {"gid": gid, "members": members or "(none)"})
         for name, _, gid, members in _records(groups, 4)
         if _NO_PERSON <= int(gid) < 65534 or members
+    ]
+    entries += [
+        Entry(f"variable {name}", {"value": value})
+        for name, equals, value in (line.partition("=") for line in variables.split("\n"))
+        if equals
     ]
     entries += _background(processes, own, {str(shell), "1"})
     return tuple(sorted(entries, key=lambda entry: entry.key))

@@ -144,9 +144,8 @@ async def test_everything_of_a_file_is_captured_as_it_is(make_shell: MakeShell) 
     assert [entry.key for entry in seen.entries if entry.key.startswith("process")] == [
         "process worker 1000"
     ]
-    assert [entry.key for entry in seen.entries] == sorted(
-        (entry.key for entry in seen.entries), key=lambda key: (not key.startswith("/"), key)
-    )
+    keys = [entry.key for entry in seen.entries]
+    assert keys == sorted(keys, key=lambda key: (not key.startswith("/"), key))
 
 
 async def test_a_hostile_tree_is_captured_in_bounded_time_and_what_is_cut_is_said(
@@ -251,6 +250,7 @@ async def test_probes_tell_directory_files_and_who_is_there(make_shell: MakeShel
     environment = (await shell.probe("environment")).facts
     assert environment["user ann"].startswith("uid 1000, gid 1000, home /home/ann")
     assert environment["process sleep 4242"] == "user root"
+    assert environment["variable LANG"] == "value C.UTF-8"
 
 
 async def test_a_program_that_lists_all_processes_does_not_end_its_own_output(
