@@ -210,7 +210,7 @@ CASES = {
         lambda stub, name: stub.Probe(wire.ProbeRequest(name=name, suite="x")),
         INVALID,
         "UNKNOWN_SUITE",
-        "'x'.*use one of: cwd, files",
+        "'x'.*use one of: cwd, environment, files",
     ),
     "empty suite": Case(
         lambda stub, name: stub.Probe(wire.ProbeRequest(name=name)),
