@@ -3,7 +3,9 @@
 Everything is asked by a few fresh processes, whatever the number of paths, and nothing is required
 of the image but bash, coreutils and findutils. Bounded in paths, in bytes that are digested and in
 bytes that are shown, and what is left out is said. Of a file's content text is shown, of at most
-`MOST_CONTENT_BYTES`; of its time only one in the past, for a fresh one differs in every run.
+`MOST_CONTENT_BYTES`. A time is told where it is in the past and has no fraction of a second, as
+`touch -d 2020-01-01` sets it: one counted back from the present differs in every run, and what the
+script says of it (`5 days ago`) is told with the script.
 """
 
 import dataclasses
@@ -48,6 +50,7 @@ class _Found:
     owner: str
     size: int
     modified: float
+    is_exact: bool  # whether the time has no fraction: somebody set it to that very second
     target: str
     path: bytes
 
@@ -116,6 +119,7 @@ def _read_found(parts: Sequence[bytes]) -> _Found:
         owner=f"{user}:{group}",
         size=int(size),
         modified=float(seconds),
+        is_exact=not seconds.partition(".")[2].strip("0"),
         target=target,
         path=parts[7],
     )
@@ -130,7 +134,7 @@ def _describe(one: _Found, digest: str | None, now: float) -> dict[str, str]:
         fields["size"] = f"{one.size}"
         if one.is_filled:
             fields["sha256"] = digest or "(not read)"
-    if one.modified < now - _FRESH_FOR:
+    if one.modified < now - _FRESH_FOR and one.is_exact:
         fields["modified"] = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one.modified))
     return fields
 

@@ -148,6 +148,16 @@ async def test_everything_of_a_file_is_captured_as_it_is(make_shell: MakeShell) 
     assert keys == sorted(keys, key=lambda key: (not key.startswith("/"), key))
 
 
+async def test_only_a_time_that_is_the_same_in_every_run_is_told(make_shell: MakeShell) -> None:
+    shell = await make_shell(
+        init=["touch -d '40 days ago' /srv/back; touch -d 2020-01-02 /srv/set; touch /srv/now"]
+    )
+    seen = await shell.capture()
+    assert "modified" not in fields(seen, "/srv/back")
+    assert fields(seen, "/srv/set")["modified"] == "2020-01-02 00:00:00"
+    assert "modified" not in fields(seen, "/srv/now")
+
+
 async def test_a_hostile_tree_is_captured_in_bounded_time_and_what_is_cut_is_said(
     make_shell: MakeShell,
 ) -> None:
