@@ -8,16 +8,18 @@ bytes that are shown, and what is left out is said. Of a file's content text is 
 script says of it (`5 days ago`) is told with the script.
 """
 
+import collections
 import dataclasses
 import re
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from plumb_backends.environment import Program
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.guest import script
 from plumb_backends.real.program import run_program
-from plumb_backends.snapshot import Entry, Snapshot
+from plumb_backends.snapshot import VOLATILE, Entry, Snapshot
 
 MOST_PATHS = 2000
 MOST_PATH_BYTES = 256 * 1024
@@ -193,7 +195,32 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-async def capture_people(sandbox: Sandbox, shell: int) -> tuple[Entry, ...]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class People:
+    """Who is in a sandbox, and what runs there.
+
+    Attributes:
+        entries: Sorted by key.
+        pids: The process ids of what runs, which differ from run to run.
+    """
+
+    entries: tuple[Entry, ...]
+    pids: frozenset[str]
+
+
+def mark_pids(files: Snapshot, pids: frozenset[str]) -> tuple[Entry, ...]:
+    """The files' entries; those that hold nothing but a running process's id are marked."""
+    return tuple(map(partial(_marked, pids=pids), files.entries))
+
+
+def _marked(entry: Entry, *, pids: frozenset[str]) -> Entry:
+    if entry.fields.get("content", "").strip() not in pids:
+        return entry
+    names = frozenset(entry.fields) & {"size", "sha256", "content"}
+    return Entry(entry.key, dict(entry.fields) | dict.fromkeys(names, VOLATILE), names)
+
+
+async def capture_people(sandbox: Sandbox, shell: int) -> People:
     """Captures accounts, groups, the shell's first variables, and what runs in the background.
 
     Args:
@@ -218,8 +245,11 @@ async def capture_people(sandbox: Sandbox, shell: int) -> tuple[Entry, ...]:
         for name, equals, value in (line.partition("=") for line in variables.split("\n"))
         if equals
     ]
-    entries += _background(processes, own, {str(shell), "1"})
-    return tuple(sorted(entries, key=lambda entry: entry.key))
+    running = _background(processes, own, {str(shell), "1"})
+    entries += _told_processes(running)
+    return People(
+        tuple(sorted(entries, key=lambda entry: entry.key)), frozenset(pid for pid, *_ in running)
+    )
 
 
 def _records(text: str, fields: int) -> Iterator[list[str]]:
@@ -229,19 +259,23 @@ def _records(text: str, fields: int) -> Iterator[list[str]]:
             yield record
 
 
-def _background(text: str, own: str, others: set[str]) -> list[Entry]:
-    """The processes that are not plumb's own."""
+def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, str]]:
+    """The processes that are not plumb's own: id, user, command."""
     rows = [line.split(" ", 3) for line in text.split("\n") if line.count(" ") >= 3]
     parents = {pid: parent for pid, parent, *_ in rows}
     hidden = others | {own, parents.get(own, "")}  # what asks here, and the one that started it
     while grown := {pid for pid, parent in parents.items() if parent in hidden - others} - hidden:
         hidden |= grown
     init = next((command for pid, _, _, command in rows if pid == "1"), "")
-    counted: dict[tuple[str, str], int] = {}
-    for pid, _, user, command in rows:
-        if pid not in hidden and command.strip() and command != init:
-            key = (command.strip(), user)
-            counted[key] = counted.get(key, 0) + 1
+    return [
+        (pid, user, command.strip())
+        for pid, _, user, command in rows
+        if pid not in hidden and command.strip() and command != init
+    ]
+
+
+def _told_processes(running: Sequence[tuple[str, str, str]]) -> list[Entry]:
+    counted = collections.Counter((command, user) for _, user, command in running)
     return [
         Entry(f"process {command}", {"user": user} | ({"count": str(n)} if n > 1 else {}))
         for (command, user), n in counted.items()

@@ -29,7 +29,7 @@ from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
-from plumb_backends.real.capture import capture_files, capture_people
+from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
 from plumb_backends.real.engine import Engine, Sandbox, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
@@ -182,7 +182,7 @@ class RealShell:
                 return ProbeResult(suite, {entry.key: _fact(entry) for entry in files.entries})
             case "environment":
                 people = await capture_people(sandbox, shell.prompt.pid)
-                return ProbeResult(suite, {entry.key: _fact(entry) for entry in people})
+                return ProbeResult(suite, {entry.key: _fact(entry) for entry in people.entries})
         raise KIND.unknown_suite(suite)
 
     async def capture(self) -> Snapshot:
@@ -190,7 +190,7 @@ class RealShell:
         sandbox, shell = self._here()
         files = await capture_files(sandbox)
         people = await capture_people(sandbox, shell.prompt.pid)
-        return Snapshot((*files.entries, *people), files.cut)
+        return Snapshot((*mark_pids(files, people.pids), *people.entries), files.cut)
 
     async def card(self) -> str:
         """Writes down what the sandbox is; see `Captures.card`."""

@@ -148,6 +148,15 @@ async def test_everything_of_a_file_is_captured_as_it_is(make_shell: MakeShell) 
     assert keys == sorted(keys, key=lambda key: (not key.startswith("/"), key))
 
 
+async def test_a_file_with_the_id_of_a_running_process_is_marked(make_shell: MakeShell) -> None:
+    shell = await make_shell(
+        init=["sleep 1000 >/dev/null 2>&1 & echo $! > /srv/pid; echo 1 > /srv/n"]
+    )
+    entries = {entry.key: entry for entry in (await shell.capture()).entries}
+    assert entries["/srv/pid"].volatile == {"size", "sha256", "content"}
+    assert entries["/srv/n"].volatile == set()
+
+
 async def test_only_a_time_that_is_the_same_in_every_run_is_told(make_shell: MakeShell) -> None:
     shell = await make_shell(
         init=["touch -d '40 days ago' /srv/back; touch -d 2020-01-02 /srv/set; touch /srv/now"]
