@@ -68,6 +68,7 @@ class Sessions:
         self._creations: dict[str, asyncio.Task[Session]] = {}  # by request_id
         self._in_creation = 0
         self._waiting: dict[str, int] = {}  # by request_id: calls that wait for the creation
+        self._ending: dict[str, str] = {}  # by name: why, until the journal says so
         self._deletions: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -171,7 +172,7 @@ class Sessions:
         session = self._live.get(name)
         if session is None:
             check_name(name)
-            why = await self._journal.why_ended(name)
+            why = self._ending.get(name) or await self._journal.why_ended(name)
             known = f"has ended: {why}" if why else "was never created here"
             raise SessionNotFound(f"{name} {known}; create a new session")
         session.touch()
@@ -204,8 +205,12 @@ class Sessions:
         if session is None:
             return
         self._forget_creation_of(session)
-        await session.close()
-        await self._journal.session_ended(name, because)
+        self._ending[name] = because
+        try:
+            await session.close()
+            await self._journal.session_ended(name, because)
+        finally:
+            del self._ending[name]
         metrics.session_ended(session.kind, session.backend)
         _log.info("session ended", session=name, because=because)
 

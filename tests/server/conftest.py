@@ -67,6 +67,7 @@ class FakeEnvironment:
         self.closed = asyncio.Event()
         self.reset_error: Exception | None = None
         self.waits_in_reset = False
+        self.waits_in_close = False
         self._interrupted = False
 
     async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
@@ -113,6 +114,8 @@ class FakeEnvironment:
 
     async def close(self) -> None:
         self.closes += 1
+        if self.waits_in_close:
+            await self._wait()
         self.closed.set()
 
 

@@ -319,6 +319,20 @@ async def test_an_end_is_idempotent_and_closes_the_environment_once(
         await sessions.get(made.name)
 
 
+async def test_a_session_that_is_being_removed_says_already_why(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    environment = provider.made[0]
+    environment.waits_in_close = True
+    end = asyncio.create_task(sessions.delete(made.name, "it was idle too long"))
+    await kit.soon(environment.entered.wait())
+    with pytest.raises(SessionNotFound, match="has ended: it was idle too long"):
+        await sessions.get(made.name)
+    environment.release.set()
+    await kit.soon(end)
+
+
 async def test_an_end_cuts_a_running_step_off(
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:
