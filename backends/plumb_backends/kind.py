@@ -77,10 +77,6 @@ class Part(Protocol):
         """Adds what the kind knows: status, typed detail. `before` is the observation before."""
         ...
 
-    def status(self, seen: Observation) -> tuple[str, bool | None]:
-        """How an action ended, comparable and for people, and whether it failed; None: unknown."""
-        ...
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:

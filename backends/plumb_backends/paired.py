@@ -8,6 +8,7 @@ an observation whose verdict says so.
 
 import asyncio
 import dataclasses
+import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,9 +28,13 @@ from plumb_backends.errors import InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
-from plumb_fidelity.verdict import Seen, backend_failure, compare
+from plumb_fidelity.seen import Seen
+from plumb_fidelity.truth import compare
+from plumb_fidelity.verdict import backend_failure
 
 REAL, SIMULATED = "real", "simulated"
+
+_MOST_PAST = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Paired:
         self._other = SIMULATED if observe == REAL else REAL
         self._turn = 0
         self._missed: list[int] = []  # turns that one side took, and the other did not
+        self._past: list[tuple[str, str]] = []  # the simulated side's, for what it contradicts
 
     async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
         """Takes a step on both sides; see `Environment.step`."""
@@ -104,28 +110,38 @@ class Paired:
 
     def _compared(self, action: Action, shown: Observation, other: Observation) -> Observation:
         real, simulated = (shown, other) if self._shown == REAL else (other, shown)
+        typed = action.text.decode(errors="replace")
         verdict = compare(
-            self._seen(real),
+            [self._seen(real)],
             self._seen(simulated),
-            action=action.text.decode(errors="replace"),
+            action=typed,
             prompt=self._kind.part.prompt(self._options),
             is_table=self._kind.part.is_table(self._options),
+            at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+            history=self._past,
         )
+        self._past = [*self._past[-_MOST_PAST:], (typed, simulated.text)]
         if self._missed:
             turns = ", ".join(map(str, self._missed))
             note = f"one side took no part in turn {turns} of this pair, and may have parted there"
             verdict = dataclasses.replace(verdict, evidence=(*verdict.evidence, note))
         return dataclasses.replace(shown, verdict=verdict, counterpart=other)
 
-    def _seen(self, observation: Observation) -> Seen:
-        status, failed = self._kind.part.status(observation)
-        return Seen(text=observation.text, status=status, failed=failed)
+    @staticmethod
+    def _seen(observation: Observation) -> Seen:
+        return Seen(
+            text=observation.text,
+            exit_code=observation.exit_code,
+            errno=observation.sql.errno if observation.sql else None,
+            ending=observation.ending.name,
+        )
 
     async def reset(self) -> None:
         """Goes back to the grounded state on both sides; see `Environment.reset`."""
         await asyncio.gather(*(side.reset() for side in self._sides.values()))
         self._turn = 0
         self._missed.clear()
+        self._past = []
 
     async def probe(self, suite: str) -> ProbeResult:
         """Asks the side that the agent sees; see `Environment.probe`."""

@@ -164,3 +164,12 @@ def table(output: str) -> Break | None:
         return None
     problems = client_table.read(output).problems
     return Break("table", problems[0]) if problems else None
+
+
+_PROSE = re.compile(r"[A-Z][\w']*(?:[,;:]? [\w'\"`()-]+){5,}[.!?]")
+
+
+def is_prose(output: str) -> bool:
+    """Whether a reply is sentences of a person: for where nothing, or an error, is due."""
+    first = output.strip().split("\n")[0].strip()
+    return bool(_PROSE.match(first)) and not re.match(r"[\w./-]+: ", first)

@@ -15,7 +15,7 @@ _FOOTER = re.compile(r"(\d+) rows? in set(?:, (\d+) warnings?)? \([^()]* sec\)")
 _EMPTY = re.compile(r"Empty set(?:, (\d+) warnings?)? \([^()]* sec\)")
 _OK = re.compile(r"Query OK, (-?\d+) rows? affected(?:, (\d+) warnings?)? \([^()]* sec\)")
 _INFO = re.compile(r"(?:Rows matched|Records): \d+  .*")
-_ERROR = re.compile(r"ERROR (\d+) \((\w{5})\)(?: at line \d+)?: .*")
+_ERROR = re.compile(r"ERROR (\d+) \((\w{5})\)(?: at line \d+)?: (.*)")
 _OWN_ERROR = re.compile(r"ERROR: ?")
 _CHANGED = re.compile(r"Database changed")
 _CUT = re.compile(r"\[\.\.\. .* cut \.\.\.\]")
@@ -39,6 +39,7 @@ class PrintedResult:
         warnings: How many warnings it says that there were.
         errno: MySQL's number; 0 without an error.
         sqlstate: Its five characters.
+        message: What it says, on one line.
     """
 
     columns: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class PrintedResult:
     warnings: int = 0
     errno: int = 0
     sqlstate: str = ""
+    message: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,8 +105,11 @@ class _Reader:
         elif found := _EMPTY.fullmatch(line):
             self.results.append(PrintedResult(warnings=int(found[1] or 0)))
         elif found := _ERROR.match(line):
-            self.results.append(PrintedResult(errno=int(found[1]), sqlstate=found[2]))
-            self._skip_message()
+            rest = self._skip_message()
+            message = " ".join([found[3], *rest])
+            self.results.append(
+                PrintedResult(errno=int(found[1]), sqlstate=found[2], message=message)
+            )
         elif _OWN_ERROR.fullmatch(line):
             self._skip_message()
         elif _CHANGED.fullmatch(line):
@@ -112,12 +117,15 @@ class _Reader:
         elif not _INFO.fullmatch(line):
             self.problems.append(f"the client does not print {_short(line)}")
 
-    def _skip_message(self) -> None:
+    def _skip_message(self) -> list[str]:
         """An error's message may have several lines, where it quotes the statement."""
+        skipped: list[str] = []
         while self._at < len(self._lines) and self._lines[self._at].strip():
             if _begins_result(self._lines[self._at]):
-                return
+                break
+            skipped.append(self._lines[self._at].strip())
             self._at += 1
+        return skipped
 
     def _table(self) -> None:
         border = self._lines[self._at]

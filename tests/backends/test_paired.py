@@ -88,7 +88,7 @@ async def test_both_sides_get_every_action_and_only_the_chosen_side_is_shown() -
         assert (seen.counterpart.text, seen.counterpart.provenance.backend) == (other[0], other)
         assert seen.verdict is not None
         assert seen.verdict.verdict == "WRONG_VALUE"
-        assert "only real: r" in seen.verdict.evidence
+        assert seen.verdict.evidence == ("real: r; simulated: s ('s' instead of 'r')",)
 
 
 async def test_the_sides_run_at_once() -> None:

@@ -101,7 +101,7 @@ def test_several_results_and_their_counts() -> None:
         PrintedResult(affected_rows=3, warnings=1),
         PrintedResult(),
         PrintedResult(),
-        PrintedResult(errno=1146, sqlstate="42S02"),
+        PrintedResult(errno=1146, sqlstate="42S02", message="Table 'a.b' doesn't exist"),
     )
 
 

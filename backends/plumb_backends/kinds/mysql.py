@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
+from plumb_backends.environment import Action, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
 from plumb_backends.kind import Kind, Reply
 from plumb_fidelity import client_table
@@ -185,12 +185,6 @@ class _Part:
             sqlstate=said[2] if said else "",
         )
         return dataclasses.replace(seen, sql=detail)
-
-    def status(self, seen: Observation) -> tuple[str, bool | None]:
-        if seen.ending is not Ending.EXITED:
-            return seen.ending.name.lower().replace("_", " "), True
-        errno = seen.sql.errno if seen.sql else 0
-        return (f"errno {errno}", True) if errno else ("no error", False)
 
 
 def _typed(result: PrintedResult, max_rows: int) -> SqlResult:

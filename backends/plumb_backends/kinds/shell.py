@@ -141,13 +141,6 @@ class _Part:
             shell=ShellDetail(cwd=reply.facts.get("cwd") or cwd, user=USER, host=options.hostname),
         )
 
-    def status(self, seen: Observation) -> tuple[str, bool | None]:
-        if seen.ending is not Ending.EXITED:
-            return seen.ending.name.lower().replace("_", " "), True
-        if seen.exit_code is None:
-            return "", None
-        return f"exit status {seen.exit_code}", seen.exit_code != 0
-
 
 KIND = Kind(
     name="shell",

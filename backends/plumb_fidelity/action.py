@@ -1,0 +1,214 @@
+"""What an action tells beforehand about its output: is its order fixed, is it about the host.
+
+Shell actions are read with `shlex`, SQL with a scan over its top level. Both are approximations
+on the safe side: what cannot be read is taken for an ordinary command whose order is fixed.
+"""
+
+import dataclasses
+import functools
+import re
+import shlex
+from collections.abc import Sequence
+
+_SEPARATORS = frozenset({";", "&&", "||", "&", "\n", "(", ")", ";;"})
+_WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "command", "builtin", "exec", "then", "do",
+                       "else", "if", "while", "until", "!", "{", "xargs"})  # fmt: skip
+_UNORDERED = frozenset({"find", "du", "shuf", "locate", "lsof"})
+_SORTERS = frozenset({"sort", "wc", "uniq", "tsort"})
+_SILENT = frozenset({"cd", "mkdir", "export", "touch", "set", "unset", "rm", "cp", "mv", "chmod",
+                     "chown", "ln", "alias", "source", ".", "umask", "shopt", "true", "kill",
+                     "pkill", "sleep", "wait"})  # fmt: skip
+_LISTERS = frozenset({"ls", "find", "tree", "du", "locate", "which", "dir", "readlink", "realpath"})
+_HOST = frozenset({"uname", "nproc", "free", "df", "lscpu", "lsblk", "lsmem", "uptime", "arch",
+                   "ifconfig", "ip", "hostname", "hostid", "lsb_release", "hostnamectl", "dmesg",
+                   "mount", "vmstat", "iostat", "top", "htop", "sysctl", "getconf", "ulimit",
+                   "ping", "nslookup", "dig", "last", "who", "w"})  # fmt: skip
+_HOST_WORDS = re.compile(
+    r"/proc/(?!self\b)|/sys/|--version\b|/etc/os-release|/etc/issue|/etc/debian_version"
+    r"|\bdpkg\b|\bapt(?:-get|-cache)?\b"
+)
+_HOST_SQL = re.compile(
+    r"\bversion\s*\(|@@|\binformation_schema\b|\bperformance_schema\b|^\s*show\s+(?:full\s+)?"
+    r"(?:global\s+|session\s+)?(?:processlist|status|variables|engines|plugins|grants"
+    r"|databases|schemas|privileges|character|collation)|^\s*explain\b",
+    re.IGNORECASE,
+)
+_RANDOM = re.compile(r"\bshuf\b[^|;]*-n|\b(?:shuf|sort -R)\b[^;]*\|\s*(?:head|tail)\b")
+_RANDOM_SQL = re.compile(r"\border\s+by\s+rand\s*\([^)]*\)[^;]*\blimit\b", re.IGNORECASE)
+_PROCESS = re.compile(
+    r"\$\$|\$!|\$\{?(?:PPID|BASHPID)\b|\b(?:ps|pgrep|pidof|top|pstree|lsof)\b|\bjobs -l|&\s*$"
+)
+_SQL_TOKEN = re.compile(
+    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`|--[^\n]*|\#[^\n]*|/\*.*?\*/"
+    r"|\w+(?:\.\w+)*|\S",
+    re.DOTALL,
+)
+_AFTER_ORDER = frozenset({"limit", "for", "into", "offset", "lock", ";", "procedure"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """Whether the order of lines or rows says anything.
+
+    Attributes:
+        fixed: Whether it does.
+        keys: For SQL, what it is sorted by: column names or positions, as written.
+    """
+
+    fixed: bool
+    keys: tuple[str, ...] = ()
+
+
+@functools.lru_cache(maxsize=4096)
+def commands(action: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """A shell action's pipelines, each as its commands' words; () where it cannot be read."""
+    lexer = shlex.shlex(action.replace("\n", " ; "), posix=True, punctuation_chars="();&|")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        words = list(lexer)
+    except ValueError:
+        return ()
+    pipelines: list[list[list[str]]] = [[[]]]
+    for word in words:
+        if word in _SEPARATORS:
+            pipelines.append([[]])
+        elif word in ("|", "|&"):
+            pipelines[-1].append([])
+        else:
+            pipelines[-1][-1].append(word)
+    return tuple(
+        tuple(tuple(command) for command in pipeline if command)
+        for pipeline in pipelines
+        if any(pipeline)
+    )
+
+
+def programs(action: str) -> tuple[str, ...]:
+    """The programs that a shell action names, in order."""
+    return tuple(_program(command) for pipeline in commands(action) for command in pipeline)
+
+
+def _program(command: Sequence[str]) -> str:
+    for word in command:
+        if word not in _WRAPPERS and not re.match(r"\w+=", word):
+            return word.rpartition("/")[2]
+    return ""
+
+
+@functools.lru_cache(maxsize=4096)
+def shell_order(action: str) -> Order:
+    """Whether the lines' order is fixed: it is open where every pipeline that prints leaves it so.
+
+    `find`, `du`, `grep -r`, `ls -U` print in the order of the directory, as nobody promises; a
+    later `sort` makes it fixed.
+    """
+    printing = [
+        pipeline
+        for pipeline in commands(action)
+        if pipeline and _program(pipeline[-1]) not in _SILENT
+    ]
+    return Order(fixed=not printing or not all(map(_leaves_order_open, printing)))
+
+
+def _leaves_order_open(pipeline: Sequence[Sequence[str]]) -> bool:
+    open_now = False
+    for command in pipeline:
+        program = _program(command)
+        flags = "".join(word[1:] for word in command if re.fullmatch(r"-[A-Za-z]+", word))
+        if (
+            program in _UNORDERED
+            or (program == "grep" and set("rR") & set(flags))
+            or (program == "ls" and set("Uf") & set(flags))
+        ):
+            open_now = True
+        elif program in _SORTERS:
+            open_now = False
+    return open_now
+
+
+@functools.lru_cache(maxsize=4096)
+def prints_names(action: str) -> bool:
+    """Whether it is a plain `ls`, which prints names in as many columns as the terminal has."""
+    found = [pipeline for pipeline in commands(action) if _program(pipeline[-1]) not in _SILENT]
+    if not found or any(len(p) > 1 or _program(p[0]) != "ls" for p in found):
+        return False
+    words = [word for pipeline in found for word in pipeline[0][1:]]
+    return not any(re.match(r"-[A-Za-z]*[l1nogsiZ]", w) or w.startswith("--f") for w in words)
+
+
+@functools.lru_cache(maxsize=4096)
+def lists_names(action: str) -> bool:
+    """Whether what it prints are names of files, so that another name is another file."""
+    found = commands(action)
+    return bool(found) and any(_program(pipeline[-1]) in _LISTERS for pipeline in found)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_about_host(action: str, *, sql: bool) -> bool:
+    """Whether the answer is the host's or the version's, which no grounding tells.
+
+    Every command that prints has to be so: `uname -r; cat f` is about `f`, too.
+    """
+    if sql:
+        return bool(_HOST_SQL.search(action))
+    found = [p for p in commands(action) if _program(p[0]) not in _SILENT]
+    return bool(found) and all(
+        _program(pipeline[0]) in _HOST or _HOST_WORDS.search(" ".join(pipeline[0]))
+        for pipeline in found
+    )
+
+
+def is_random(action: str, *, sql: bool) -> bool:
+    """Whether it asks for a choice by chance, so that runs differ in what they are about."""
+    return bool((_RANDOM_SQL if sql else _RANDOM).search(action))
+
+
+def shows_process_ids(action: str) -> bool:
+    """Whether numbers in its output may be ids of processes."""
+    return bool(_PROCESS.search(action))
+
+
+@functools.lru_cache(maxsize=4096)
+def sql_order(statement: str) -> Order:
+    """Whether rows have an order: where there is an ORDER BY outside of every parenthesis."""
+    words = [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
+    first = words[0].lower() if words else ""
+    if first in ("show", "desc", "describe", "explain"):
+        return Order(fixed=True)
+    depth, start = 0, None
+    for at, word in enumerate(words):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and word.lower() == "order" and words[at + 1 : at + 2] != []:
+            start = at + 2 if words[at + 1].lower() == "by" else start
+    return Order(fixed=False) if start is None else Order(fixed=True, keys=_keys(words[start:]))
+
+
+def _is_comment(word: str) -> bool:
+    return word.startswith(("--", "#", "/*"))
+
+
+def _keys(words: Sequence[str]) -> tuple[str, ...]:
+    keys: list[list[str]] = [[]]
+    depth = 0
+    for word in words:
+        depth += (word == "(") - (word == ")")
+        if depth < 0 or (depth == 0 and word.lower() in _AFTER_ORDER):
+            break
+        if depth == 0 and word == ",":
+            keys.append([])
+        elif word.lower() not in ("asc", "desc"):
+            keys[-1].append(word)
+    return tuple(" ".join(key) for key in keys if key)
+
+
+def sql_statements(action: str) -> tuple[str, ...]:
+    """The statements of an action, split at semicolons outside of quotes."""
+    statements: list[str] = []
+    start = 0
+    for found in _SQL_TOKEN.finditer(action):
+        if found[0] == ";":
+            statements.append(action[start : found.start()])
+            start = found.end()
+    rest = action[start:]
+    return tuple(s for s in (*statements, rest) if s.strip())

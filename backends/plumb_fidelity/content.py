@@ -1,0 +1,295 @@
+"""What was printed, compared section by section and line by line."""
+
+import collections
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from plumb_fidelity.action import lists_names
+from plumb_fidelity.align import align, match_in_any_order
+from plumb_fidelity.normalise import CELL, Section, identifiers, sections, shown
+from plumb_fidelity.seen import Seen
+from plumb_fidelity.verdict import Aligned, Findings
+from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
+
+if TYPE_CHECKING:
+    from plumb_fidelity.truth import Truth
+
+_SYNTAX_ERROR = "1064"  # what it quotes is where a version's parser gave up
+_LONGEST_LOOP = 8
+_LOOP_TIMES = 4
+_ELLIPSIS = re.compile(
+    r"(?:\.\.\.|…|\[?\(?(?:\.\.\. ?)?(?:\d+ )?(?:more )?(?:rows?|lines?)? ?"
+    r"(?:omitted|truncated|and so on)\)?\]?)"
+)
+
+
+class Content:
+    """Compares what a simulator printed with what real runs did.
+
+    Args:
+        truth: The real runs.
+        simulated: The simulator's answer.
+        found: Where findings go; those of its status are there already.
+    """
+
+    def __init__(self, truth: "Truth", simulated: Seen, found: Findings) -> None:
+        self._truth = truth
+        self._real = truth.real[0]
+        self._simulated = simulated
+        self._found = found
+
+    def compare(self) -> bool:
+        """Compares what was printed; whether there is something to compare."""
+        real, simulated = self._real.text.strip(), self._simulated.text.strip()
+        if not simulated or not real:
+            if simulated != real and any(run.text.strip() for run in self._truth.real) != bool(
+                simulated
+            ):
+                self._found.flag("SPURIOUS" if simulated else "EMPTY", "")
+                self._alone(self._real.text, self._simulated.text)
+            return bool(simulated)
+        templates = self._truth.templates
+        parts = sections(self._simulated.text, self._truth.action, is_table=self._truth.is_table)
+        for template, part in zip(templates, parts, strict=False):
+            self._section(template, part)
+        if len(templates) > len(parts):
+            self._found.flag("OMITTED", f"only {len(parts) // 3} of {len(templates) // 3} results")
+        elif len(parts) > len(templates):
+            self._found.flag(
+                "FABRICATED", f"{len(parts) // 3} results instead of {len(templates) // 3}"
+            )
+        self._loops(parts)
+        return True
+
+    def _alone(self, real: str, simulated: str) -> None:
+        self._found.aligned += [
+            Aligned(line, None, "missing") for line in real.strip("\n").split("\n") if line
+        ]
+        self._found.aligned += [
+            Aligned(None, line, "extra") for line in simulated.strip("\n").split("\n") if line
+        ]
+        self._found.evidence += [
+            f"only {'real' if one.real else 'simulated'}: {one.real or one.simulated}"
+            for one in self._found.aligned[:3]
+        ]
+
+    def _section(self, template: Template, part: Section) -> None:
+        if template.section.name == "result":
+            self._result(template, part)
+            return
+        keys = template.keys
+        if tuple(keys) == part.lines and template.is_literal:
+            self._found.aligned += [Aligned(shown(line), shown(line), SAME) for line in part.lines]
+            return
+        if template.section.name == "columns" and not (keys and part.lines):
+            return  # an empty set shows no columns; the rows say what is missing
+        if template.section.name == "rows":
+            self._rows_at_all(template, part)
+        self._lines(template, part)
+
+    def _rows_at_all(self, template: Template, part: Section) -> None:
+        if template.lines and not part.lines and not self._found.flags & {"FALSE_FAILURE"}:
+            self._found.flag("EMPTY", f"no rows instead of {len(template.lines)}")
+        elif part.lines and not template.lines and self._real.failed is not True:
+            self._found.flag("SPURIOUS", f"{len(part.lines)} rows where there are none")
+
+    def _lines(self, template: Template, part: Section) -> None:
+        keys = template.keys
+        alike = likeness(keys, part.lines)
+        clock = self._truth.clock
+
+        def likely(i: int, j: int) -> float:
+            score = alike(i, j)
+            if score or template.lines[i].others:
+                fits = template.lines[i].fits(part.lines[j], clock)[0]
+                return 1.0 if fits in (SAME, VOLATILE) else score
+            return score
+
+        pair = align if template.is_ordered else match_in_any_order
+        pairs = pair(keys, part.lines, likely)
+        if template.is_ordered and template.section.name == "rows" and template.section.keys:
+            pairs = self._in_tied_order(template, part, pairs, likely)
+        self._judge_pairs(template, part, pairs)
+
+    def _in_tied_order(
+        self,
+        template: Template,
+        part: Section,
+        pairs: list[tuple[int | None, int | None]],
+        likely: Callable[[int, int], float],
+    ) -> list[tuple[int | None, int | None]]:
+        """Rows with equal sort keys may stand in any order among themselves."""
+        if all(left is not None and right is not None for left, right in pairs):
+            return pairs
+        columns = template.section.keys
+
+        def sort_key(line: str) -> tuple[str, ...]:
+            cells = line.split(CELL)
+            return tuple(cells[at].lower() if at < len(cells) else "" for at in columns)
+
+        real = [sort_key(line) for line in template.keys]
+        simulated = [sort_key(line) for line in part.lines]
+        free = match_in_any_order(template.keys, part.lines, likely)
+        kept = [pair for pair in free if pair[0] is not None and pair[1] is not None]
+        wanted = [real[i] for i, _ in sorted(kept)]  # type: ignore[index]
+        got = [simulated[j] for _, j in sorted(kept, key=lambda p: p[1] or 0)]  # type: ignore[index]
+        return free if wanted == got else pairs
+
+    def _judge_pairs(
+        self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
+    ) -> None:
+        missing = [
+            i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
+        ]
+        extra = [j for i, j in pairs if i is None and j is not None]
+        moved = self._moved(template, part, missing, extra)
+        wrong = 0
+        for i, j in pairs:
+            if i is not None and j is not None:
+                wrong += self._judge_pair(template, i, part.lines[j])
+            elif i is not None:
+                self._note_alone(
+                    template.keys[i],
+                    None,
+                    "moved" if i in moved[0] else "missing",
+                    quiet=i not in missing,
+                )
+            elif j is not None:
+                self._note_alone(None, part.lines[j], "moved" if j in moved[1] else "extra")
+        if moved[0]:
+            self._found.flag("WRONG_ORDER", "the same lines stand in another order")
+        missing = [i for i in missing if i not in moved[0]]
+        extra = [j for j in extra if j not in moved[1]]
+        self._flag_alone(template, part, missing, extra, wrong)
+
+    def _moved(
+        self, template: Template, part: Section, missing: Sequence[int], extra: Sequence[int]
+    ) -> tuple[set[int], set[int]]:
+        """The lines that both sides have, in other places."""
+        places: dict[str, list[int]] = collections.defaultdict(list)
+        for j in reversed(extra):
+            places[part.lines[j]].append(j)
+        left: set[int] = set()
+        right: set[int] = set()
+        for i in missing:
+            found = places.get(template.keys[i])
+            if found:
+                left.add(i)
+                right.add(found.pop())
+        return left, right
+
+    def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
+        """Looks at two lines that stand for each other; how many are wrong."""
+        line = template.lines[at]
+        how, why = line.fits(simulated, self._truth.clock)
+        self._found.aligned.append(Aligned(shown(line.key), shown(simulated), how))
+        if how == WRONG:
+            name = self._name_of(template.section.name, line.key, simulated)
+            self._found.flag(
+                name,
+                f"real: {shown(line.key)[:200]}; simulated: {shown(simulated)[:200]}"
+                + (f" ({why})" if why else ""),
+            )
+            return 1
+        if how == IMPLAUSIBLE:
+            self._found.flag("IMPLAUSIBLE_VOLATILE", why)
+        elif how == VOLATILE:
+            self._found.flag("VOLATILE_ONLY")
+        return 0
+
+    def _name_of(self, section: str, real: str, simulated: str) -> str:
+        """Another name in a listing is another file; another column another column."""
+        if section == "columns":
+            more = simulated.count(CELL) - real.count(CELL)
+            return "FABRICATED" if more > 0 else "OMITTED" if more < 0 else "WRONG_VALUE"
+        if section in ("text", "names") and lists_names(self._truth.action):
+            names = real.split()[-1], simulated.split()[-1]
+            if names[0] != names[1] and not any(map(_is_number, names)):
+                return "FABRICATED"
+        return "WRONG_VALUE"
+
+    def _note_alone(
+        self, real: str | None, simulated: str | None, mark: str, *, quiet: bool = False
+    ) -> None:
+        if quiet:
+            return
+        self._found.aligned.append(
+            Aligned(
+                None if real is None else shown(real),
+                None if simulated is None else shown(simulated),
+                mark,
+            )
+        )
+        if mark != "moved":
+            side = "real" if real is not None else "simulated"
+            self._found.evidence.append(f"only {side}: {shown(real or simulated or '')[:200]}")
+
+    def _flag_alone(
+        self,
+        template: Template,
+        part: Section,
+        missing: Sequence[int],
+        extra: Sequence[int],
+        wrong: int,
+    ) -> None:
+        cut = [j for j in extra if _ELLIPSIS.fullmatch(part.lines[j].strip())]
+        extra = [j for j in extra if j not in cut]
+        is_error = bool(self._found.flags & {"FALSE_FAILURE", "FALSE_SUCCESS", "WRONG_ERROR"})
+        if missing:
+            whole = len(template.lines)
+            is_prefix = not extra and not wrong and min(missing) == whole - len(missing) > 0
+            is_half = not extra and not wrong and len(missing) > whole / 2 and whole > 3
+            if cut or is_prefix or is_half:
+                self._found.flag("TRUNCATED", f"{len(missing)} of {whole} lines are cut off")
+            elif part.lines and not is_error:
+                self._found.flag("OMITTED")
+        elif cut:
+            self._found.flag("TRUNCATED")
+        if extra and template.lines and not is_error:
+            self._found.flag("FABRICATED")
+        if is_error and (missing or extra) and "WRONG_VALUE" in self._found.flags:
+            self._found.flags.discard("WRONG_VALUE")
+
+    def _result(self, template: Template, part: Section) -> None:
+        real, simulated = template.lines[0].key, part.lines[0] if part.lines else ""
+        is_real, is_simulated = (line.startswith("error") for line in (real, simulated))
+        if real == simulated or is_real != is_simulated:
+            return  # one failed and the other did not: that is told by the statuses
+        if not is_real:
+            self._judge_pair(template, 0, simulated)
+            return
+        is_same_error = _number(real) == _number(simulated) != _SYNTAX_ERROR
+        if is_same_error and identifiers(real) != identifiers(simulated):
+            self._judge_pair(template, 0, simulated)
+
+    def _loops(self, parts: Sequence[Section]) -> None:
+        """Output that goes round in circles, as models do when they do not find an end."""
+        lines = [line for part in parts for line in part.lines]
+        real = sum(len(template.lines) for template in self._truth.templates)
+        if len(lines) < real + _LOOP_TIMES:
+            return
+        times, period = _longest_loop(lines)
+        if times >= _LOOP_TIMES and times * period > real:
+            self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "", 1).isdigit()
+
+
+def _number(line: str) -> str:
+    return line.split()[1]
+
+
+def _longest_loop(lines: Sequence[str]) -> tuple[int, int]:
+    """How often the block that is repeated most is repeated in a row, and how long it is."""
+    best = (1, 1)
+    for period in range(1, _LONGEST_LOOP + 1):
+        run = 0
+        for at in range(period, len(lines)):
+            run = run + 1 if lines[at] == lines[at - period] and lines[at] else 0
+            times = run // period + 1
+            if times > best[0]:
+                best = (times, period)
+    return best

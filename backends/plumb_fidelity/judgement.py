@@ -1,0 +1,152 @@
+"""One comparison: breaks of format and character, statuses, content, consistency, excuses."""
+
+import collections
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from plumb_fidelity import invariants
+from plumb_fidelity.action import is_about_host
+from plumb_fidelity.breaks import find_breaks, is_prose
+from plumb_fidelity.content import Content
+from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
+from plumb_fidelity.seen import Seen
+from plumb_fidelity.verdict import AGREEING, Findings, Verdict
+
+if TYPE_CHECKING:
+    from plumb_fidelity.truth import Truth
+
+
+def judge(truth: "Truth", simulated: Seen, history: Sequence[tuple[str, str]]) -> Verdict:
+    """Compares one answer with what is known of the right one; `history` as in `compare`."""
+    return _Judgement(truth, simulated, history).verdict()
+
+
+class _Judgement:
+    """One comparison under way."""
+
+    def __init__(self, truth: "Truth", simulated: Seen, history: Sequence[tuple[str, str]]) -> None:
+        self._truth = truth
+        self._real = truth.real[0]
+        self._simulated = simulated
+        self._history = history
+        self._found = Findings()
+
+    def verdict(self) -> Verdict:
+        self._breaks()
+        self._statuses()
+        content = Content(self._truth, self._simulated, self._found)
+        if content.compare():
+            self._consistency()
+        self._exempt()
+        if not self._found.flags:
+            same = _visible(self._simulated.text) == _visible(self._real.text)
+            self._found.flag("AGREES" if same else "AGREES_BUT_LAYOUT")
+        return self._found.verdict(self._truth.masked)
+
+    # What needs no reference, or only to know whether the real thing says the same.
+
+    def _breaks(self) -> None:
+        text = self._simulated.text
+        if text == self._real.text:
+            return
+        truth = self._truth
+        own = {
+            (found.name, found.evidence)
+            for found in find_breaks(
+                self._real.text, truth.action, prompt=truth.prompt, is_table=truth.is_table
+            )
+        }
+        for found in find_breaks(text, truth.action, prompt=truth.prompt, is_table=truth.is_table):
+            if (found.name, found.evidence) not in own:
+                self._found.flag(found.verdict, f"{found.name}: {found.evidence}")
+        if not self._found.flags and self._is_chat(text):
+            self._found.flag("CHARACTER_BREAK", f"prose: {text.strip()[:200]}")
+
+    def _is_chat(self, text: str) -> bool:
+        """Prose where nothing is due, or an error is."""
+        is_due = not self._real.text.strip() or self._real_classes() & {"NOT_FOUND", "SYNTAX"}
+        return bool(is_due) and is_prose(text) and text.strip() not in self._truth.action
+
+    def _real_classes(self) -> set[str]:
+        found = failure_of(self._real, is_table=self._truth.is_table).classes
+        return {"SYNTAX" if name == "1064" else name for name in found}
+
+    def _statuses(self) -> None:
+        real, simulated = self._real, self._simulated
+        table = self._truth.is_table
+        texts_differ = real.text != simulated.text
+        expected = failure_of(real, is_table=table).classes if texts_differ else ()
+        found = failure_of(simulated, is_table=table).classes if texts_differ else ()
+        if real.status and simulated.status:
+            self._known_statuses(found)
+        if not self._found.flags & {"FALSE_SUCCESS", "FALSE_FAILURE", "WRONG_ERROR"}:
+            self._classes(expected, found)
+
+    def _known_statuses(self, found: Sequence[str]) -> None:
+        real, simulated = self._real, self._simulated
+        if real.status == simulated.status:
+            return
+        said = f"real: {real.status}; simulated: {simulated.status}"
+        if real.failed and not simulated.failed:
+            self._found.flag("FALSE_SUCCESS", said)
+        elif simulated.failed and not real.failed:
+            self._false_failure(found, said)
+        else:
+            self._found.flag("WRONG_ERROR", said)
+
+    def _classes(self, expected: Sequence[str], found: Sequence[str]) -> None:
+        """Compares what the texts say that failed."""
+        if collections.Counter(expected) == collections.Counter(found):
+            return
+        said = f"real: {' '.join(expected) or 'no error'}; simulated: {' '.join(found) or 'none'}"
+        if not found:
+            if self._simulated.text.strip():  # else it is EMPTY, and no more is known
+                self._found.flag("FALSE_SUCCESS", said)
+        elif not expected and self._real.failed is not True:
+            self._false_failure(found, said)
+        elif set(expected) != set(found):
+            self._found.flag("WRONG_ERROR", said)
+
+    def _false_failure(self, found: Sequence[str], said: str) -> None:
+        self._found.flag("FALSE_FAILURE", said)
+        if found and found[0] in DEFAULT_CLASSES:
+            self._found.flag(
+                "DEFAULT_ERROR", f"it falls back on {found[0]}, and what it names is there"
+            )
+
+    def _consistency(self) -> None:
+        if not self._found.flags - {"VOLATILE_ONLY"} or "FORMAT_BREAK" in self._found.flags:
+            return
+        truth = self._truth
+        asked = {"is_table": truth.is_table, "history": self._history}
+        for finding in invariants.broken(truth.action, self._simulated.text, **asked):  # type: ignore[arg-type]
+            if finding not in invariants.broken(truth.action, self._real.text, **asked):  # type: ignore[arg-type]
+                self._found.flag("INCONSISTENT", finding)
+
+    # What cannot be held against a simulator.
+
+    def _exempt(self) -> None:
+        status = {"FORMAT_BREAK", "CHARACTER_BREAK", "FALSE_SUCCESS", "FALSE_FAILURE", "EMPTY",
+                  "SPURIOUS", "OVERRUN", "WRONG_ERROR", "IMPLAUSIBLE_VOLATILE"}  # fmt: skip
+        if self._found.flags & status and not self._truth.unstable:
+            return
+        wrong = self._found.flags - {"VOLATILE_ONLY"}
+        if self._truth.unstable and not self._found.flags & {"FORMAT_BREAK", "CHARACTER_BREAK"}:
+            self._found.excuse("UNSCORABLE", self._truth.unstable)
+        elif wrong and is_about_host(self._truth.action, sql=self._truth.is_table):
+            self._found.excuse("UNKNOWABLE", "the answer is the host's; no grounding tells it")
+        elif wrong and self._is_right_elsewhere():
+            self._found.excuse("UNKNOWABLE", "it is so in another world that is as valid")
+
+    def _is_right_elsewhere(self) -> bool:
+        other = self._truth.in_other_worlds()
+        return other is not None and other.judge(self._simulated).verdict in AGREEING
+
+
+def _visible(text: str) -> str:
+    """What of a text is compared exactly: not the ends of lines, nor how long a query took."""
+    return "\n".join(
+        re.sub(r"\((?:\d+ \w+ )*\d+\.\d+ sec\)", "(T sec)", line).rstrip()
+        for line in text.rstrip().split("\n")
+    )

@@ -1,0 +1,129 @@
+"""Outputs as sections of lines that can be compared: what is layout only is taken off.
+
+A shell's output is one section of lines. What the `mysql` client prints becomes sections for each
+result: its columns, its rows (cells joined by `CELL`), and what it says of itself. So text and rows
+go through the same alignment, learning and comparison.
+"""
+
+import dataclasses
+import re
+
+from plumb_fidelity import client_table
+from plumb_fidelity.action import Order, prints_names, shell_order, sql_order, sql_statements
+
+CELL = "\x1f"
+"""Between two cells of a row: ASCII's unit separator."""
+
+NULL = "\x00NULL"
+"""A cell that is NULL, which the text `NULL` is not."""
+
+_QUOTES = str.maketrans("‘’“”`´", "''\"\"''")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NAMES_BREAK = re.compile(r"\s+")
+_CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Section:
+    """A part of an output that is compared by itself.
+
+    Attributes:
+        name: `text` or `names` for a shell; `columns`, `rows` or `result` for SQL.
+        lines: Normalised, so that equal lines are equal texts.
+        order: Whether the order of the lines says anything.
+        keys: For rows, the columns that they are sorted by, by index from 0.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    order: Order
+    keys: tuple[int, ...] = ()
+
+
+def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
+    """Cuts an output into its sections; the same action gives both sides the same names."""
+    if is_table and text.strip():
+        return _table_sections(client_table.read(text), action)
+    if prints_names(action):
+        return [Section("names", _names(text), Order(fixed=False))]
+    return [Section("text", tuple(map(line_key, body_lines(text))), shell_order(action))]
+
+
+def body_lines(text: str) -> list[str]:
+    """The lines of a text, without what nobody sees at their ends."""
+    lines = [line.rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def line_key(line: str) -> str:
+    """A line without its layout: space folded, typographic quotes made plain."""
+    folded = " ".join(line.split()) if "  " in line or "\t" in line else line.strip()
+    return folded if folded.isascii() and "`" not in folded else folded.translate(_QUOTES)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """The names that `ls` prints, however many stand in a line; its complaints stay whole."""
+    names: list[str] = []
+    for line in body_lines(text):
+        if line.startswith(("ls: ", "bash: ")):
+            names.append(line_key(line))
+        else:
+            names += filter(None, _NAMES_BREAK.split(line))
+    return tuple(names)
+
+
+def _table_sections(printed: client_table.Printed, action: str) -> list[Section]:
+    statements = sql_statements(action)
+    found: list[Section] = []
+    for at, result in enumerate(printed.results):
+        statement = statements[at] if at < len(statements) else ""
+        found += _result_sections(result, sql_order(statement))
+    return found
+
+
+def _result_sections(result: client_table.PrintedResult, order: Order) -> list[Section]:
+    said = f"affected {result.affected_rows} warnings {result.warnings}"
+    if result.errno:
+        said = f"error {result.errno} {result.message}"
+    fixed = Order(fixed=True)
+    # Empty sets have no columns: which there would be cannot be seen, and is not compared.
+    columns = tuple(" ".join(name.split()) for name in result.columns)
+    return [
+        Section("columns", (CELL.join(columns),) if columns else (), fixed),
+        Section("rows", tuple(map(_row, result.rows)), order, _key_columns(order, columns)),
+        Section("result", (said,), fixed),
+    ]
+
+
+def _row(cells: tuple[client_table.Cell, ...]) -> str:
+    return CELL.join(
+        NULL if cell is None else " ".join(cell.translate(_CELL_ESCAPES).split(" ")).rstrip()
+        for cell in cells
+    )
+
+
+def _key_columns(order: Order, columns: tuple[str, ...]) -> tuple[int, ...]:
+    """The sort keys that can be seen, up to the first that cannot."""
+    names = [name.lower() for name in columns]
+    found: list[int] = []
+    for key in order.keys:
+        plain = key.replace("`", "").rpartition(".")[2].strip().lower()
+        if key.isdigit() and 1 <= int(key) <= len(columns):
+            found.append(int(key) - 1)
+        elif plain in names and " " not in key:
+            found.append(names.index(plain))
+        else:
+            break
+    return tuple(found)
+
+
+def identifiers(message: str) -> tuple[str, ...]:
+    """What an error's message quotes, which versions of a server word alike."""
+    return tuple(found[0][1:-1].lower() for found in _QUOTED.finditer(message.translate(_QUOTES)))
+
+
+def shown(line: str) -> str:
+    """A normalised line for people."""
+    return line.replace(NULL, "NULL").replace(CELL, " | ")

@@ -1,0 +1,158 @@
+"""Lines cut into typed tokens: dates, times, durations, identifiers, numbers, words.
+
+A type is what is left of a value that may differ between two runs, and what the other side's value
+is held to: a date must be a date, and one that can be. The list of what is volatile in practice is
+that of A/A runs of real shells and databases (dates of `ls -l` before all others).
+"""
+
+import datetime
+import decimal
+import functools
+import re
+from typing import NamedTuple
+
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_TOKEN = re.compile(
+    rf"(?P<date>{_DAY},? (?:{_MONTH} +\d{{1,2}}|\d{{1,2}} {_MONTH})(?: \d{{4}})?"
+    rf"(?: \d{{2}}:\d{{2}}:\d{{2}}(?: [AP]M)?)?(?: [A-Z]{{3,4}})?(?: [+-]\d{{4}})?(?: \d{{4}})?"
+    rf"|{_MONTH} +\d{{1,2}} +(?:\d{{1,2}}:\d{{2}}(?::\d{{2}})?|\d{{4}})\b"
+    r"|\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:[+-]\d{2}:?\d{2}|Z))?)?\b)"
+    r"|(?P<duration>\d+m\d+\.\d{3}s\b|\b\d+(?:\.\d+)?(?:e-\d+)? ?(?:seconds|secs|sec|ms|us|s)\b)"
+    r"|(?P<rate>\b\d+(?:\.\d+)? [KMGT]i?B/s)"
+    r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    r"|(?P<time>\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\b)"
+    r"|(?P<number>(?<![\w.])[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]))"
+    r"|(?P<word>\w+)|(?P<space>[^\S\x1f]+)|(?P<other>.)",
+    re.DOTALL,
+)
+_CLOCK_REACH = datetime.timedelta(hours=36)
+_HEX = re.compile(r"[0-9a-f]+")
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+_LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
+
+
+class Token(NamedTuple):
+    """A piece of a line; `type` is one of date, duration, rate, uuid, time, number, word, other."""
+
+    type: str
+    text: str
+
+
+def tokenise(line: str) -> list[Token]:
+    """Cuts a line; what is between the tokens is space and is left out."""
+    return [
+        Token(found.lastgroup or "other", found[0])
+        for found in _TOKEN.finditer(line)
+        if found.lastgroup != "space"
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def date_of(text: str, year: int) -> datetime.datetime | None:
+    """Reads a date in the forms that tokens have; `year` is for those that name none."""
+    words = list(text.replace("T", " ", 1).replace(",", " ").split())
+    if re.match(r"\d{4}-", text):
+        return _read(f"{words[0]} {words[1][:8] if len(words) > 1 else ''}".strip(), "%Y-%m-%d")
+    words = [w for w in text.replace(",", " ").split() if not re.fullmatch(_DAY, w)]
+    month = next((w for w in words if re.fullmatch(_MONTH, w)), "")
+    day = next((w for w in words if re.fullmatch(r"\d{1,2}", w)), "")
+    stated = next((w for w in words if re.fullmatch(r"\d{4}", w)), str(year))
+    clock = next((w for w in words if ":" in w), "")
+    return _read(f"{stated}-{month}-{day} {clock}".strip(), "%Y-%b-%d")
+
+
+def _read(text: str, date_format: str) -> datetime.datetime | None:
+    for clock in (" %H:%M:%S", " %H:%M", ""):
+        try:
+            return datetime.datetime.strptime(text, date_format + clock)
+        except ValueError:
+            continue
+    return None
+
+
+def is_of_now(token: Token, at: datetime.datetime | None) -> bool:
+    """Whether a date is what the clock said while the runs were made."""
+    if token.type != "date" or at is None:
+        return False
+    date = date_of(token.text, at.year)
+    if date is None:
+        return False
+    return at - _CLOCK_REACH <= date <= at + _CLOCK_REACH
+
+
+def same_value(real: str, simulated: str) -> bool:
+    """Whether two numbers are the same: decimals exactly, floats to 1e-9 relative."""
+    try:
+        left, right = decimal.Decimal(real), decimal.Decimal(simulated)
+    except decimal.InvalidOperation:
+        return False
+    if left == right:
+        return True
+    if not (_is_float(real) and _is_float(simulated)):
+        return False
+    return abs(left - right) <= decimal.Decimal("1e-9") * max(abs(left), abs(right))
+
+
+def _is_float(text: str) -> bool:
+    """Floats are printed with an exponent, or with as many digits as they have."""
+    return "e" in text.lower() or ("." in text and len(text.strip("+-0.").replace(".", "")) >= 15)
+
+
+def why_not_of_type(samples: tuple[str, ...], value: str, at: datetime.datetime | None) -> str:
+    """Says why a value cannot stand where real runs had `samples`; empty where it can.
+
+    Begins with `implausible` where it is of the type, and cannot be.
+    """
+    tokens = [tokenise(sample) for sample in samples]
+    types = {token[0].type if len(token) == 1 else "text" for token in tokens}
+    kind = types.pop() if len(types) == 1 else "text"
+    if kind == "text" or kind == "other":
+        return "" if value.strip() else f"nothing where real runs have {samples[0]!r}"
+    if kind == "word":
+        return _why_not_word(samples, value)
+    found = tokenise(value)
+    if kind == "number" and len(found) == 1 and found[0].type == "number":
+        return _why_not_number(samples, value)
+    if len(found) != 1 or found[0].type != kind:
+        return f"{value!r} is no {kind}"
+    return _why_not_date(value, at) if kind == "date" else ""
+
+
+def _why_not_word(samples: tuple[str, ...], value: str) -> str:
+    if not re.fullmatch(r"\w+", value):
+        return f"{value!r} is no single word"
+    lengths = {len(sample) for sample in samples}
+    if all(_HEX.fullmatch(sample) for sample in samples) and len(lengths) == 1:
+        if not _HEX.fullmatch(value) or len(value) not in lengths:
+            return f"{value!r} is not {lengths.pop()} hexadecimal digits"
+    return ""
+
+
+def _why_not_number(samples: tuple[str, ...], value: str) -> str:
+    numbers = [float(sample) for sample in samples]
+    number = float(value)
+    if all(sample.lstrip("+-").isdigit() for sample in samples) and not number.is_integer():
+        return f"{value!r} is no whole number"
+    if number < 0 <= min(numbers):
+        return f"implausible: {value} is negative"
+    if number > max(_LARGEST_PID, 1000 * max(numbers)):
+        return f"implausible: {value} is far beyond what real runs have ({samples[0]})"
+    return ""
+
+
+def _why_not_date(value: str, at: datetime.datetime | None) -> str:
+    date = date_of(value, at.year if at else 2024)
+    if date is None:
+        return f"implausible: there is no date {value!r}"
+    last = at.year + 1 if at else _LAST_YEAR
+    if not _FIRST_YEAR <= date.year <= last:
+        return f"implausible: {value!r} is not of this time"
+    return ""
+
+
+def why_not_pid(value: str) -> str:
+    """Says why a number cannot be a process's id."""
+    if value.isdigit() and 0 < int(value) <= _LARGEST_PID:
+        return ""
+    return f"implausible: {value} cannot be a process's id"

@@ -1,0 +1,163 @@
+"""What is known of the right answer to an action, learnt from real runs; and `compare`.
+
+Normalise, align, compare, explain. Real runs are learnt first, as many as there are, so that what
+differs between them is not held against a simulator.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+from plumb_fidelity.action import is_random, shows_process_ids
+from plumb_fidelity.judgement import judge
+from plumb_fidelity.normalise import Section, sections
+from plumb_fidelity.seen import Seen
+from plumb_fidelity.verdict import Verdict
+from plumb_fidelity.volatility import Clock, Template, learn
+
+MOST_MASKED = 0.8
+"""A step whose real runs differ in more than this share of their text cannot be scored."""
+
+
+def compare(
+    real: Sequence[Seen | str],
+    simulated: Seen | str,
+    *,
+    action: str = "",
+    prompt: str = "",
+    is_table: bool = False,
+    at: datetime.datetime | None = None,
+    elsewhere: Sequence[Seen | str] = (),
+    history: Sequence[tuple[str, str]] = (),
+) -> Verdict:
+    """Compares what a simulator answered with real runs of the same.
+
+    Args:
+        real: One run or more, the first shown in evidence; three or more tell what is volatile.
+        simulated: What the simulator answered.
+        action: What was typed.
+        prompt: A regular expression for the session's own prompt; see `find_breaks`.
+        is_table: Whether `text` is what the `mysql` client prints.
+        at: When the real runs were made, UTC without a zone: dates about then are volatile.
+        elsewhere: Runs in other worlds that are as valid (another version): what differs only
+            there cannot be known.
+        history: The simulator's turns before, as action and text, for what it contradicts.
+
+    Raises:
+        ValueError: There is no real run.
+    """
+    truth = Truth(
+        [_seen(run) for run in real],
+        action=action,
+        prompt=prompt,
+        is_table=is_table,
+        at=at,
+        elsewhere=[_seen(run) for run in elsewhere],
+    )
+    return truth.judge(_seen(simulated), history=history)
+
+
+def _seen(run: Seen | str) -> Seen:
+    return Seen(text=run) if isinstance(run, str) else run
+
+
+class Truth:
+    """What is known of the right answer to one action; learnt once, for any number of simulators.
+
+    Args are those of `compare`.
+    """
+
+    def __init__(
+        self,
+        real: Sequence[Seen],
+        *,
+        action: str = "",
+        prompt: str = "",
+        is_table: bool = False,
+        at: datetime.datetime | None = None,
+        elsewhere: Sequence[Seen] = (),
+    ) -> None:
+        if not real:
+            raise ValueError("there is no real run to compare with; give at least one")
+        self.real = real
+        self.action = action
+        self.prompt = prompt
+        self.is_table = is_table
+        ids = len(real) == 1 and not is_table and shows_process_ids(action)
+        self.clock = Clock(at, process_ids=ids)
+        self._elsewhere = elsewhere
+        self._templates: list[Template] | None = None
+        self._unstable = ""
+        self._masked = 0.0
+
+    @property
+    def templates(self) -> list[Template]:
+        """The sections that the real runs have, as templates."""
+        if self._templates is None:
+            self._learn()
+        assert self._templates is not None  # noqa: S101 - just made
+        return self._templates
+
+    @property
+    def masked(self) -> float:
+        """The share of the real text that runs do not agree on, 0 to 1."""
+        _ = self.templates
+        return self._masked
+
+    @property
+    def unstable(self) -> str:
+        """Why the step cannot be scored; empty where it can."""
+        _ = self.templates
+        return self._unstable
+
+    def _cut(self, seen: Seen) -> list[Section]:
+        return sections(seen.text, self.action, is_table=self.is_table)
+
+    def _learn(self) -> None:
+        runs = [self._cut(seen) for seen in self.real]
+        if len({seen.status for seen in self.real}) > 1:
+            statuses = ", ".join(dict.fromkeys(seen.status for seen in self.real))
+            self._unstable = f"real runs end differently: {statuses}"
+        shapes = {tuple(section.name for section in run) for run in runs}
+        if len(shapes) > 1:
+            self._unstable = self._unstable or "real runs have different results"
+            runs = [run for run in runs if len(run) == len(runs[0])]
+        self._templates = [learn(parts) for parts in zip(*runs, strict=True)]
+        counts = [template.holes() for template in self._templates]
+        total = sum(size for _, size in counts)
+        self._masked = sum(masked for masked, _ in counts) / total if total else 0.0
+        self._unstable = self._unstable or self._why_unstable()
+
+    def _why_unstable(self) -> str:
+        if is_random(self.action, sql=self.is_table):
+            return "it asks for a choice by chance"
+        lines = [line for template in self._templates or () for line in template.lines]
+        if some := sum(not line.is_everywhere for line in lines):
+            return f"{some} of {len(lines)} lines are not in every real run"
+        if self._masked > MOST_MASKED:
+            return f"real runs differ in {self._masked:.0%} of the text"
+        return ""
+
+    def judge(self, simulated: Seen, *, history: Sequence[tuple[str, str]] = ()) -> Verdict:
+        """Compares one answer."""
+        if self._is_plainly_right(simulated):
+            return Verdict("AGREES", ("AGREES",), ())
+        return judge(self, simulated, history)
+
+    def _is_plainly_right(self, simulated: Seen) -> bool:
+        if self._templates is not None and self._unstable:
+            return False
+        first = self.real[0]
+        same = simulated.text == first.text and simulated.status in ("", first.status)
+        return same and (len(self.real) == 1 or not self.unstable)
+
+    def in_other_worlds(self) -> "Truth | None":
+        """The same, learnt from other worlds, too; None where there are none."""
+        if not self._elsewhere:
+            return None
+        return Truth(
+            [*self.real, *self._elsewhere],
+            action=self.action,
+            prompt=self.prompt,
+            is_table=self.is_table,
+            at=self.clock.at,
+        )
