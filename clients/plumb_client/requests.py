@@ -39,8 +39,8 @@ class SessionOptions(TypedDict, total=False):
         image: Of a shell, as are `hostname` and `dumb_terminal`.
         database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
         max_text_bytes: The most bytes of `text` and of `raw`, each.
-        simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`; with backend
-            simulated or paired.
+        simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`, and `teacher`, a
+            sequence of RecordedTurn; with backend simulated or paired.
         recordings: Episodes to replay; with backend replay or paired.
         observe: `real` or `simulated`; with backend paired.
         task: What the agent is to do; simulators are told.
@@ -59,7 +59,7 @@ class SessionOptions(TypedDict, total=False):
     isolation: str
     rendering: str
     max_rows: int
-    simulator: Mapping[str, str | bool | float]
+    simulator: Mapping[str, str | bool | float | Sequence[RecordedTurn]]
     recordings: Sequence[Sequence[RecordedTurn]]
     observe: str
     task: str
@@ -110,7 +110,11 @@ def create_session(
     if mysql:
         request.mysql.CopyFrom(wire.MysqlOptions(**mysql))
     if "simulator" in options:
-        request.simulator.CopyFrom(wire.SimulatorOptions(**options["simulator"]))  # type: ignore[arg-type]
+        simulator = {**options["simulator"]}
+        teacher = simulator.pop("teacher", ())
+        request.simulator.CopyFrom(
+            wire.SimulatorOptions(**simulator, teacher=map(_recorded, teacher))  # type: ignore[arg-type]
+        )
     if "recordings" in options:
         request.replay.CopyFrom(_replay(options["recordings"]))
     return request
@@ -118,20 +122,16 @@ def create_session(
 
 def _replay(recordings: Sequence[Sequence[RecordedTurn]]) -> wire.ReplayOptions:
     return wire.ReplayOptions(
-        recordings=[
-            wire.Recording(
-                turns=[
-                    wire.RecordedTurn(
-                        action=to_bytes(turn.action),
-                        text=turn.text,
-                        exit_code=turn.exit_code,
-                        timed_out=turn.timed_out,
-                    )
-                    for turn in turns
-                ]
-            )
-            for turns in recordings
-        ]
+        recordings=[wire.Recording(turns=map(_recorded, turns)) for turns in recordings]
+    )
+
+
+def _recorded(turn: RecordedTurn) -> wire.RecordedTurn:
+    return wire.RecordedTurn(
+        action=to_bytes(turn.action),
+        text=turn.text,
+        exit_code=turn.exit_code,
+        timed_out=turn.timed_out,
     )
 
 

@@ -208,6 +208,7 @@ def _simulator_options(options: wire.SimulatorOptions) -> SimulatorOptions:
         critic=options.critic,
         temperature=options.temperature if options.HasField("temperature") else None,
         seed=options.seed if options.HasField("seed") else None,
+        teacher=tuple(map(_recorded_turn, options.teacher)),
     )
 
 

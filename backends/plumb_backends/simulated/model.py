@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumb_backends.environment import Action, Provenance
-from plumb_backends.errors import ContextFull, ModelUnusable
+from plumb_backends.errors import ContextFull, InvalidInput, ModelUnusable
 from plumb_backends.kind import Kind, Reply
 from plumb_backends.simulated.asking import Endpoint, Spent, deadline_in
 from plumb_backends.simulated.budget import Budget
@@ -121,6 +121,7 @@ class Model:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._conversation = Conversation("", 0)
         self._facts: Mapping[str, Any] = {}
+        self._turn = 0
         self._use_format(text=endpoint.settings.reply_format is ReplyFormat.TEXT)
 
     # The four verbs of an actor.
@@ -129,8 +130,10 @@ class Model:
         """Replies to an action; see `Actor.act`."""
         await self._choose_format()
         text = action.text.decode(errors="backslashreplace")
+        taught = self._taught(action)
         step = self._begin(text)
         if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
+            self._turn += 1
             return Acted(Reply("", self._facts), self._provenance(step))
         told: list[Message] = []
         reply, content = await self._sample(step, told)
@@ -142,10 +145,27 @@ class Model:
             critique = shipped("critique").fill(why=why)
             told += [Message("assistant", content), Message("user", critique)]
             reply, content = await self._sample(step, told)
-        self._conversation.add(Exchange(text, content))
-        self._facts = {name: reply.facts[name] for name in reply.facts if name != "seconds"}
+        past = taught or reply
+        self._conversation.add(Exchange(text, self._format.write(taught) if taught else content))
+        self._facts = {name: past.facts[name] for name in past.facts if name != "seconds"}
+        self._turn += 1
         provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
         return Acted(reply, provenance)
+
+    def _taught(self, action: Action) -> Reply | None:
+        """What the teacher says of this turn; None where there is no teacher any more."""
+        teacher = self._options.teacher
+        if self._turn >= len(teacher):
+            return None
+        turn = teacher[self._turn]
+        if turn.action != action.text:
+            raise InvalidInput(
+                f"turn {self._turn + 1} is {action.text[:200]!r}, and simulator.teacher has "
+                f"{turn.action[:200]!r} there; take the same actions, or give no teacher"
+            )
+        facts = {} if turn.exit_code is None else {"exit_code": turn.exit_code}
+        known = {name: value for name, value in facts.items() if name in self._part.facts}
+        return Reply(turn.text, {**self._facts, **known})
 
     async def answer(self, suite: str) -> Mapping[str, str]:
         """Answers a probe on a copy of the conversation; see `Actor.answer`."""
@@ -166,6 +186,7 @@ class Model:
         """Forgets all turns; see `Actor.restart`."""
         self._conversation.forget()
         self._facts = {}
+        self._turn = 0
 
     async def close(self) -> None:
         """Has nothing of its own to close."""

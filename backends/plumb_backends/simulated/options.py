@@ -12,6 +12,23 @@ MAX_TEMPERATURE = 2.0
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordedTurn:
+    """What was once observed of an action.
+
+    Attributes:
+        action: What was typed.
+        text: What was read.
+        exit_code: None where it is not known.
+        timed_out: Whether it was stopped at its timeout.
+    """
+
+    action: bytes
+    text: str
+    exit_code: int | None = None
+    timed_out: bool = False
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorOptions:
     """Who plays a session, and how it is prompted.
@@ -23,6 +40,7 @@ class SimulatorOptions:
         critic: Whether a second call criticises each reply.
         temperature: 0 to 2; None for the endpoint's.
         seed: For the endpoint; None for none.
+        teacher: What really happened, in order: the simulator's past, whatever it answers itself.
 
     Raises:
         InvalidInput: A value is out of its range.
@@ -34,12 +52,17 @@ class SimulatorOptions:
     critic: bool = False
     temperature: float | None = None
     seed: int | None = None
+    teacher: tuple[RecordedTurn, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise InvalidInput(
                 "simulator.model is empty; name a model of the endpoint, for example gpt-4o, "
                 f"or {BASELINE_PREFIX}always_empty"
+            )
+        if self.is_baseline and self.teacher:
+            raise InvalidInput(
+                f"simulator.teacher is given, and {self.model!r} has no past; leave it out"
             )
         if not self.is_baseline and not _NAME.fullmatch(self.strategy):
             raise InvalidInput(
@@ -62,23 +85,6 @@ class SimulatorOptions:
         return (
             self.strategy + ("+reason" if self.reason else "") + ("+critic" if self.critic else "")
         )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RecordedTurn:
-    """What was once observed of an action.
-
-    Attributes:
-        action: What was typed.
-        text: What was read.
-        exit_code: None where it is not known.
-        timed_out: Whether it was stopped at its timeout.
-    """
-
-    action: bytes
-    text: str
-    exit_code: int | None = None
-    timed_out: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -488,6 +488,7 @@ class SimulatorOptions(message.Message):
     CRITIC_FIELD_NUMBER: builtins.int
     TEMPERATURE_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
+    TEACHER_FIELD_NUMBER: builtins.int
     model: builtins.str
     """The model's name at the configured endpoint; or a baseline that needs none:
     "baseline:always_empty", "baseline:always_error", or for kind "mysql"
@@ -505,6 +506,15 @@ class SimulatorOptions(message.Message):
     """The sampling temperature, 0 to 2. Default: the endpoint's."""
     seed: builtins.int
     """The sampling seed, where the endpoint knows one. Default: none."""
+    @builtins.property
+    def teacher(self) -> containers.RepeatedCompositeFieldContainer[RecordedTurn]:
+        """Teacher forcing: the turns that really happened, in order. The simulator
+        answers each step by itself, and then goes on as if it had answered what is
+        here, so that one wrong answer does not bring about the next. A step whose
+        action is another than here is INVALID_ARGUMENT; steps after the last turn
+        run free. Baselines have no history and take no teacher.
+        """
+
     def __init__(
         self,
         *,
@@ -514,10 +524,11 @@ class SimulatorOptions(message.Message):
         critic: builtins.bool = ...,
         temperature: builtins.float | None = ...,
         seed: builtins.int | None = ...,
+        teacher: abc.Iterable[RecordedTurn] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "critic", b"critic", "model", b"model", "reason", b"reason", "seed", b"seed", "strategy", b"strategy", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "critic", b"critic", "model", b"model", "reason", b"reason", "seed", b"seed", "strategy", b"strategy", "teacher", b"teacher", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = typing.Literal["_seed", b"_seed"]  # noqa: Y015

@@ -28,6 +28,7 @@ from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.simulated.examples import Example
 from plumb_backends.simulated.model import World
+from plumb_backends.simulated.options import RecordedTurn, SimulatorOptions
 from plumb_backends.simulated.settings import BudgetLimits, CassetteMode, Price, ReplyFormat
 from plumb_backends.simulated.stage import Stage
 
@@ -613,3 +614,38 @@ async def test_the_prompts_hash_is_the_same_for_the_same_prompts_only(
     ]
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
+
+
+# Teacher forcing.
+
+
+async def test_a_teacher_is_the_past_whatever_the_model_answered(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says(reply("mine\n", exit_code=1, cwd="/tmp"))
+    stage = played.stage(teacher=(RecordedTurn(b"a", "real\n", 0), RecordedTurn(b"b", "", 2)))
+    assert (await step(stage, "a")).text == "mine\n"
+    await step(stage, "b")
+    await step(stage, "c")  # behind the last turn it runs free
+    await step(stage, "d")
+    past = said(endpoint.requests[-1])
+    assert [json.loads(turn)["output"] for turn in past[1::2]] == ["real\n", "", "mine\n"]
+    assert [json.loads(turn)["exit_code"] for turn in past[1::2]] == [0, 2, 1]
+    await stage.reset()
+    await step(stage, "a")
+    await step(stage, "b")
+    assert "real" in said(endpoint.requests[-1])[1]
+
+
+async def test_a_teacher_of_other_actions_is_refused_before_anybody_is_asked(
+    played: Played, endpoint: Endpoint
+) -> None:
+    stage = played.stage(teacher=(RecordedTurn(b"a", "real\n"),))
+    with pytest.raises(InvalidInput, match=r"turn 1 is b'x', and simulator.teacher has b'a'"):
+        await step(stage, "x")
+    assert not endpoint.requests
+
+
+def test_a_baseline_takes_no_teacher() -> None:
+    with pytest.raises(InvalidInput, match="has no past; leave it out"):
+        SimulatorOptions(model="baseline:always_empty", teacher=(RecordedTurn(b"a", ""),))
