@@ -1,0 +1,258 @@
+"""Runs both sides of every scenario: real replicas, and simulators over their own or the real past.
+
+Everything goes through the ordinary client. Real replicas come first, for the first of them is
+what simulators are taught; what is recorded already is not run again.
+"""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from plumb_bench.records import Records
+from plumb_bench.scenario import Scenario
+from plumb_bench.simulators import Simulator
+from plumb_bench.trajectory import FREE, TEACHER, Trajectory, Turn
+from plumb_client import aio
+from plumb_client.errors import PlumbError
+from plumb_client.requests import RecordedTurn, SessionOptions
+
+REAL = "real"
+
+_SPREAD = "i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
+"""Run before the init scripts of later replicas, so that processes get other ids there: sandboxes
+that are started alike agree on what only chance decides."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        scenarios: Every one, on every side.
+        simulators: Who is measured.
+        replicas: How many real runs each scenario has; 3 or more tell what is volatile.
+        modes: `free-running`, `teacher-forced` or both; only models can be taught.
+        probe_at: After which turns the state is probed, from 1; the last turn is one of them where
+            it is 0.
+        timeout: Seconds that each action may run.
+        parallel: How many sessions at once.
+    """
+
+    scenarios: Sequence[Scenario]
+    simulators: Sequence[Simulator]
+    replicas: int = 3
+    modes: Sequence[str] = (FREE,)
+    probe_at: Sequence[int] = (1, 5, 10, 20)
+    timeout: float = 10.0
+    parallel: int = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Job:
+    scenario: Scenario
+    side: str
+    run: str
+    simulator: Simulator | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.scenario.id, self.side, self.run
+
+
+class Runner:
+    """Runs a plan.
+
+    Args:
+        plumb: The connection.
+        plan: What to run.
+        records: Where results go, and which are there.
+        on_done: Is told of each trajectory.
+    """
+
+    def __init__(
+        self,
+        plumb: aio.Plumb,
+        plan: Plan,
+        records: Records,
+        on_done: Callable[[Trajectory], None] = lambda _: None,
+    ) -> None:
+        self._plumb = plumb
+        self._plan = plan
+        self._records = records
+        self._on_done = on_done
+        self._suites: dict[str, Sequence[str]] = {}
+
+    async def run(self) -> None:
+        """Runs what is not there yet.
+
+        Raises:
+            PlumbError: The server cannot be asked at all.
+        """
+        self._suites = {kind.name: kind.probe_suites for kind in await self._plumb.kinds()}
+        await self._run_all(real_jobs(self._plan))
+        await self._run_all(simulated_jobs(self._plan))
+
+    async def _run_all(self, jobs: "Sequence[_Job]") -> None:
+        places = asyncio.Semaphore(self._plan.parallel)
+
+        async def one(job: _Job) -> None:
+            async with places:
+                trajectory = await self._trajectory(job)
+            self._records.add(trajectory)
+            self._on_done(trajectory)
+
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                if job.key not in self._records.done:
+                    group.create_task(one(job))
+
+    async def _trajectory(self, job: _Job) -> Trajectory:
+        started = time.time()
+        if job.simulator is not None and job.simulator.is_recorded:
+            turns = recorded_turns(job.scenario, job.simulator)
+            return Trajectory(
+                scenario=job.scenario.id, side=job.side, run=job.run, at=started, turns=turns
+            )
+        turns_made: list[Turn] = []
+        failure = ""
+        try:
+            options = self._options(job)
+            backend = REAL if job.simulator is None else "simulated"
+            async with self._plumb.session(job.scenario.environment, backend, **options) as session:
+                for number, action in enumerate(job.scenario.actions, 1):
+                    turns_made.append(await self._turn(job, session, number, action))
+        except PlumbError as error:
+            failure = f"{type(error).__name__}: {error}"
+        except _NotTaught as error:
+            failure = str(error)
+        return Trajectory(
+            scenario=job.scenario.id,
+            side=job.side,
+            run=job.run,
+            at=started,
+            turns=tuple(turns_made),
+            failure=failure,
+        )
+
+    async def _turn(self, job: _Job, session: aio.Session, number: int, action: str) -> Turn:
+        """Takes a turn; one that fails as a backend does not end the episode, but is counted."""
+        started = time.perf_counter()
+        try:
+            seen = await session.step(action, timeout=self._plan.timeout)
+        except PlumbError as error:
+            if job.simulator is None:
+                raise  # a real side that is not there tells nothing of what comes after
+            failure = f"{type(error).__name__}: {error}"
+            return Turn(action=action, failure=failure, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        probes = await self._probes(job, session, number)
+        is_sql = job.scenario.environment == "mysql"
+        return Turn.of(action, seen, seconds, probes, is_sql=is_sql)
+
+    async def _probes(
+        self, job: _Job, session: aio.Session, number: int
+    ) -> Mapping[str, Mapping[str, str]]:
+        asked = job.simulator is None or job.simulator.has_state
+        is_last = number == len(job.scenario.actions) and 0 in self._plan.probe_at
+        if not asked or not (number in self._plan.probe_at or is_last):
+            return {}
+        found: dict[str, Mapping[str, str]] = {}
+        for suite in self._suites.get(job.scenario.environment, ()):
+            try:
+                found[suite] = dict(await session.probe(suite))
+            except PlumbError as error:
+                if job.simulator is None:
+                    raise
+                found[suite] = {_FAILED: f"{type(error).__name__}: {error}"}
+        return found
+
+    def _options(self, job: _Job) -> SessionOptions:
+        scenario, simulator = job.scenario, job.simulator
+        options: SessionOptions = {"init": scenario.init}
+        if scenario.database:
+            options["database"] = scenario.database
+        if simulator is None:
+            replica = int(job.run)
+            if scenario.environment == "shell" and replica > 1:
+                options["init"] = (_SPREAD.format(count=17 * (replica - 1)), *scenario.init)
+            return options
+        options["task"] = scenario.task
+        options["simulator"] = self._simulator(job, simulator)
+        return options
+
+    def _simulator(
+        self, job: _Job, simulator: Simulator
+    ) -> dict[str, str | bool | float | Sequence[RecordedTurn]]:
+        asked: dict[str, str | bool | float | Sequence[RecordedTurn]] = {"model": simulator.model}
+        if not simulator.is_model:
+            return asked
+        asked |= {
+            "strategy": simulator.strategy,
+            "reason": simulator.reason,
+            "critic": simulator.critic,
+        }
+        if simulator.temperature is not None:
+            asked["temperature"] = simulator.temperature
+        if simulator.seed is not None:
+            asked["seed"] = simulator.seed
+        if job.run == TEACHER:
+            asked["teacher"] = self._teacher(job.scenario)
+        return asked
+
+    def _teacher(self, scenario: Scenario) -> list[RecordedTurn]:
+        real = self._records.done.get((scenario.id, REAL, "1"))
+        if real is None or real.failure:
+            raise _NotTaught("there is no real run to teach it with")
+        return [
+            RecordedTurn(
+                turn.action, turn.text, turn.exit_code, timed_out=turn.ending == "TIMED_OUT"
+            )
+            for turn in real.turns
+        ]
+
+
+class _NotTaught(Exception):
+    """The real side of a scenario could not be run."""
+
+
+_FAILED = "(failed)"
+"""The key under which a probe that failed says why; no kind has it."""
+
+
+def real_jobs(plan: Plan) -> list[_Job]:
+    """The real side: every replica of every scenario."""
+    return [
+        _Job(scenario, REAL, str(replica))
+        for scenario in plan.scenarios
+        for replica in range(1, plan.replicas + 1)
+    ]
+
+
+def simulated_jobs(plan: Plan) -> list[_Job]:
+    """The simulated side: each simulator with each scenario that it plays."""
+    return [
+        _Job(scenario, simulator.label, mode, simulator)
+        for simulator in plan.simulators
+        for mode in (plan.modes if simulator.is_model else (FREE,))
+        for scenario in plan.scenarios
+        if simulator.plays(scenario)
+    ]
+
+
+def recorded_turns(scenario: Scenario, simulator: Simulator) -> tuple[Turn, ...]:
+    """The turns of a transcript; actions behind its end have a failure."""
+    turns = simulator.transcripts[scenario.id].turns
+    made = [
+        Turn(
+            action=turn.action,
+            text=turn.text,
+            exit_code=turn.exit_code,
+            errno=turn.errno,
+            ending="TIMED_OUT" if turn.timed_out else "",
+        )
+        for turn in turns
+    ]
+    rest = scenario.actions[len(turns) :]
+    made += [Turn(action=action, failure="the transcript ends before") for action in rest]
+    return tuple(made)
