@@ -33,6 +33,18 @@ _HOST_SQL = re.compile(
     r"|databases|schemas|privileges|character|collation)|^\s*explain\b",
     re.IGNORECASE,
 )
+_CHANGING = _SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
+    {"tee", "useradd", "groupadd", "usermod", "userdel", "passwd", "tar", "unzip", "gzip", "gunzip",
+     "git", "crontab", "install", "truncate", "dd", "rmdir", "rename", "patch", "split", "mount"}
+)  # fmt: skip
+_REDIRECT = re.compile(
+    r"(?<![0-9&<>])>{1,2}\|? *(?!/dev/null|&)[\w./~$\"'{]|\bsed\s+-[a-zA-Z]*i|-delete\b"
+)
+_CHANGING_SQL = re.compile(
+    r"\s*(?:insert|update|delete|replace|create|alter|drop|truncate|rename|set|start|begin|commit"
+    r"|rollback|use|call|load|lock|unlock|grant|revoke|savepoint|prepare)\b",
+    re.IGNORECASE,
+)
 _RANDOM = re.compile(r"\bshuf\b[^|;]*-n|\b(?:shuf|sort -R)\b[^;]*\|\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s+by\s+rand\s*\([^)]*\)[^;]*\blimit\b", re.IGNORECASE)
 _PROCESS = re.compile(
@@ -157,6 +169,13 @@ def is_about_host(action: str, *, sql: bool) -> bool:
         _program(pipeline[0]) in _HOST or _HOST_WORDS.search(" ".join(pipeline[0]))
         for pipeline in found
     )
+
+
+def changes_state(action: str, *, sql: bool) -> bool:
+    """Whether it is meant to leave something behind: most actions only look."""
+    if sql:
+        return bool(_CHANGING_SQL.match(action))
+    return bool(_REDIRECT.search(action)) or bool(_CHANGING & set(programs(action)))
 
 
 def is_random(action: str, *, sql: bool) -> bool:

@@ -7,12 +7,13 @@ import sys
 from plumb_cli.local_server import ServerDidNotStart
 from plumb_client.errors import PlumbError
 
-_COMMANDS = ("serve", "shell", "play", "ground", "doctor", "gc")
+_COMMANDS = ("serve", "shell", "play", "bench", "ground", "doctor", "gc")
 _EXTRAS = {
     "serve": "server",
     "doctor": "server",
     "gc": "server",
     "play": "bench",
+    "bench": "bench",
     "ground": "bench",
     "shell": "server",
 }

@@ -1,0 +1,161 @@
+"""Writes a run's results: `report.json`, `steps.jsonl` and `report.html`."""
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from plumb_bench.charts import draw_all
+from plumb_bench.scoring import Row, Scored, Step
+from plumb_bench.summary import FORMAT_VERSION, summarise
+from plumb_bench.trajectory import Turn
+from plumb_fidelity.verdict import HALLUCINATIONS, SEVERITY, Aligned
+
+MOST_SHOWN_STEPS = 600
+"""The error browser shows so many steps, the most severe first; all are in steps.jsonl."""
+
+_MOST_ALIGNED = 40
+
+
+def write_report(folder: Path, scored: Scored, record: Mapping[str, Any], *, seed: int) -> Path:
+    """Writes all three files.
+
+    Args:
+        folder: Where.
+        scored: What to report.
+        record: How it came about: models, seeds, versions; goes into the report as it is.
+        seed: Of the intervals and of the planted errors.
+
+    Returns:
+        Where the page is.
+    """
+    report = {"version": FORMAT_VERSION, "record": dict(record), **summarise(scored, seed=seed)}
+    _write(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    _write(folder / "steps.jsonl", "".join(_step_lines(scored.rows)))
+    page = folder / "report.html"
+    _write(page, render(report, scored.rows))
+    return page
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", errors="replace")
+    part.replace(path)
+
+
+def _step_lines(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        for step in row.steps:
+            line = {
+                "scenario": step.scenario,
+                "simulator": row.simulator.label,
+                "mode": row.mode,
+                "turn": step.turn,
+                "action": step.action,
+                "real": _side(step.real),
+                "simulated": _side(step.simulated),
+                "verdict": step.verdict.verdict,
+                "flags": list(step.verdict.flags),
+                "evidence": list(step.verdict.evidence),
+                "state": dict(step.state),
+            }
+            yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _side(turn: Turn) -> dict[str, Any]:
+    known = {"exit_code": turn.exit_code, "errno": turn.errno, "ending": turn.ending or None}
+    side: dict[str, Any] = {"text": turn.text}
+    side |= {name: value for name, value in known.items() if value is not None}
+    return side | ({"failure": turn.failure} if turn.failure else {})
+
+
+def render(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """Makes the page: one file that loads nothing from anywhere."""
+    shown = sorted(_shown_steps(rows), key=_severity)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("plumb_bench"),
+        autoescape=True,  # everything that came from a sandbox or a model is text
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(percent=_percent, interval=_interval, number=_number)
+    return environment.get_template("report.html").render(
+        report=report,
+        charts=draw_all(report),
+        hallucinations=[
+            name for name in HALLUCINATIONS if any(r["verdicts"].get(name) for r in report["rows"])
+        ],
+        steps=[_browsed(row, step) for row, step in shown[:MOST_SHOWN_STEPS]],
+        hidden_steps=max(0, len(shown) - MOST_SHOWN_STEPS),
+        made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _shown_steps(rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:
+    quiet = {"AGREES", "AGREES_BUT_LAYOUT", "VOLATILE_ONLY"}
+    return ((row, step) for row in rows for step in row.steps if step.verdict.verdict not in quiet)
+
+
+def _severity(shown: tuple[Row, Step]) -> tuple[int, str, int]:
+    step = shown[1]
+    return SEVERITY.index(step.verdict.verdict), step.scenario, step.turn
+
+
+def _browsed(row: Row, step: Step) -> dict[str, Any]:
+    verdict = step.verdict
+    aligned = list(verdict.aligned) or _side_by_side(step)
+    return {
+        "id": f"{row.simulator.label}-{row.mode}-{step.scenario}-{step.turn}".replace(" ", "_"),
+        "simulator": row.simulator.label,
+        "mode": row.mode,
+        "scenario": step.scenario,
+        "turn": step.turn,
+        "action": step.action,
+        "verdict": verdict.verdict,
+        "flags": [name for name in verdict.flags if name != verdict.verdict],
+        "evidence": verdict.evidence[:4],
+        "statuses": (step.real.seen.status, step.simulated.seen.status),
+        "aligned": _around_differences(aligned)[:_MOST_ALIGNED],
+        "cut": max(0, len(aligned) - _MOST_ALIGNED),
+        "failure": step.simulated.failure,
+    }
+
+
+def _side_by_side(step: Step) -> list[Aligned]:
+    """Where nothing was aligned, for only the status differs: both texts, line by line."""
+    real, simulated = (turn.text.rstrip("\n").split("\n") for turn in (step.real, step.simulated))
+    return [
+        Aligned(
+            real[at] if at < len(real) else None,
+            simulated[at] if at < len(simulated) else None,
+            "same" if real[at : at + 1] == simulated[at : at + 1] else "wrong",
+        )
+        for at in range(max(len(real), len(simulated)))
+    ]
+
+
+def _around_differences(aligned: Sequence[Aligned]) -> list[Aligned]:
+    """The lines that differ, each with two equal ones round it."""
+    wanted = {
+        near
+        for at, one in enumerate(aligned)
+        if one.mark != "same"
+        for near in range(at - 2, at + 3)
+    }
+    return [one for at, one in enumerate(aligned) if at in wanted] or list(aligned)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"  # noqa: RUF001 - a dash for nothing
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else f"{100 * found['low']:.0f} to {100 * found['high']:.0f}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"  # noqa: RUF001 - see above
