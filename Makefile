@@ -6,14 +6,16 @@ VENV := .venv
 RUN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
 SCENARIOS ?= scenarios/shell.jsonl scenarios/mysql.jsonl
+RECORDED := $(foreach f,shell_naive mysql_naive shell_grounded mysql_grounded,--simulator transcripts:transcripts/$(f).jsonl)
+DEMO_OUT ?= out/demo$(if $(MODEL),-$(MODEL))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images demo test test-fast check proto docs examples bench clean
+.PHONY: help setup engine images demo test test-fast check check-differ proto docs examples bench clean
 
 help: ## Lists what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready engine images ## Leaves the environment in .venv/, an engine that answers, and the images
 
@@ -31,10 +33,12 @@ images: $(VENV)/.ready engine ## Makes the images: from a registry where one ans
 	@$(RUN)/python containers/build.py shell >/dev/null
 	@$(RUN)/python containers/build.py mysql >/dev/null
 
-demo: setup ## Plays the shipped scenarios on real sandboxes and prints the table
-	@$(RUN)/plumb play $(SCENARIOS)
+demo: setup ## Runs the shipped scenarios for real, scores the shipped simulators, writes the report
+	@$(RUN)/plumb bench $(SCENARIOS) $(RECORDED) --simulator baseline:always_empty \
+	  --simulator baseline:always_error --simulator sqlite $(if $(MODEL),--simulator model:$(MODEL)) \
+	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
-test: setup check ## Runs every test; needs Docker
+test: setup check check-differ ## Runs every test; needs Docker
 	$(RUN)/pytest
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
@@ -50,6 +54,9 @@ check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated
 	@$(RUN)/python -m plumb_cli.settings_page | cmp - docs/settings.md \
 	  || { echo "docs/settings.md is stale: run make docs"; exit 1; }
 	@$(MAKE) --no-print-directory proto OUT=$$(mktemp -d) CHECK=1
+
+check-differ: $(VENV)/.ready ## Plants errors of every class in recorded real outputs: recall and false alarms
+	$(RUN)/python -m plumb_bench.mutation_check $(SCENARIOS) --runs tests/fidelity/data/real_runs.jsonl
 
 OUT ?= proto
 proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only compares it)
@@ -75,6 +82,7 @@ bench: setup ## Measures steps and creations beside other ways, each kind in one
 	$(RUN)/python benchmarks/step.py
 	$(RUN)/python benchmarks/mysql_sessions.py
 	$(RUN)/python benchmarks/paired.py
+	$(RUN)/python benchmarks/differ.py
 
 clean: ## Removes what setup made in this folder (not the engine, not its images)
 	rm -rf $(VENV) $(VENV)-uv

@@ -66,6 +66,10 @@ class SessionNotFound(PlumbError):
     """No live session has this name."""
 
 
+class ReportNotFound(PlumbError):
+    """There is no report of this name."""
+
+
 class StepOutOfOrder(PlumbError):
     """A step's index is neither the last nor the next one."""
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from plumb_backends.comparison import seen_of
 from plumb_backends.environment import (
     Action,
     Environment,
@@ -28,7 +29,6 @@ from plumb_backends.errors import InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
-from plumb_fidelity.seen import Seen
 from plumb_fidelity.truth import compare
 from plumb_fidelity.verdict import backend_failure
 
@@ -112,8 +112,8 @@ class Paired:
         real, simulated = (shown, other) if self._shown == REAL else (other, shown)
         typed = action.text.decode(errors="replace")
         verdict = compare(
-            [self._seen(real)],
-            self._seen(simulated),
+            [seen_of(real)],
+            seen_of(simulated),
             action=typed,
             prompt=self._kind.part.prompt(self._options),
             is_table=self._kind.part.is_table(self._options),
@@ -126,15 +126,6 @@ class Paired:
             note = f"one side took no part in turn {turns} of this pair, and may have parted there"
             verdict = dataclasses.replace(verdict, evidence=(*verdict.evidence, note))
         return dataclasses.replace(shown, verdict=verdict, counterpart=other)
-
-    @staticmethod
-    def _seen(observation: Observation) -> Seen:
-        return Seen(
-            text=observation.text,
-            exit_code=observation.exit_code,
-            errno=observation.sql.errno if observation.sql else None,
-            ending=observation.ending.name,
-        )
 
     async def reset(self) -> None:
         """Goes back to the grounded state on both sides; see `Environment.reset`."""

@@ -15,6 +15,7 @@ Pair: TypeAlias = tuple[int | None, int | None]
 """The indices of two lines that stand for each other; None where a line stands alone."""
 
 _MOST_CELLS = 2500
+_PLAINLY = 0.5
 
 
 def align(
@@ -99,6 +100,8 @@ def _fill(
     if not rows or not columns:
         alone: list[Pair] = [(at, None) for at in range(left, left_end)]
         return alone + [(None, at) for at in range(right, right_end)]
+    if rows == columns and all(alike(left + at, right + at) >= _PLAINLY for at in range(rows)):
+        return [(left + at, right + at) for at in range(rows)]  # as real runs mostly are
     if rows * columns > _MOST_CELLS:
         return _fill_in_step(left, left_end, right, right_end, alike)
     best = [[0.0] * (columns + 1) for _ in range(rows + 1)]

@@ -24,7 +24,8 @@ _CLASSES = (
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES)
 _COMPLAINT = re.compile(
     r"(?:-?bash|sh)(?:\[\d+\])?: |[\w./+@-]+: (?:line \d+: |cannot |can't |[^ ].*: |error|"
-    r"invalid|no |missing |unrecognized |unknown |user |group |extra |'|\u2018)|Error|E: |fatal: |Traceback "
+    r"invalid|no |missing |unrecognized |unknown |user |group |extra |'|\u2018)"
+    r"|Error|E: |fatal: |Traceback "
 )
 
 DEFAULT_CLASSES = frozenset({"ENOENT", "NOT_FOUND", "1146", "1054"})

@@ -17,7 +17,7 @@ CELL = "\x1f"
 NULL = "\x00NULL"
 """A cell that is NULL, which the text `NULL` is not."""
 
-_QUOTES = str.maketrans("‘’“”`´", "''\"\"''")
+_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NAMES_BREAK = re.compile(r"\s+")
 _CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})

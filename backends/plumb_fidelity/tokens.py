@@ -14,7 +14,9 @@ from typing import NamedTuple
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _TOKEN = re.compile(
-    rf"(?P<date>{_DAY},? (?:{_MONTH} +\d{{1,2}}|\d{{1,2}} {_MONTH})(?: \d{{4}})?"
+    # First what is most frequent and can begin nothing else: it halves the time.
+    r"(?P<space>[^\S\x1f]+)|(?P<plain>[g-z_]\w*)|(?P<mark>[^\w\s+-])"
+    rf"|(?P<date>{_DAY},? (?:{_MONTH} +\d{{1,2}}|\d{{1,2}} {_MONTH})(?: \d{{4}})?"
     rf"(?: \d{{2}}:\d{{2}}:\d{{2}}(?: [AP]M)?)?(?: [A-Z]{{3,4}})?(?: [+-]\d{{4}})?(?: \d{{4}})?"
     rf"|{_MONTH} +\d{{1,2}} +(?:\d{{1,2}}:\d{{2}}(?::\d{{2}})?|\d{{4}})\b"
     r"|\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:[+-]\d{2}:?\d{2}|Z))?)?\b)"
@@ -23,9 +25,10 @@ _TOKEN = re.compile(
     r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     r"|(?P<time>\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\b)"
     r"|(?P<number>(?<![\w.])[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]))"
-    r"|(?P<word>\w+)|(?P<space>[^\S\x1f]+)|(?P<other>.)",
+    r"|(?P<word>\w+)|(?P<other>.)",
     re.DOTALL,
 )
+_TYPES: dict[str | None, str] = {"plain": "word", "mark": "other"}
 _CLOCK_REACH = datetime.timedelta(hours=36)
 _HEX = re.compile(r"[0-9a-f]+")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -42,7 +45,7 @@ class Token(NamedTuple):
 def tokenise(line: str) -> list[Token]:
     """Cuts a line; what is between the tokens is space and is left out."""
     return [
-        Token(found.lastgroup or "other", found[0])
+        Token(_TYPES.get(found.lastgroup, found.lastgroup), found[0])  # type: ignore[arg-type]
         for found in _TOKEN.finditer(line)
         if found.lastgroup != "space"
     ]
@@ -123,9 +126,9 @@ def _why_not_word(samples: tuple[str, ...], value: str) -> str:
     if not re.fullmatch(r"\w+", value):
         return f"{value!r} is no single word"
     lengths = {len(sample) for sample in samples}
-    if all(_HEX.fullmatch(sample) for sample in samples) and len(lengths) == 1:
-        if not _HEX.fullmatch(value) or len(value) not in lengths:
-            return f"{value!r} is not {lengths.pop()} hexadecimal digits"
+    is_hex = all(_HEX.fullmatch(sample) for sample in samples) and len(lengths) == 1
+    if is_hex and not (_HEX.fullmatch(value) and len(value) in lengths):
+        return f"{value!r} is not {lengths.pop()} hexadecimal digits"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The report's charts, as SVG to be put into a page: sharp on paper, no scripts, no fonts of theirs.
+"""The report's charts, as SVG to be put into a page: sharp on paper, no scripts, no fonts.
 
 Each chart says in its own words what it shows where there is nothing to draw.
 """
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from plumb_fidelity.verdict import HALLUCINATIONS
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, and is drawn in the page's font
     "svg.hashsalt": "plumb",  # the same figures give the same bytes
     "font.family": "sans-serif",
@@ -40,8 +40,12 @@ def draw_all(report: Mapping[str, Any]) -> dict[str, str]:
             "agreement": _draw(_agreement, report, _height(report)),
             "classes": _draw(_classes, report, _height(report) + 0.9),
             "survival": _draw(_survival, report, 3.4),
-            "cost": _draw(_cost, report, 3.4),
+            "cost": _draw(_cost, report, 3.4 if _asked_models(report) else 1.2),
         }
+
+
+def _asked_models(report: Mapping[str, Any]) -> bool:
+    return any(row["cost"]["prompt_tokens"] for row in report["rows"])
 
 
 def _height(report: Mapping[str, Any]) -> float:
@@ -104,7 +108,7 @@ def _agreement(axes: Axes, report: Mapping[str, Any]) -> None:
 
 def _classes(axes: Axes, report: Mapping[str, Any]) -> None:
     rows = [row for row in report["rows"] if row["scored"]]
-    axes.set_title("Hallucinations in 100 scored steps, by class")
+    axes.set_title("Hallucinations in 100 steps, by class")
     present = [name for name in HALLUCINATIONS if any(row["verdicts"].get(name) for row in rows)]
     if not present:
         _say(axes, "no hallucination was found")

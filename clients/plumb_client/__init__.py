@@ -10,6 +10,7 @@
 """
 
 from plumb_client import aio
+from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import (
     ImageMissing,
     InitFailed,
@@ -19,6 +20,7 @@ from plumb_client.errors import (
     NotRecorded,
     OutOfOrder,
     PlumbError,
+    ReportNotFound,
     SandboxUnavailable,
     ServerFault,
     ServerUnavailable,
@@ -52,6 +54,7 @@ from plumb_client.values import (
 __all__ = [
     "BackendInfo",
     "Cell",
+    "ComparedStep",
     "Ending",
     "ExecResult",
     "GeneratedGrounding",
@@ -72,6 +75,8 @@ __all__ = [
     "PlumbError",
     "Provenance",
     "RecordedTurn",
+    "Report",
+    "ReportNotFound",
     "SandboxUnavailable",
     "ServerFault",
     "ServerUnavailable",

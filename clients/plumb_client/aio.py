@@ -1,15 +1,16 @@
 """The client for asyncio. The synchronous one is a thin face over it."""
 
 import json
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, Self, Unpack
 
 import grpc
 
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb.v1 import grounding_pb2_grpc
-from plumb_client import groundings, requests, values
+from plumb.v1 import fidelity_pb2, fidelity_pb2_grpc, grounding_pb2_grpc
+from plumb_client import comparisons, groundings, requests, values
+from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import translated
 from plumb_client.groundings import GeneratedGrounding, GroundingOptions
 from plumb_client.requests import SessionOptions
@@ -72,6 +73,9 @@ class Plumb:
         self._groundings: grounding_pb2_grpc.GroundingServiceAsyncStub = (
             grounding_pb2_grpc.GroundingServiceStub(channel)
         )
+        self._fidelity: fidelity_pb2_grpc.FidelityServiceAsyncStub = (
+            fidelity_pb2_grpc.FidelityServiceStub(channel)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,6 +128,69 @@ class Plumb:
             token = page.next_page_token
             if not token:
                 return found
+
+    async def compare(
+        self,
+        kind: str,
+        actions: Sequence[str | bytes],
+        *,
+        replicas: int = 3,
+        timeout: float | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> AsyncGenerator[ComparedStep | Report, None]:
+        """Plays actions on fresh real sandboxes and on a simulator, and compares every step.
+
+        Args:
+            kind: Which kind of environment.
+            actions: What to type, in order.
+            replicas: How many real sandboxes take them; 3 or more tell what is volatile.
+            timeout: Seconds that each action may run; default 30.
+            **options: As of a session with backend `paired`: `init`, `task`, and either `simulator`
+                or `recordings`.
+
+        Yields:
+            Each step as soon as both sides have taken it; at last the report, which is kept.
+        """
+        request = comparisons.write_request(
+            kind, actions, options, replicas=replicas, timeout=timeout
+        )
+        call = self._fidelity.Compare(request)
+        try:
+            with translated():
+                async for event in call:
+                    match event.WhichOneof("event"):
+                        case "step":
+                            yield comparisons.read_step(event.step)
+                        case "report":
+                            yield comparisons.read_report(event.report)
+        finally:
+            call.cancel()  # where nobody wants the rest; else it is over, and this does nothing
+
+    async def reports(self) -> list[Report]:
+        """All kept reports, newest first."""
+        found: list[Report] = []
+        token = ""
+        while True:
+            with translated():
+                page = await self._fidelity.ListReports(
+                    fidelity_pb2.ListReportsRequest(page_size=1000, page_token=token)
+                )
+            found += map(comparisons.read_report, page.reports)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def report(self, name: str) -> tuple[Report, list[ComparedStep]]:
+        """One kept report, with its steps.
+
+        Raises:
+            ReportNotFound: There is none of this name.
+        """
+        with translated():
+            response = await self._fidelity.GetReport(fidelity_pb2.GetReportRequest(name=name))
+        return comparisons.read_report(response.report), [
+            comparisons.read_step(step) for step in response.steps
+        ]
 
     async def generate_grounding(
         self, kind: str, task: str, model: str, **options: Unpack[GroundingOptions]

@@ -11,6 +11,7 @@
   x Unavailable
     - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
     - ServerUnavailable        the server is not there, or going down
+  x ReportNotFound             there is no report of this name
   x NotRecorded                the recording, or the cassette, has no answer to this
   x ModelFailed                a model that plays gave no observation; its reason says why
   x ServerFault                a fault of plumb's own
@@ -114,6 +115,10 @@ class ServerUnavailable(Unavailable, ConnectionError):
     """The server is not there, or going down."""
 
 
+class ReportNotFound(PlumbError, LookupError):
+    """There is no report of this name."""
+
+
 class NotRecorded(PlumbError):
     """The recording, or the cassette, has no answer to this action at this place."""
 
@@ -169,6 +174,7 @@ REASONS: dict[str, type[PlumbError]] = {
     "BUDGET_SPENT": LimitReached,
     "CASSETTE_MISS": NotRecorded,
     "NOT_RECORDED": NotRecorded,
+    "REPORT_NOT_FOUND": ReportNotFound,
 }
 
 

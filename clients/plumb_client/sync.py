@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from plumb_client import aio, values
+from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.groundings import GeneratedGrounding, GroundingOptions
 from plumb_client.requests import SessionOptions
 
@@ -49,6 +50,10 @@ class _Loop:
 
 
 _shared_loop = _Loop()
+
+
+async def _next(events: AsyncIterator[_Result]) -> _Result | None:
+    return await anext(events, None)
 
 
 def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
@@ -123,6 +128,31 @@ class Plumb:
         """Has a model write init scripts; see `aio.Plumb.generate_grounding`."""
         generating = self._plumb.generate_grounding(kind, task, model, **options)
         return _run(self._loop, generating)
+
+    def compare(
+        self,
+        kind: str,
+        actions: Sequence[str | bytes],
+        *,
+        replicas: int = 3,
+        timeout: float | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> Iterator[ComparedStep | Report]:
+        """Compares a simulator with real sandboxes; see `aio.Plumb.compare`."""
+        events = self._plumb.compare(kind, actions, replicas=replicas, timeout=timeout, **options)
+        try:
+            while (event := _run(self._loop, _next(events))) is not None:
+                yield event
+        finally:
+            _run(self._loop, events.aclose())  # ends the call where nobody wants the rest
+
+    def reports(self) -> list[Report]:
+        """All kept reports, newest first."""
+        return _run(self._loop, self._plumb.reports())
+
+    def report(self, name: str) -> tuple[Report, list[ComparedStep]]:
+        """One kept report, with its steps; see `aio.Plumb.report`."""
+        return _run(self._loop, self._plumb.report(name))
 
     def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""

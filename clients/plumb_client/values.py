@@ -57,11 +57,22 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a real and a simulated observation compare; only with backend `paired`."""
+    """How a real and a simulated observation compare; only with backend `paired`.
+
+    Attributes:
+        verdict: The class; docs/fidelity.md lists them.
+        flags: Every class that matched, the most severe first.
+        evidence: What a person should look at, one finding a line.
+        aligned: Both sides' lines where they were compared line by line: the real one, the
+            simulated one, and how they compare; None for a side that has none there.
+        masked: The share of the real text, 0 to 1, that real runs do not agree on.
+    """
 
     verdict: str
     flags: tuple[str, ...]
     evidence: tuple[str, ...]
+    aligned: tuple[tuple[str | None, str | None, str], ...] = ()
+    masked: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -230,7 +241,7 @@ def read_observation(message: wire.Observation, step_index: int) -> Observation:
         sqlstate=message.sql.sqlstate,
         reconnected=message.sql.reconnected,
         provenance=_read_provenance(message.provenance),
-        verdict=_read_verdict(message.verdict) if message.HasField("verdict") else None,
+        verdict=read_verdict(message.verdict) if message.HasField("verdict") else None,
         counterpart=read_observation(message.counterpart, step_index)
         if message.HasField("counterpart")
         else None,
@@ -271,8 +282,23 @@ def _read_provenance(message: wire.Provenance) -> Provenance:
     )
 
 
-def _read_verdict(message: wire.Verdict) -> Verdict:
-    return Verdict(message.verdict, tuple(message.flags), tuple(message.evidence))
+def read_verdict(message: wire.Verdict) -> Verdict:
+    """Reads how two observations compare."""
+    aligned = (
+        (
+            line.real if line.HasField("real") else None,
+            line.simulated if line.HasField("simulated") else None,
+            line.mark,
+        )
+        for line in message.aligned
+    )
+    return Verdict(
+        message.verdict,
+        tuple(message.flags),
+        tuple(message.evidence),
+        tuple(aligned),
+        message.masked,
+    )
 
 
 def read_exec_result(message: wire.ExecResponse) -> ExecResult:

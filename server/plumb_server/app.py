@@ -9,9 +9,17 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from plumb.v1 import environment_pb2, environment_pb2_grpc, grounding_pb2, grounding_pb2_grpc
+from plumb.v1 import (
+    environment_pb2,
+    environment_pb2_grpc,
+    fidelity_pb2,
+    fidelity_pb2_grpc,
+    grounding_pb2,
+    grounding_pb2_grpc,
+)
 from plumb_backends.registry import open_backends
 from plumb_server import metrics
+from plumb_server.fidelity_service import FidelityService
 from plumb_server.grounding_service import GroundingService
 from plumb_server.health import watch_health
 from plumb_server.interceptors import Guard
@@ -82,6 +90,9 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
             GroundingService(backends), server
         )
+        fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
+            FidelityService(backends, journal), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         _add_reflection(server)
         address = _bind(server, settings.listen)
@@ -120,7 +131,7 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:
-    files = (environment_pb2, grounding_pb2, health_pb2)
+    files = (environment_pb2, fidelity_pb2, grounding_pb2, health_pb2)
     names = [
         service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
     ]

@@ -7,7 +7,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from plumb.v1 import environment_pb2 as wire
+from plumb.v1 import fidelity_pb2
 from plumb.v1.grounding_pb2 import GenerateGroundingRequest
+from plumb_backends.comparison import DEFAULT_REPLICAS, ComparisonWish
 from plumb_backends.environment import (
     DEFAULT_TIMEOUT,
     MAX_ACTION_BYTES,
@@ -110,14 +112,19 @@ def action_from_wire(request: wire.StepRequest) -> Action:
     Raises:
         InvalidInput: It is too large, or its timeout is out of range.
     """
-    if len(request.action) > MAX_ACTION_BYTES:
+    return Action(
+        _checked_action(request.action),
+        timeout=_seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT),
+    )
+
+
+def _checked_action(text: bytes) -> bytes:
+    if len(text) > MAX_ACTION_BYTES:
         raise InvalidInput(
-            f"the action has {len(request.action)} bytes, at most {MAX_ACTION_BYTES} are allowed; "
+            f"the action has {len(text)} bytes, at most {MAX_ACTION_BYTES} are allowed; "
             "write a large file in pieces"
         )
-    return Action(
-        request.action, timeout=_seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT)
-    )
+    return text
 
 
 def program_from_wire(request: wire.ExecRequest) -> Program:
@@ -170,7 +177,7 @@ def check_task(task: str) -> None:
 
 
 def kind_options_from_wire(
-    request: wire.CreateSessionRequest | GenerateGroundingRequest,
+    request: wire.CreateSessionRequest | GenerateGroundingRequest | fidelity_pb2.CompareRequest,
 ) -> ShellOptions | MysqlOptions | None:
     """Reads what a kind's sessions can be told.
 
@@ -185,6 +192,30 @@ def kind_options_from_wire(
         case "mysql":
             return _mysql_options(request.mysql)
     return None
+
+
+def comparison_from_wire(request: fidelity_pb2.CompareRequest) -> ComparisonWish:
+    """Reads what shall be compared.
+
+    Raises:
+        InvalidInput: A field is wrong.
+        UnknownKind: There is no such kind.
+    """
+    check_names(request.kind, "paired")
+    check_task(request.task)
+    if request.WhichOneof("simulated") is None:
+        raise InvalidInput("there is no simulated side; give either simulator or replay")
+    timeout = _seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT)
+    return ComparisonWish(
+        kind=request.kind,
+        options=kind_options_from_wire(request),
+        grounding=Grounding(decode_scripts(request.init), task=request.task),
+        actions=[Action(_checked_action(text), timeout=timeout) for text in request.actions],
+        simulated=_simulator_options(request.simulator)
+        if request.HasField("simulator")
+        else _replay_options(request.replay),
+        replicas=request.replicas or DEFAULT_REPLICAS,
+    )
 
 
 def _backend_options(
@@ -304,14 +335,24 @@ def observation_to_wire(observation: Observation) -> wire.Observation:
     if observation.sql is not None:
         message.sql.CopyFrom(_sql_detail(observation.sql))
     if observation.verdict is not None:
-        message.verdict.CopyFrom(_verdict(observation.verdict))
+        message.verdict.CopyFrom(verdict_to_wire(observation.verdict))
     if observation.counterpart is not None:
         message.counterpart.CopyFrom(observation_to_wire(observation.counterpart))
     return message
 
 
-def _verdict(verdict: Verdict) -> wire.Verdict:
-    return wire.Verdict(verdict=verdict.verdict, flags=verdict.flags, evidence=verdict.evidence)
+def verdict_to_wire(verdict: Verdict) -> wire.Verdict:
+    """Writes how two observations compare."""
+    return wire.Verdict(
+        verdict=verdict.verdict,
+        flags=verdict.flags,
+        evidence=verdict.evidence,
+        aligned=[
+            wire.AlignedLine(real=one.real, simulated=one.simulated, mark=one.mark)
+            for one in verdict.aligned
+        ],
+        masked=verdict.masked,
+    )
 
 
 def _shell_detail(detail: ShellDetail) -> wire.ShellDetail:

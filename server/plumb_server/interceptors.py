@@ -34,6 +34,7 @@ STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.Valu
     errors.UnknownBackend: (grpc.StatusCode.INVALID_ARGUMENT, wire.REASON_UNKNOWN_BACKEND),
     errors.UnknownSuite: (grpc.StatusCode.INVALID_ARGUMENT, wire.REASON_UNKNOWN_SUITE),
     errors.SessionNotFound: (grpc.StatusCode.NOT_FOUND, wire.REASON_SESSION_NOT_FOUND),
+    errors.ReportNotFound: (grpc.StatusCode.NOT_FOUND, wire.REASON_REPORT_NOT_FOUND),
     errors.StepOutOfOrder: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_STEP_OUT_OF_ORDER),
     errors.StepMismatch: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_STEP_MISMATCH),
     errors.StepInProgress: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_STEP_IN_PROGRESS),

@@ -52,6 +52,17 @@ _resets = sql.Table(
     sql.Column("at", sql.DateTime, primary_key=True),
 )
 
+_reports = sql.Table(
+    "reports",
+    _tables,
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
+    sql.Column("name", sql.String(64), nullable=False, unique=True),
+    sql.Column("request", sql.LargeBinary, nullable=False),
+    sql.Column("report", sql.LargeBinary, nullable=False),
+    sql.Column("steps", sql.LargeBinary, nullable=False),
+    sql.Column("at", sql.DateTime, nullable=False),
+)
+
 _MAX_GROUP = 256
 
 
@@ -78,6 +89,7 @@ _STEP_FIELDS = tuple(field.name for field in dataclasses.fields(StepRecord))
 _INSERT_SESSION = sql.insert(_sessions)
 _INSERT_STEP = sql.insert(_steps)
 _INSERT_RESET = sql.insert(_resets)
+_INSERT_REPORT = sql.insert(_reports)
 _END_SESSION = sql.update(_sessions).where(_sessions.c.name == sql.bindparam("of"))
 
 
@@ -123,6 +135,25 @@ class Journal:
         """Writes a step and its answer."""
         values = {name: getattr(record, name) for name in _STEP_FIELDS}
         await self._write(_INSERT_STEP, {**values, "answered_at": _now()})
+
+    async def report_made(self, name: str, request: bytes, report: bytes, steps: bytes) -> None:
+        """Writes a comparison: a CompareRequest, its Report, and a GetReportResponse with all."""
+        values = {"name": name, "request": request, "report": report, "steps": steps, "at": _now()}
+        await self._write(_INSERT_REPORT, values)
+
+    async def reports(self, before: int | None, most: int) -> Sequence[tuple[int, bytes]]:
+        """Reports with their numbers, the newest first; only such with a lower number."""
+        query = sql.select(_reports.c.number, _reports.c.report).order_by(_reports.c.number.desc())
+        if before is not None:
+            query = query.where(_reports.c.number < before)
+        rows = await asyncio.to_thread(self._read, query.limit(most))
+        return [(row.number, row.report) for row in rows]
+
+    async def report(self, name: str) -> bytes | None:
+        """A whole comparison, as a GetReportResponse; None if there is none of this name."""
+        query = sql.select(_reports.c.steps).where(_reports.c.name == name)
+        rows = await asyncio.to_thread(self._read, query)
+        return bytes(rows[0].steps) if rows else None
 
     async def why_ended(self, name: str) -> str | None:
         """Why a session ended; None if it is not known to have been one."""

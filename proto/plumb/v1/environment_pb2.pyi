@@ -107,6 +107,8 @@ class _ReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTyp
     """The cassette has no reply to this, and may not ask for one."""
     REASON_NOT_RECORDED: _Reason.ValueType  # 28
     """The recording has no observation of this action at this place."""
+    REASON_REPORT_NOT_FOUND: _Reason.ValueType  # 29
+    """There is no report of this name."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed. The value names, without their prefix, are the reasons in
@@ -171,6 +173,8 @@ REASON_CASSETTE_MISS: Reason.ValueType  # 27
 """The cassette has no reply to this, and may not ask for one."""
 REASON_NOT_RECORDED: Reason.ValueType  # 28
 """The recording has no observation of this action at this place."""
+REASON_REPORT_NOT_FOUND: Reason.ValueType  # 29
+"""There is no report of this name."""
 
 class _Ending:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -1523,9 +1527,15 @@ class Verdict(message.Message):
     VERDICT_FIELD_NUMBER: builtins.int
     FLAGS_FIELD_NUMBER: builtins.int
     EVIDENCE_FIELD_NUMBER: builtins.int
+    ALIGNED_FIELD_NUMBER: builtins.int
+    MASKED_FIELD_NUMBER: builtins.int
     verdict: builtins.str
     """The class, for example "AGREES" or "FALSE_SUCCESS"; "BACKEND_FAILURE" where
     the other side failed, and evidence says which side it was, and how.
+    """
+    masked: builtins.float
+    """The share of the real text, 0 to 1, that real runs do not agree on. Always 0
+    where there is one real run.
     """
     @builtins.property
     def flags(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1535,18 +1545,59 @@ class Verdict(message.Message):
     def evidence(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """What a person should look at, one finding a line."""
 
+    @builtins.property
+    def aligned(self) -> containers.RepeatedCompositeFieldContainer[AlignedLine]:
+        """The lines of both sides where they were compared line by line; at most 400."""
+
     def __init__(
         self,
         *,
         verdict: builtins.str = ...,
         flags: abc.Iterable[builtins.str] | None = ...,
         evidence: abc.Iterable[builtins.str] | None = ...,
+        aligned: abc.Iterable[AlignedLine] | None = ...,
+        masked: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["evidence", b"evidence", "flags", b"flags", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["aligned", b"aligned", "evidence", b"evidence", "flags", b"flags", "masked", b"masked", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AlignedLine(message.Message):
+    """Two lines that stand for each other."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REAL_FIELD_NUMBER: builtins.int
+    SIMULATED_FIELD_NUMBER: builtins.int
+    MARK_FIELD_NUMBER: builtins.int
+    real: builtins.str
+    """The real line. Absent where only the simulator has it."""
+    simulated: builtins.str
+    """The simulated line. Absent where only the real run has it."""
+    mark: builtins.str
+    """"same", "volatile", "implausible", "wrong", "moved", "missing" or "extra"."""
+    def __init__(
+        self,
+        *,
+        real: builtins.str | None = ...,
+        simulated: builtins.str | None = ...,
+        mark: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_real", b"_real", "_simulated", b"_simulated", "real", b"real", "simulated", b"simulated"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_real", b"_real", "_simulated", b"_simulated", "mark", b"mark", "real", b"real", "simulated", b"simulated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__real: _TypeAlias = typing.Literal["real"]  # noqa: Y015
+    _WhichOneofArgType__real: _TypeAlias = typing.Literal["_real", b"_real"]  # noqa: Y015
+    _WhichOneofReturnType__simulated: _TypeAlias = typing.Literal["simulated"]  # noqa: Y015
+    _WhichOneofArgType__simulated: _TypeAlias = typing.Literal["_simulated", b"_simulated"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__real) -> _WhichOneofReturnType__real | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__simulated) -> _WhichOneofReturnType__simulated | None: ...
 
 @typing.final
 class InterruptRequest(message.Message):

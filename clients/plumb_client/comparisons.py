@@ -1,0 +1,113 @@
+"""Comparisons: what `compare` sends, and what it gives back."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+
+from plumb.v1 import fidelity_pb2 as wire
+from plumb_client import requests, values
+from plumb_client.requests import SessionOptions
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComparedStep:
+    """One step on both sides.
+
+    Attributes:
+        turn: From 1.
+        action: What was typed.
+        real: What the first real sandbox answered.
+        simulated: What the simulator answered; None where it failed.
+        verdict: How they compare.
+    """
+
+    turn: int
+    action: str
+    real: values.Observation
+    simulated: values.Observation | None
+    verdict: values.Verdict
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What a comparison came to.
+
+    Attributes:
+        name: `reports/{uuid}`.
+        create_time: Unix time in seconds.
+        kind: The kind of environment.
+        model: Who was compared; `strategy` says how it was prompted.
+        replicas: How many real sandboxes there were.
+        steps: How many steps; `scored_steps` of them say something of right or wrong, and
+            `agreeing_steps` of those agree.
+        verdicts: How many steps have each verdict.
+        first_divergence: The turn of the first hallucination; None without one.
+    """
+
+    name: str
+    create_time: float
+    kind: str
+    model: str
+    strategy: str
+    replicas: int
+    steps: int
+    scored_steps: int
+    agreeing_steps: int
+    verdicts: Mapping[str, int]
+    first_divergence: int | None
+
+
+def write_request(
+    kind: str,
+    actions: Sequence[str | bytes],
+    options: SessionOptions,
+    *,
+    replicas: int,
+    timeout: float | None,
+) -> wire.CompareRequest:
+    """Writes what to compare; the options are those of a session with backend `paired`."""
+    session = requests.create_session(kind, "paired", **options)
+    request = wire.CompareRequest(
+        kind=kind,
+        init=session.init,
+        task=session.task,
+        actions=map(requests.to_bytes, actions),
+        replicas=replicas,
+    )
+    for field in ("simulator", "replay", "shell", "mysql"):
+        if session.HasField(field):
+            getattr(request, field).CopyFrom(getattr(session, field))
+    if timeout is not None:
+        request.timeout.CopyFrom(requests.duration(timeout))
+    return request
+
+
+def read_step(message: wire.ComparedStep) -> ComparedStep:
+    """Reads a step."""
+    return ComparedStep(
+        turn=message.turn,
+        action=message.action.decode(errors="replace"),
+        real=values.read_observation(message.real, message.turn),
+        simulated=values.read_observation(message.simulated, message.turn)
+        if message.HasField("simulated")
+        else None,
+        verdict=values.read_verdict(message.verdict),
+    )
+
+
+def read_report(message: wire.Report) -> Report:
+    """Reads a report."""
+    made = message.create_time.ToDatetime(datetime.UTC).timestamp()
+    return Report(
+        name=message.name,
+        create_time=made,
+        kind=message.kind,
+        model=message.model,
+        strategy=message.strategy,
+        replicas=message.replicas,
+        steps=message.steps,
+        scored_steps=message.scored_steps,
+        agreeing_steps=message.agreeing_steps,
+        verdicts=dict(message.verdicts),
+        first_divergence=message.first_divergence if message.HasField("first_divergence") else None,
+    )
