@@ -19,9 +19,10 @@ _SYNTAX_ERROR = "1064"  # what it quotes is where a version's parser gave up
 _LONGEST_LOOP = 8
 _LOOP_TIMES = 4
 _ELLIPSIS = re.compile(
-    r"(?:\.\.\.|…|\[?\(?(?:\.\.\. ?)?(?:\d+ )?(?:more )?(?:rows?|lines?)? ?"
-    r"(?:omitted|truncated|and so on)\)?\]?)"
+    r"[\[(]?(?:\.\.\.|\u2026)?\s*[\[(]?(?:\d+ )?(?:more )?(?:rows?|lines?)?\s*"
+    r"(?:omitted|truncated|and so on)?[\])]?(?:\.\.\.|\u2026)?[\])]?"
 )
+_CUT_WORDS = re.compile(r"\.\.\.|\u2026|omitted|truncated|more (?:rows|lines)")
 
 
 class Content:
@@ -233,7 +234,7 @@ class Content:
         extra: Sequence[int],
         wrong: int,
     ) -> None:
-        cut = [j for j in extra if _ELLIPSIS.fullmatch(part.lines[j].strip())]
+        cut = [j for j in extra if _says_it_is_cut(part.lines[j])]
         extra = [j for j in extra if j not in cut]
         is_error = bool(self._found.flags & {"FALSE_FAILURE", "FALSE_SUCCESS", "WRONG_ERROR"})
         if missing:
@@ -272,6 +273,11 @@ class Content:
         times, period = _longest_loop(lines)
         if times >= _LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
+
+
+def _says_it_is_cut(line: str) -> bool:
+    """Whether a line stands for others: `...`, `(12 more rows omitted)`."""
+    return bool(_CUT_WORDS.search(line) and _ELLIPSIS.fullmatch(line.strip()))
 
 
 def _is_number(text: str) -> bool:

@@ -94,7 +94,9 @@ def _sort(command: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
 
 
 def _uniq(command: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
-    if len(command) == 1 and any(a == b for a, b in itertools.pairwise(lines)):
+    if not any(word.startswith("-") for word in command) and any(
+        a == b for a, b in itertools.pairwise(lines)
+    ):
         yield "uniq prints the same line twice in a row"
 
 

@@ -133,7 +133,7 @@ def _spurious(truth: Truth, rng: random.Random) -> Seen | None:
         return None if text.strip() else _answer(truth, made)
     if not text.startswith("Query OK"):
         return None
-    return _answer(truth, _table(("id", "name"), [("1", "a"), ("2", "b")]))
+    return _answer(truth, client_text(("id", "name"), [("1", "a"), ("2", "b")]))
 
 
 def _fabricated(truth: Truth, rng: random.Random) -> Seen | None:
@@ -329,11 +329,11 @@ def _with_rows(
     if len(rows) < least or any("\n" in (cell or "") for row in rows for cell in row):
         return None
     change(rows)
-    return None if rows == list(result.rows) else _answer(truth, _table(result.columns, rows))
+    return None if rows == list(result.rows) else _answer(truth, client_text(result.columns, rows))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:
-    """As the client prints it, numbers on the left, too: that is layout."""
+def client_text(columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str:
+    """A table as the `mysql` client prints it, but for numbers on the left: that is layout."""
     shown = [[cell if cell is not None else "NULL" for cell in row] for row in rows]
     widths = [max(len(name), *(len(row[at]) for row in shown)) for at, name in enumerate(columns)]
     border = "+" + "+".join("-" * (width + 2) for width in widths) + "+"

@@ -4,7 +4,8 @@ Steps of one trajectory depend on each other (a design effect of 5.7 was measure
 trajectories), so whole trajectories are resampled: the cluster bootstrap (Cameron, Gelbach and
 Miller 2008). One outcome a trajectory has Wilson's interval (1927), two simulators on the same
 trajectories McNemar's exact test (1947), turns of first divergence Kaplan and Meier's estimate
-(1958). scipy and lifelines compute them.
+(1958). scipy and lifelines compute them. Which outcomes count, and how a figure is shown, is
+not decided here.
 """
 
 import dataclasses
@@ -20,11 +21,16 @@ FEWEST_FOR_BOOTSTRAP = 30
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+SHARE = (0.0, 1.0)
+"""Between what a share lies; the `bounds` of outcomes that are 0 or 1."""
+
+FEWEST_SIGN_FLIPS = 9999
+"""All flips are tried while there are no more (13 trajectories), else so many random ones."""
 
 _Array: TypeAlias = "np.typing.NDArray[np.float64]"
 
 Clusters: TypeAlias = Sequence[Sequence[float]]
-"""The outcomes of the steps, 0 or 1, of each trajectory."""
+"""The outcomes of the steps, 0 or 1 or between `bounds`, of each trajectory."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,8 +38,8 @@ class Interval:
     """A mean and how sure it is.
 
     Attributes:
-        value: The mean.
-        low: The lower end of the interval; `high` is the upper one.
+        value: The mean, in the unit of the outcomes; never NaN.
+        low: The lower end of the interval, within the outcomes' bounds; `high` is the upper one.
         clusters: How many trajectories it stands on.
         steps: How many steps.
         method: How the interval was made, for people.
@@ -52,7 +58,10 @@ class Difference:
     """How two simulators differ on the same steps: left minus right, with an interval.
 
     Attributes:
+        value: The mean over steps, -1 to 1 for shares.
+        low: The lower end of the interval; `high` is the upper one.
         p_value: Two-sided, by flipping the signs of whole trajectories' differences.
+        clusters: How many trajectories it stands on.
     """
 
     value: float
@@ -96,93 +105,189 @@ class Survival:
     median: float | None
 
 
-def mean_of(clusters: Clusters, *, seed: int, resamples: int = RESAMPLES) -> Interval | None:
+def mean_of(
+    clusters: Clusters,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    bounds: tuple[float, float] = SHARE,
+) -> Interval | None:
     """The mean over all steps; None where there are none.
+
+    The interval is the percentile cluster bootstrap's (Cameron, Gelbach and Miller 2008), and with
+    fewer than `FEWEST_FOR_BOOTSTRAP` trajectories Student's t on the clustered standard error with
+    one degree of freedom less than there are trajectories; `method` says which.
 
     Args:
         clusters: Empty ones are left out.
         seed: The same seed gives the same interval.
         resamples: How often trajectories are drawn anew.
+        confidence: Above 0, below 1.
+        bounds: The least and the greatest that an outcome can be; the interval ends there.
+
+    Raises:
+        ValueError: An outcome is not within the bounds.
     """
-    filled = [cluster for cluster in clusters if cluster]
-    sums = np.array([sum(cluster) for cluster in filled], dtype=float)
-    sizes = np.array([len(cluster) for cluster in filled], dtype=float)
-    return _ratio(sums, sizes, seed, resamples) if filled else None
-
-
-def macro_mean_of(clusters: Clusters, *, seed: int, resamples: int = RESAMPLES) -> Interval | None:
-    """The mean over trajectories of their means; as `mean_of` otherwise."""
-    filled = [cluster for cluster in clusters if cluster]
+    filled = _filled(clusters, bounds)
     if not filled:
         return None
-    means = np.array([sum(cluster) / len(cluster) for cluster in filled])
-    found = _ratio(means, np.ones(len(means)), seed, resamples)
-    return dataclasses.replace(found, steps=sum(map(len, filled)))
+    sums, sizes = _sums_and_sizes(filled)
+    return _ratio(sums, sizes, _Asked(seed, resamples, confidence, bounds))
 
 
-def _ratio(sums: _Array, sizes: _Array, seed: int, resamples: int) -> Interval:
-    count, steps = len(sums), int(sizes.sum())
+def macro_mean_of(
+    clusters: Clusters,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    bounds: tuple[float, float] = SHARE,
+) -> Interval | None:
+    """The mean over trajectories of their means; as `mean_of` otherwise.
+
+    Raises:
+        ValueError: An outcome is not within the bounds.
+    """
+    filled = _filled(clusters, bounds)
+    if not filled:
+        return None
+    sums, sizes = _sums_and_sizes(filled)
+    asked = _Asked(seed, resamples, confidence, bounds)
+    found = _ratio(sums / sizes, np.ones(len(sums)), asked)
+    return dataclasses.replace(found, steps=int(sizes.sum()))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asked:
+    seed: int
+    resamples: int
+    confidence: float
+    bounds: tuple[float, float] = SHARE
+
+
+def _filled(clusters: Clusters, bounds: tuple[float, float]) -> list[Sequence[float]]:
+    low, high = bounds
+    for step in (step for cluster in clusters for step in cluster):
+        if not low <= step <= high:  # so that a NaN is refused too
+            raise ValueError(f"the outcome {step} is not within {low} to {high}; give its bounds")
+    return [cluster for cluster in clusters if cluster]
+
+
+def _sums_and_sizes(filled: Clusters) -> tuple[_Array, _Array]:
+    sums = np.array([sum(cluster) for cluster in filled], dtype=float)
+    return sums, np.array([len(cluster) for cluster in filled], dtype=float)
+
+
+def _ratio(sums: _Array, sizes: _Array, asked: _Asked) -> Interval:
     value = float(sums.sum() / sizes.sum())
-    if count == 1:
-        return Interval(value, 0.0, 1.0, 1, steps, "one trajectory: no interval")
-    if np.allclose(sums / sizes, value) and value in (0.0, 1.0):
-        edge = min(1.0, 3 / count)  # the rule of three: nothing seen in n is below 3/n
-        low, high = (0.0, edge) if value == 0.0 else (1.0 - edge, 1.0)
-        return Interval(value, low, high, count, steps, "rule of three")
+    low, high, method = _reach(sums, sizes, value, asked)
+    least, greatest = asked.bounds
+    return Interval(
+        value, max(least, low), min(greatest, high), len(sums), int(sizes.sum()), method
+    )
+
+
+def _reach(sums: _Array, sizes: _Array, value: float, asked: _Asked) -> tuple[float, float, str]:
+    if len(sums) == 1:
+        return *asked.bounds, "one trajectory: no interval"
     if np.allclose(sums / sizes, value):
-        return Interval(value, value, value, count, steps, "all trajectories alike")
-    if count < FEWEST_FOR_BOOTSTRAP:
-        reach = clustered_error(sums, sizes) * stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)
-        low, high = value - reach, value + reach
-        method = "t, clustered"
-    else:
-        found = stats.bootstrap(
-            (sums, sizes),
-            lambda drawn, of, axis: drawn.sum(axis=axis) / of.sum(axis=axis),
-            paired=True,
-            vectorized=True,
-            n_resamples=resamples,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-        low, high, method = float(found.low), float(found.high), "cluster bootstrap"
-    return Interval(value, max(0.0, float(low)), min(1.0, float(high)), count, steps, method)
+        return _reach_of_alike(value, len(sums), asked)
+    if len(sums) < FEWEST_FOR_BOOTSTRAP:
+        quantile = float(stats.t.ppf(0.5 + asked.confidence / 2, len(sums) - 1))
+        reach = clustered_error(sums, sizes) * quantile
+        return value - reach, value + reach, "t, clustered"
+    return *_bootstrapped(sums, sizes, asked), "cluster bootstrap"
+
+
+def _reach_of_alike(value: float, count: int, asked: _Asked) -> tuple[float, float, str]:
+    """Where all trajectories are the same, no resampling can tell how far the mean may be."""
+    least, greatest = asked.bounds
+    # Nothing seen in n is below 3/n, with 95 %: -ln(1 - 0.95) is 3.0, rounded as the rule is.
+    edge = (greatest - least) * round(-math.log(1 - asked.confidence), 1) / count
+    if math.isclose(value, least, abs_tol=1e-12):
+        return least, least + edge, "rule of three"
+    if math.isclose(value, greatest, abs_tol=1e-12):
+        return greatest - edge, greatest, "rule of three"
+    return value, value, "all trajectories alike"
+
+
+def _bootstrapped(sums: _Array, sizes: _Array, asked: _Asked) -> tuple[float, float]:
+    """Percentiles of the ratio of sums, trajectories drawn whole."""
+    found = stats.bootstrap(
+        (sums, sizes),
+        lambda drawn, of, axis: drawn.sum(axis=axis) / of.sum(axis=axis),
+        paired=True,  # a trajectory's sum is drawn with its size
+        vectorized=True,
+        n_resamples=asked.resamples,
+        confidence_level=asked.confidence,
+        method="percentile",
+        rng=np.random.default_rng(asked.seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def clustered_error(sums: _Array, sizes: _Array) -> float:
-    """The standard error of a ratio of sums over clusters, corrected for few clusters."""
+    """The standard error of a ratio of sums over clusters, corrected for few clusters (CR1).
+
+    Args:
+        sums: Of each trajectory, two or more, the sum of its outcomes.
+        sizes: Of each trajectory, its number of steps.
+    """
     count = len(sums)
     residuals = sums - sizes * (sums.sum() / sizes.sum())
     return float(np.sqrt(count / (count - 1) * (residuals**2).sum()) / sizes.sum())
 
 
 def design_effect(clusters: Clusters) -> float | None:
-    """How much larger the clustered variance is than that of independent steps."""
+    """How many times as large the clustered variance is as that of independent steps (Kish 1965).
+
+    0 or more; 1 where steps are as good as independent. None with fewer than two trajectories, or
+    where all steps are the same.
+    """
     filled = [cluster for cluster in clusters if cluster]
     if len(filled) < 2:
         return None
     steps = np.array([step for cluster in filled for step in cluster], dtype=float)
-    naive = float(steps.std(ddof=1) / math.sqrt(len(steps))) if len(steps) > 1 else 0.0
-    sums = np.array([sum(cluster) for cluster in filled], dtype=float)
-    sizes = np.array([len(cluster) for cluster in filled], dtype=float)
-    return (clustered_error(sums, sizes) / naive) ** 2 if naive else None
-
-
-def wilson(successes: int, trials: int) -> Interval | None:
-    """One outcome a trajectory: Wilson's interval; None without any."""
-    if not trials:
+    if np.ptp(steps) == 0:
         return None
-    found = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(
-        successes / trials, float(found.low), float(found.high), trials, trials, "Wilson"
-    )
+    naive = float(steps.std(ddof=1) / math.sqrt(len(steps)))
+    return (clustered_error(*_sums_and_sizes(filled)) / naive) ** 2
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """One outcome a trajectory: Wilson's score interval (1927); None without any.
+
+    Args:
+        successes: How many of the `n` trajectories have it.
+        n: How many trajectories.
+        confidence: Above 0, below 1.
+    """
+    if not n:
+        return None
+    found = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(successes / n, float(found.low), float(found.high), n, n, "Wilson")
 
 
 def paired_difference(
-    left: Clusters, right: Clusters, *, seed: int, resamples: int = RESAMPLES
+    left: Clusters,
+    right: Clusters,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
 ) -> Difference | None:
     """How much more often the left one is right, on the same steps of the same trajectories.
+
+    The interval is the cluster bootstrap's, with few trajectories too, where it is too narrow; go
+    by the p value there, which is exact. None with fewer than two trajectories that have steps.
+
+    Args:
+        left: The one's outcomes.
+        right: The other's, the same trajectories in the same order.
+        seed: The same seed gives the same figures.
+        resamples: How often trajectories are drawn anew.
+        confidence: Above 0, below 1.
 
     Raises:
         ValueError: The two have not the same steps.
@@ -194,34 +299,36 @@ def paired_difference(
         return None
     sums = np.array([sum(a) - sum(b) for a, b in pairs], dtype=float)
     sizes = np.array([len(a) for a, _ in pairs], dtype=float)
-    value = float(sums.sum() / sizes.sum())
     if not sums.any():
         return Difference(0.0, 0.0, 0.0, 1.0, len(pairs))
-    interval = stats.bootstrap(
-        (sums, sizes),
-        lambda drawn, of, axis: drawn.sum(axis=axis) / of.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    test = stats.permutation_test(
+    low, high = _bootstrapped(sums, sizes, _Asked(seed, resamples, confidence))
+    value = float(sums.sum() / sizes.sum())
+    return Difference(value, low, high, _sign_flips(sums, seed, resamples), len(pairs))
+
+
+def _sign_flips(sums: _Array, seed: int, resamples: int) -> float:
+    """The two-sided p value of sums as far from 0, were each as likely to be the other way."""
+    found = stats.permutation_test(
         (sums,),
         lambda drawn, axis: drawn.sum(axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=max(resamples, 9999),
+        n_resamples=max(resamples, FEWEST_SIGN_FLIPS),
         rng=np.random.default_rng(seed),
     )
-    return Difference(
-        value, float(interval.low), float(interval.high), float(test.pvalue), len(pairs)
-    )
+    return float(found.pvalue)
 
 
 def mcnemar(left: Sequence[bool], right: Sequence[bool]) -> McNemar:
-    """Whether one has more trajectories right than the other; exact."""
+    """Whether one has more trajectories right than the other (McNemar 1947); exact.
+
+    Args:
+        left: Of each trajectory, whether the one has it right.
+        right: Whether the other has; the same trajectories in the same order.
+
+    Raises:
+        ValueError: The two have not the same number of trajectories.
+    """
     only_left = sum(a and not b for a, b in zip(left, right, strict=True))
     only_right = sum(b and not a for a, b in zip(left, right, strict=True))
     apart = only_left + only_right
@@ -230,7 +337,10 @@ def mcnemar(left: Sequence[bool], right: Sequence[bool]) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P values adjusted for their number (Holm 1979), in the order given."""
+    """P values adjusted for their number (Holm 1979), 0 to 1, in the order given.
+
+    Here, as scipy has only Benjamini and Hochberg's, which bounds another error.
+    """
     order = sorted(range(len(p_values)), key=lambda at: p_values[at])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -240,15 +350,27 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def matthews(real: Sequence[bool], simulated: Sequence[bool]) -> float | None:
-    """Matthews' correlation of two outcomes, -1 to 1; None where one of them never varies."""
-    if len(set(real)) < 2 or len(set(simulated)) < 2:
+def matthews(real_failed: Sequence[bool], simulated_failed: Sequence[bool]) -> float | None:
+    """Matthews' correlation (1975) of two outcomes a step, -1 to 1.
+
+    Steps are pooled: it has no interval here. None where one of the two never varies.
+
+    Raises:
+        ValueError: The two have not the same number of steps.
+    """
+    if len(real_failed) != len(simulated_failed):
+        raise ValueError("the two have not the same steps; compare those that both have")
+    if len(set(real_failed)) < 2 or len(set(simulated_failed)) < 2:
         return None
-    return float(np.corrcoef(np.array(real, dtype=float), np.array(simulated, dtype=float))[0, 1])
+    real, simulated = np.array(real_failed, dtype=float), np.array(simulated_failed, dtype=float)
+    return float(np.corrcoef(real, simulated)[0, 1])
 
 
 def survival(turns: Sequence[int], diverged: Sequence[bool]) -> Survival | None:
-    """Kaplan and Meier's estimate of staying undiverged; None without trajectories.
+    """Kaplan and Meier's estimate (1958) of staying undiverged; None without trajectories.
+
+    The interval, of 95 %, is Greenwood's on the log-log scale. It has no width where the share is
+    1 or 0, however few the trajectories.
 
     Args:
         turns: Of each trajectory, the turn of its first divergence, or its last turn.
@@ -273,10 +395,14 @@ def survival(turns: Sequence[int], diverged: Sequence[bool]) -> Survival | None:
 
 
 def kullback_leibler(real: Mapping[str, int], simulated: Mapping[str, int]) -> float | None:
-    """How far the simulator's mix of error classes is from the real one, in bits.
+    """How far the simulator's mix of error classes is from the real one (Kullback, Leibler 1951).
 
-    Half a count is added to each class, so that one that is never used is not infinitely far. None
-    where one of the two has no errors at all.
+    In bits, 0 or more; 0 where the mixes are the same. Half a count is added to each class, so that
+    one that is never used is not infinitely far. None where one of the two has no errors at all.
+
+    Args:
+        real: How often each class occurred; those of the other count as 0.
+        simulated: Likewise.
     """
     names = sorted({*real, *simulated})
     if not sum(real.values()) or not sum(simulated.values()):

@@ -154,10 +154,13 @@ class Truth:
         """The same, learnt from other worlds, too; None where there are none."""
         if not self._elsewhere:
             return None
-        return Truth(
+        other = Truth(
             [*self.real, *self._elsewhere],
             action=self.action,
             prompt=self.prompt,
             is_table=self.is_table,
             at=self.clock.at,
         )
+        other._learn()
+        other._unstable = ""  # worlds may differ in everything; the question is who is like one
+        return other

@@ -38,9 +38,11 @@ class Hole:
 
     Attributes:
         samples: What they had there.
+        is_wide: Whether they had a different number of tokens there.
     """
 
     samples: tuple[str, ...]
+    is_wide: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ def _merge(runs: Sequence[list[Token]]) -> list[Token | Hole]:
     head = _common(runs, lambda run, at: run[at])
     tail = min(_common(runs, lambda run, at: run[-1 - at]), min(map(len, runs)) - head)
     middles = ["".join(token.text for token in run[head : len(run) - tail]) for run in runs]
-    return [*first[:head], Hole(tuple(middles)), *first[len(first) - tail :]]
+    return [*first[:head], Hole(tuple(middles), is_wide=True), *first[len(first) - tail :]]
 
 
 def _hole(column: Sequence[Token]) -> Hole:
@@ -256,7 +258,7 @@ def _fit(
 
 def _stretch(pattern: Sequence[Token | Hole], tokens: Sequence[Token]) -> list[Token]:
     """Joins the tokens that stand in the place of a hole of several; else leaves them."""
-    holes = [at for at, part in enumerate(pattern) if isinstance(part, Hole)]
+    holes = [at for at, part in enumerate(pattern) if isinstance(part, Hole) and part.is_wide]
     extra = len(tokens) - len(pattern)
     if len(holes) != 1 or extra < -1:
         return list(tokens)
@@ -279,7 +281,7 @@ def _fit_token(part: Token | Hole, token: Token, masked: str, clock: Clock) -> t
     if part.type == token.type == "number":
         if same_value(part.text, token.text):
             return SAME, ""
-        if clock.process_ids and part.text.isdigit() and not why_not_pid(part.text):
+        if clock.process_ids and not masked and part.text.isdigit() and not why_not_pid(part.text):
             return _judge(why_not_pid(token.text))
     return WRONG, f"{token.text!r} instead of {part.text!r}"
 

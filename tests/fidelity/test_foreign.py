@@ -189,7 +189,7 @@ def test_what_may_be_output_stays_at_the_beginning(raw: str, command: str) -> No
         pytest.param("\x1b]0;~\x07\x1b[01;32mroot@h\x1b[0m:\x1b[34m~\x1b[0m$ ", id="coloured"),
         pytest.param(f"{READING}$ ", id="a bare sign after the mark"),
         pytest.param(f"{READING}> ", id="a continuation prompt"),
-        pytest.param(f"{READING}(venv) ~ ❯ ", id="any prompt after the mark"),
+        pytest.param(f"{READING}(venv) ~ \u276f ", id="any prompt after the mark"),
     ],
 )
 def test_the_prompt_goes_at_the_very_end(output: str, end: str) -> None:
