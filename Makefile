@@ -71,7 +71,9 @@ endif
 
 docs: setup ## Makes the pages of docs/ that are made from something
 	$(RUN)/python -m plumb_cli.settings_page > docs/settings.md
-	COLUMNS=90 $(RUN)/plumb play $(SCENARIOS) --picture docs/demo.svg
+	$(MAKE) --no-print-directory demo
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1060 \
+	  --screenshot=$(CURDIR)/docs/report.png file://$(CURDIR)/$(DEMO_OUT)/report.html
 
 EXAMPLES := backends/plumb_backends/simulated/examples
 examples: setup ## Records the real turns that simulators are shown as examples

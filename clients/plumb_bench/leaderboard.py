@@ -15,7 +15,7 @@ def table_of(report: Mapping[str, Any]) -> Table:
         caption="failures/unscorable/unknowable steps are not scored; what each column means: "
         "docs/fidelity.md",
     )  # fmt: skip
-    table.add_column("simulator", min_width=12)
+    table.add_column("simulator", min_width=12, overflow="fold")
     for name in ("agree\n%", "95 %", "wrong\n/100", "false\nsucc. %", "false\nfail. %",
                  "MCC", "scored\n/steps", "not\nscored"):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)

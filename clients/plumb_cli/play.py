@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _picture(console: Console) -> str:
     """What was printed, as SVG, without the fonts that it would load from elsewhere."""
-    return _FONT_FACE.sub("", console.export_svg(title="make demo"))
+    return _FONT_FACE.sub("", console.export_svg(title="plumb play"))
 
 
 async def _play(

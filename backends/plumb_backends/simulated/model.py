@@ -135,6 +135,18 @@ class Model:
         if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
             self._turn += 1
             return Acted(Reply("", self._facts), self._provenance(step))
+        try:
+            reply, content = await self._answer(step)
+        except BaseException:
+            if taught:  # it happened, whether the model could answer or not
+                self._note(text, taught, self._format.write(taught))
+            raise
+        self._note(text, taught or reply, self._format.write(taught) if taught else content)
+        provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
+        return Acted(reply, provenance)
+
+    async def _answer(self, step: _Step) -> tuple[Reply, str]:
+        """Samples a reply, and again for as long as the critic objects."""
         told: list[Message] = []
         reply, content = await self._sample(step, told)
         for _ in range(MAX_CRITIQUES if self._options.critic else 0):
@@ -145,12 +157,13 @@ class Model:
             critique = shipped("critique").fill(why=why)
             told += [Message("assistant", content), Message("user", critique)]
             reply, content = await self._sample(step, told)
-        past = taught or reply
-        self._conversation.add(Exchange(text, self._format.write(taught) if taught else content))
+        return reply, content
+
+    def _note(self, text: str, past: Reply, content: str) -> None:
+        """Takes a turn into the conversation."""
+        self._conversation.add(Exchange(text, content))
         self._facts = {name: past.facts[name] for name in past.facts if name != "seconds"}
         self._turn += 1
-        provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
-        return Acted(reply, provenance)
 
     def _taught(self, action: Action) -> Reply | None:
         """What the teacher says of this turn; None where there is no teacher any more."""

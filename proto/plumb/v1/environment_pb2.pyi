@@ -515,8 +515,9 @@ class SimulatorOptions(message.Message):
         """Teacher forcing: the turns that really happened, in order. The simulator
         answers each step by itself, and then goes on as if it had answered what is
         here, so that one wrong answer does not bring about the next. A step whose
-        action is another than here is INVALID_ARGUMENT; steps after the last turn
-        run free. Baselines have no history and take no teacher.
+        action is another than here is INVALID_ARGUMENT; a step that fails was taken
+        all the same; steps after the last turn run free. Baselines have no history
+        and take no teacher.
         """
 
     def __init__(

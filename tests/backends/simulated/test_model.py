@@ -637,6 +637,17 @@ async def test_a_teacher_is_the_past_whatever_the_model_answered(
     assert "real" in said(endpoint.requests[-1])[1]
 
 
+async def test_a_turn_that_the_model_could_not_answer_was_taken_all_the_same(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(fails(400), says(reply("x")))
+    stage = played.stage(teacher=(RecordedTurn(b"a", "real\n", 0), RecordedTurn(b"b", "", 2)))
+    with pytest.raises(ModelError):
+        await step(stage, "a")
+    await step(stage, "b")
+    assert json.loads(said(endpoint.requests[-1])[1])["output"] == "real\n"
+
+
 async def test_a_teacher_of_other_actions_is_refused_before_anybody_is_asked(
     played: Played, endpoint: Endpoint
 ) -> None:

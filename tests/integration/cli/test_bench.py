@@ -1,0 +1,195 @@
+"""`plumb bench` as a user runs it: real sandboxes, recordings, baselines and a scripted model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.model_endpoint import KEY, Body, endpoint_in_a_thread, fails, says
+
+PLUMB = [sys.executable, "-m", "plumb_cli"]
+
+ONE = {
+    "id": "one", "environment": "shell", "task": "look", "tags": [],
+    "init": ["mkdir -p /srv && echo 42 > /srv/n", "sleep 600 >/dev/null 2>&1 & echo $! > /srv/pid"],
+    "actions": ["cat /srv/n", "ls /srv", "cat /srv/none", "cat /srv/pid | sed 's/^/the pid is: /'"],
+}  # fmt: skip
+TWO = {**ONE, "id": "two", "actions": ["cat /srv/n; echo $((RANDOM)) > /srv/r", "wc -l /srv/n"]}
+SQL = {
+    "id": "three", "environment": "mysql", "database": "shop", "task": "", "tags": [],
+    "init": ["CREATE TABLE t (a INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)"],
+    "actions": ["SELECT COUNT(*) AS n FROM t", "SELECT * FROM nope"],
+}  # fmt: skip
+RECORDED = {
+    "scenario": "one", "simulator": {"model": "rec", "strategy": "naive"},
+    "turns": [
+        {"action": ONE["actions"][0], "observation": "42\n"},
+        {"action": ONE["actions"][1], "observation": "n  pid  secrets\n"},
+        {"action": ONE["actions"][2], "observation": "hello\n"},
+        {"action": ONE["actions"][3], "observation": "the pid is: 977\n"},
+    ],
+}  # fmt: skip
+
+
+def lines(path: Path, *data: Any) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in data))
+    return path
+
+
+def start(*arguments: object, **env: str) -> "subprocess.Popen[str]":
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("OPENAI_")}
+    return subprocess.Popen(
+        [*PLUMB, "bench", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | env,
+    )  # fmt: skip
+
+
+def bench(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]":
+    process = start(*arguments, **env)
+    out, err = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return data
+
+
+def verdicts(folder: Path) -> dict[tuple[str, str, str, int], str]:
+    return {
+        (step["simulator"], step["mode"], step["scenario"], step["turn"]): step["verdict"]
+        for step in map(json.loads, (folder / "steps.jsonl").read_text().splitlines())
+    }
+
+
+def test_recordings_and_baselines_are_scored_against_three_real_runs(tmp_path: Path) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE, SQL)
+    recorded = lines(tmp_path / "t.jsonl", RECORDED)
+    out = tmp_path / "out"
+    run = bench(
+        scenarios, "--simulator", f"transcripts:{recorded}", "--simulator",
+        "baseline:always_empty", "--simulator", "sqlite", "--probe-at", "1,0", "--out", out,
+        COLUMNS="120",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    found = verdicts(out)
+    assert [found["rec naive", "free-running", "one", turn] for turn in (1, 2, 3, 4)] == [
+        "AGREES", "FABRICATED", "FALSE_SUCCESS", "VOLATILE_ONLY",
+    ]  # fmt: skip
+    assert found["sqlite", "free-running", "three", 1] in ("AGREES", "AGREES_BUT_LAYOUT")
+    rows = {row["simulator"]: row for row in report(out)["rows"]}
+    assert rows["rec naive"]["agreement"]["value"] == 0.5
+    assert rows["rec naive"]["trajectories"] == 1
+    assert rows["always_empty"]["trajectories"] == 2
+    assert rows["sqlite"]["state"].keys() == {"1", "2"}
+    assert report(out)["real"]["replicas"] == 3
+    assert report(out)["real"]["false_alarms"]["count"] == 0
+    assert report(out)["record"]["seed"] == 0
+    assert "a second real" in run.stdout
+    assert "rec naive" in run.stdout
+    page = (out / "report.html").read_text()
+    assert "secrets" in page
+    assert not any(loads in page for loads in ("<link", "src=", "@import"))
+
+
+def test_a_model_runs_free_and_taught_and_its_failures_are_counted(tmp_path: Path) -> None:
+    async def answer(body: Body) -> Any:
+        text = json.dumps(body["messages"])
+        last = str(body["messages"][-1]["content"])
+        if "cat /srv/none" in last:
+            return await fails(500)(body)
+        # It believes its own past: taught, it sees the real 42 there.
+        knows = "42\\\\n" in text
+        said = "42\n" if knows and "wc" in last else "7\n"
+        return await says({"output": said, "exit_code": 0, "cwd": "/root", "seconds": 0})(body)
+
+    scenarios = lines(tmp_path / "s.jsonl", {**ONE, "actions": ["cat /srv/n", "wc -c /srv/none",
+                                                                 "cat /srv/none"]})  # fmt: skip
+    out = tmp_path / "out"
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.begin(answer)
+        run = bench(
+            scenarios, "--simulator", "model:m", "--strategy", "naive", "--probe-at", "",
+            "--replicas", "2", "--out", out,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url, PLUMB_SIMULATOR_RETRIES="0",
+        )  # fmt: skip
+        asked = [json.dumps(body["messages"]) for body in endpoint.requests]
+    assert run.returncode == 0, run.stderr
+    rows = {row["mode"]: row for row in report(out)["rows"]}
+    assert rows.keys() == {"free-running", "teacher-forced"}
+    for row in rows.values():
+        assert (row["steps"], row["scored"], row["backend_failures"]) == (3, 2, 1)
+        assert row["cost"]["prompt_tokens"] > 0
+    taught = [text for text in asked if "42\\\\n" in text]
+    assert taught
+    assert "transcript" not in (out / "steps.jsonl").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_is_resumed_with_the_same_result(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    many = [{**TWO, "id": f"s{at}"} for at in range(4)]
+    scenarios = lines(tmp_path / "s.jsonl", *many)
+    arguments = [scenarios, "--simulator", "baseline:always_empty", "--parallel", "2"]
+    whole = tmp_path / "whole"
+    assert bench(*arguments, "--out", whole).returncode == 0
+
+    cut = tmp_path / "cut"
+    process = start(*arguments, "--out", cut)
+    records = cut / "trajectories.jsonl"
+    deadline = time.monotonic() + 120
+    while not (records.exists() and records.read_bytes().count(b"\n") >= 3):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # another process writes the file: there is no event
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    done = records.read_bytes().count(b"\n")
+    assert done < 4 * 4
+
+    again = bench(*arguments, "--out", cut)
+    assert again.returncode == 2
+    assert "has a run already; --resume it" in again.stderr
+    assert bench(*arguments, "--out", cut, "--resume").returncode == 0
+    assert verdicts(cut) == verdicts(whole)
+    one, other = report(cut), report(whole)
+    assert one["rows"][0]["agreement"] == other["rows"][0]["agreement"]
+    assert one["mutations"].keys() == other["mutations"].keys()
+
+
+@pytest.mark.parametrize(
+    ("turns", "sentence"),
+    [
+        ('{"scenario": "one", "simulator"', "line 2: this is not JSON"),
+        (json.dumps({**RECORDED, "turns": [{"action": "x", "observation": ""}]}),
+         "line 2, turn 1: field 'action' is 'x'; scenario 'one' has 'cat /srv/n' there"),
+    ],
+)  # fmt: skip
+def test_a_broken_transcript_line_stops_it_before_it_starts(
+    tmp_path: Path, turns: str, sentence: str
+) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE)
+    recorded = tmp_path / "t.jsonl"
+    recorded.write_text(json.dumps(RECORDED) + "\n" + turns + "\n")
+    out = tmp_path / "out"
+    run = bench(scenarios, "--simulator", f"transcripts:{recorded}", "--out", out)
+    assert run.returncode == 2
+    assert sentence in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not out.exists()
+
+
+def test_a_scenario_whose_init_fails_is_named_and_in_no_figure(tmp_path: Path) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE, {**TWO, "init": ["exit 3"]})
+    out = tmp_path / "out"
+    run = bench(scenarios, "--simulator", "baseline:always_error", "--out", out)
+    assert run.returncode == 1
+    assert "two could not be run for real" in run.stdout
+    assert report(out)["real"]["scenarios"] == 1
+    assert list(report(out)["not_run"]) == ["two"]
