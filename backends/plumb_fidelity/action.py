@@ -178,6 +178,12 @@ def changes_state(action: str, *, sql: bool) -> bool:
     return bool(_REDIRECT.search(action)) or bool(_CHANGING & set(programs(action)))
 
 
+@functools.lru_cache(maxsize=4096)
+def is_silent(action: str) -> bool:
+    """Whether a shell action prints nothing where it succeeds."""
+    return bool(programs(action)) and set(programs(action)) <= _SILENT and "-v" not in action
+
+
 def is_random(action: str, *, sql: bool) -> bool:
     """Whether it asks for a choice by chance, so that runs differ in what they are about."""
     return bool((_RANDOM_SQL if sql else _RANDOM).search(action))

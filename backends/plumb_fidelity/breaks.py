@@ -167,9 +167,17 @@ def table(output: str) -> Break | None:
 
 
 _PROSE = re.compile(r"[A-Z][\w']*(?:[,;:]? [\w'\"`()-]+){5,}[.!?]")
+_FUNCTION_WORD = re.compile(
+    r"\b(?:the|an?|is|are|has|have|been|you|your|it|its|this|that|will|would|can|to|of|for|by|i)\b",
+    re.IGNORECASE,
+)
 
 
 def is_prose(output: str) -> bool:
-    """Whether a reply is sentences of a person: for where nothing, or an error, is due."""
+    """Whether a reply is sentences of a person: for where nothing, or an error, is due.
+
+    A sentence has small words between the large ones; what a service prints has not.
+    """
     first = output.strip().split("\n")[0].strip()
-    return bool(_PROSE.match(first)) and not re.match(r"[\w./-]+: ", first)
+    sentence = None if re.match(r"[\w./-]+: ", first) else _PROSE.match(first)
+    return sentence is not None and len(_FUNCTION_WORD.findall(sentence[0])) >= 2

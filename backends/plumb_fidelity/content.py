@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
 
 _SYNTAX_ERROR = "1064"  # what it quotes is where a version's parser gave up
+_NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
 _LONGEST_LOOP = 8
 _LOOP_TIMES = 4
 _ELLIPSIS = re.compile(
@@ -43,6 +44,8 @@ class Content:
     def compare(self) -> bool:
         """Compares what was printed; whether there is something to compare."""
         real, simulated = self._real.text.strip(), self._simulated.text.strip()
+        if simulated in _NOTHING and real not in _NOTHING and not self._truth.is_table:
+            simulated = ""
         if not simulated or not real:
             if simulated != real and any(run.text.strip() for run in self._truth.real) != bool(
                 simulated
@@ -54,7 +57,7 @@ class Content:
         parts = sections(self._simulated.text, self._truth.action, is_table=self._truth.is_table)
         for template, part in zip(templates, parts, strict=False):
             self._section(template, part)
-        if len(templates) > len(parts):
+        if len(templates) > len(parts) > 0:
             self._found.flag("OMITTED", f"only {len(parts) // 3} of {len(templates) // 3} results")
         elif len(parts) > len(templates):
             self._found.flag(
@@ -201,6 +204,8 @@ class Content:
 
     def _name_of(self, section: str, real: str, simulated: str) -> str:
         """Another name in a listing is another file; another column another column."""
+        if _is_cut_off(real, simulated):
+            return "TRUNCATED"
         if section == "columns":
             more = simulated.count(CELL) - real.count(CELL)
             return "FABRICATED" if more > 0 else "OMITTED" if more < 0 else "WRONG_VALUE"
@@ -273,6 +278,12 @@ class Content:
         times, period = _longest_loop(lines)
         if times >= _LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
+
+
+def _is_cut_off(real: str, simulated: str) -> bool:
+    """Whether a line is the beginning of another, and says so: `ssh-rsa AAAA...`."""
+    kept = simulated.removesuffix("...").removesuffix("\u2026")
+    return kept != simulated and bool(kept.strip()) and real.startswith(kept.rstrip())
 
 
 def _says_it_is_cut(line: str) -> bool:

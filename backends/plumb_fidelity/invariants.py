@@ -40,22 +40,35 @@ def broken(action: str, text: str, *, is_table: bool = False, history: History =
 
 
 def _shell(action: str, text: str, history: History) -> Iterator[str]:
-    pipelines = commands(action)
-    if len(pipelines) != 1 or not pipelines[0] or any(">" in w for c in pipelines[0] for w in c):
-        return
+    pipeline = _only_pipeline(action)
     lines = [line for line in text.rstrip("\n").split("\n") if line]
-    if any(_COMPLAINT.match(line) for line in lines):
+    if not pipeline or any(_COMPLAINT.match(line) for line in lines):
         return
-    last = pipelines[0][-1]
+    last = pipeline[-1]
     checks = {"head": _head, "tail": _head, "grep": _grep, "sort": _sort, "uniq": _uniq,
               "find": _find, "wc": _wc}  # fmt: skip
     check = checks.get(last[0])
     if check:
         yield from check(last, lines)
-    if last == ("pwd",) and len(pipelines[0]) == 1:
+    if pipeline == (("pwd",),):
         yield from _pwd(lines, history)
-    if last[0] == "ls" and len(last) == 1:
+    if pipeline == (("ls",),):
         yield from _touched(lines, history)
+
+
+def _only_pipeline(action: str) -> tuple[tuple[str, ...], ...]:
+    """The pipeline whose end prints all that is printed; () where there is none, or it goes away.
+
+    A loop whose `done` is piped on is one.
+    """
+    pipelines = commands(action)
+    if not pipelines:
+        return ()
+    is_loop = pipelines[0][0][0] in ("for", "while", "until") and pipelines[-1][0] == ("done",)
+    if len(pipelines) > 1 and not (is_loop and len(pipelines[-1]) > 1):
+        return ()
+    goes_away = any(">" in word for command in pipelines[-1] for word in command)
+    return () if goes_away else pipelines[-1]
 
 
 def _head(command: Sequence[str], lines: Sequence[str]) -> Iterator[str]:

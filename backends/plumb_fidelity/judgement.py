@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from plumb_fidelity import invariants
-from plumb_fidelity.action import is_about_host
+from plumb_fidelity import client_table, invariants
+from plumb_fidelity.action import is_about_host, is_silent
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
@@ -65,6 +65,8 @@ class _Judgement:
 
     def _is_chat(self, text: str) -> bool:
         """Prose where nothing is due, or an error is."""
+        if self._truth.is_table and not client_table.read(text).problems:
+            return False  # it is what the client prints, however much it reads like a sentence
         is_due = not self._real.text.strip() or self._real_classes() & {"NOT_FOUND", "SYNTAX"}
         return bool(is_due) and is_prose(text) and text.strip() not in self._truth.action
 
@@ -101,7 +103,8 @@ class _Judgement:
             return
         said = f"real: {' '.join(expected) or 'no error'}; simulated: {' '.join(found) or 'none'}"
         if not found:
-            if self._simulated.text.strip():  # else it is EMPTY, and no more is known
+            # Silence is success where a command is silent; else it is EMPTY, and no more is known.
+            if self._simulated.text.strip() or is_silent(self._truth.action):
                 self._found.flag("FALSE_SUCCESS", said)
         elif not expected and self._real.failed is not True:
             self._false_failure(found, said)
@@ -116,13 +119,21 @@ class _Judgement:
             )
 
     def _consistency(self) -> None:
-        if not self._found.flags - {"VOLATILE_ONLY"} or "FORMAT_BREAK" in self._found.flags:
+        """Looks for what contradicts itself: what is volatile has to be consistent, too."""
+        if not self._found.flags or "FORMAT_BREAK" in self._found.flags:
             return
-        truth = self._truth
-        asked = {"is_table": truth.is_table, "history": self._history}
-        for finding in invariants.broken(truth.action, self._simulated.text, **asked):  # type: ignore[arg-type]
-            if finding not in invariants.broken(truth.action, self._real.text, **asked):  # type: ignore[arg-type]
+        broken = self._broken(self._simulated)
+        if broken and not self._broken(self._real):  # else the check knows too little of the action
+            for finding in broken:
                 self._found.flag("INCONSISTENT", finding)
+
+    def _broken(self, seen: Seen) -> list[str]:
+        return invariants.broken(
+            self._truth.action,
+            seen.text,
+            is_table=self._truth.is_table,
+            history=self._history,
+        )
 
     # What cannot be held against a simulator.
 
@@ -132,8 +143,12 @@ class _Judgement:
         if self._found.flags & status and not self._truth.unstable:
             return
         wrong = self._found.flags - {"VOLATILE_ONLY"}
-        if self._truth.unstable and not self._found.flags & {"FORMAT_BREAK", "CHARACTER_BREAK"}:
-            self._found.excuse("UNSCORABLE", self._truth.unstable)
+        if self._truth.unstable:
+            kept = self._found.flags & {"FORMAT_BREAK", "CHARACTER_BREAK", "INCONSISTENT"}
+            if kept:  # no noise explains it
+                self._found.flags = kept
+            else:
+                self._found.excuse("UNSCORABLE", self._truth.unstable)
         elif wrong and is_about_host(self._truth.action, sql=self._truth.is_table):
             self._found.excuse("UNKNOWABLE", "the answer is the host's; no grounding tells it")
         elif wrong and self._is_right_elsewhere():

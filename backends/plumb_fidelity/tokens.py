@@ -92,14 +92,18 @@ def same_value(real: str, simulated: str) -> bool:
         return False
     if left == right:
         return True
-    if not (_is_float(real) and _is_float(simulated)):
+    if not _is_float(real):
         return False
     return abs(left - right) <= decimal.Decimal("1e-9") * max(abs(left), abs(right))
 
 
 def _is_float(text: str) -> bool:
-    """Floats are printed with an exponent, or with as many digits as they have."""
-    return "e" in text.lower() or ("." in text and len(text.strip("+-0.").replace(".", "")) >= 15)
+    """Floats are printed with an exponent, or with as many digits as they have.
+
+    A DECIMAL of as many digits has few of them behind the point.
+    """
+    whole, _, fraction = text.strip("+-").partition(".")
+    return "e" in text.lower() or (len((whole + fraction).lstrip("0")) >= 15 and len(fraction) > 5)
 
 
 def why_not_of_type(samples: tuple[str, ...], value: str, at: datetime.datetime | None) -> str:

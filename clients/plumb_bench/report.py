@@ -100,9 +100,11 @@ def _shown_steps(rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:
     return ((row, step) for row in rows for step in row.steps if step.verdict.verdict not in quiet)
 
 
-def _severity(shown: tuple[Row, Step]) -> tuple[int, str, int]:
-    step = shown[1]
-    return SEVERITY.index(step.verdict.verdict), step.scenario, step.turn
+def _severity(shown: tuple[Row, Step]) -> tuple[bool, int, str, int]:
+    """Baselines last: they are wrong nearly everywhere, and nobody reads why."""
+    row, step = shown
+    is_baseline = row.simulator.model.startswith("baseline:")
+    return is_baseline, SEVERITY.index(step.verdict.verdict), step.scenario, step.turn
 
 
 def _browsed(row: Row, step: Step) -> dict[str, Any]:

@@ -236,7 +236,7 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
     snippets = [
         textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     ]
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     with server_at(None) as address:
         names: dict[str, object] = {}
         for snippet in snippets:
@@ -250,6 +250,8 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
         " 0 Ending.EXITED /root",
         "Ending.TIMED_OUT",
         "ERROR 1146 (42S02): Table 'shop.nope' doesn't exist 1146",
+        'WRONG_VALUE ("real: -rw-r--r-- 1 root root 3 Nov 24 13:50 n; simulated: -rw-r--r-- 1 root '
+        "root 4 Mar 4 10:12 n ('4' instead of '3')\",)",
         "42",
         " EMPTY ",
     ]
