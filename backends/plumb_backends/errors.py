@@ -4,6 +4,7 @@
   x InvalidInput                what was asked for makes no sense; the message says the mend
     - UnknownKind, UnknownBackend, UnknownSuite
   x SessionNotFound             it never was, or it has ended
+  x ReportNotFound              there is none of this name
   x StepOutOfOrder              the index is neither the last nor the next
   x StepMismatch                the index was used for another action
   x StepInProgress              something is running already

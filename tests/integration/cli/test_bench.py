@@ -46,7 +46,13 @@ def start(*arguments: object, **env: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [*PLUMB, "bench", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | env,
+        preexec_fn=_listen_to_interrupts,
     )  # fmt: skip
+
+
+def _listen_to_interrupts() -> None:
+    """As at a terminal: what a shell starts in its background ignores them, and so its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def bench(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]":
