@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plumb_fidelity.verdict import HALLUCINATIONS
 
@@ -146,6 +147,7 @@ def _survival(axes: Axes, report: Mapping[str, Any]) -> None:
         )
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("turn (Kaplan-Meier, 95 % band)")
     axes.legend(frameon=False, fontsize=7)
 
