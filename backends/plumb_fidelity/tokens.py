@@ -85,7 +85,11 @@ def is_of_now(token: Token, at: datetime.datetime | None) -> bool:
 
 
 def same_value(real: str, simulated: str) -> bool:
-    """Whether two numbers are the same: decimals exactly, floats to 1e-9 relative."""
+    """Whether two numbers are the same: decimals exactly, floats to 1e-9 relative.
+
+    What is real tells which it is: a simulator that rounds a float is right, one that prints a
+    decimal with more digits is not.
+    """
     try:
         left, right = decimal.Decimal(real), decimal.Decimal(simulated)
     except decimal.InvalidOperation:
