@@ -63,7 +63,7 @@ proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only c
 	$(RUN)/python -m grpc_tools.protoc -Iproto --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	  --mypy_out=readable_stubs,quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) \
 	  --plugin=protoc-gen-mypy=$(RUN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(RUN)/protoc-gen-mypy_grpc \
-	  proto/plumb/v1/*.proto
+	  --include_source_info --descriptor_set_out=$(OUT)/plumb/v1/descriptors.binpb proto/plumb/v1/*.proto
 ifdef CHECK
 	@for f in $(OUT)/plumb/v1/*; do cmp "$$f" "proto/plumb/v1/$$(basename $$f)" \
 	  || { echo "the generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT)

@@ -29,11 +29,21 @@ from plumb_client.errors import (
     Unsupported,
 )
 from plumb_client.groundings import (
+    CapturedGrounding,
     GeneratedGrounding,
     GroundingAttempt,
     GroundingCheck,
     GroundingOptions,
     StateEntry,
+)
+from plumb_client.journal import (
+    Finding,
+    JournaledRequest,
+    JournaledSession,
+    JournaledStep,
+    JournalFilter,
+    JournalPage,
+    StepPage,
 )
 from plumb_client.requests import RecordedTurn, SessionOptions
 from plumb_client.sync import Plumb, Session, Stream, connect
@@ -53,10 +63,12 @@ from plumb_client.values import (
 
 __all__ = [
     "BackendInfo",
+    "CapturedGrounding",
     "Cell",
     "ComparedStep",
     "Ending",
     "ExecResult",
+    "Finding",
     "GeneratedGrounding",
     "GroundingAttempt",
     "GroundingCheck",
@@ -65,6 +77,11 @@ __all__ = [
     "InitFailed",
     "InitResult",
     "InvalidInput",
+    "JournalFilter",
+    "JournalPage",
+    "JournaledRequest",
+    "JournaledSession",
+    "JournaledStep",
     "KindInfo",
     "LimitReached",
     "ModelFailed",
@@ -86,6 +103,7 @@ __all__ = [
     "SessionOptions",
     "SqlResult",
     "StateEntry",
+    "StepPage",
     "Stream",
     "Unavailable",
     "Unsupported",

@@ -6,13 +6,29 @@ from typing import Any, Self, Unpack
 
 import grpc
 
+from plumb.v1 import (
+    diagnosis_pb2,
+    diagnosis_pb2_grpc,
+    fidelity_pb2,
+    fidelity_pb2_grpc,
+    grounding_pb2_grpc,
+    journal_pb2,
+    journal_pb2_grpc,
+)
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb.v1 import fidelity_pb2, fidelity_pb2_grpc, grounding_pb2_grpc
-from plumb_client import comparisons, groundings, requests, values
+from plumb_client import comparisons, groundings, journal, requests, values
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import translated
-from plumb_client.groundings import GeneratedGrounding, GroundingOptions
+from plumb_client.groundings import CapturedGrounding, GeneratedGrounding, GroundingOptions
+from plumb_client.journal import (
+    Finding,
+    JournaledRequest,
+    JournaledSession,
+    JournalFilter,
+    JournalPage,
+    StepPage,
+)
 from plumb_client.requests import SessionOptions
 from plumb_client.session import Session, Stream
 
@@ -75,6 +91,12 @@ class Plumb:
         )
         self._fidelity: fidelity_pb2_grpc.FidelityServiceAsyncStub = (
             fidelity_pb2_grpc.FidelityServiceStub(channel)
+        )
+        self._journal: journal_pb2_grpc.JournalServiceAsyncStub = (
+            journal_pb2_grpc.JournalServiceStub(channel)
+        )
+        self._diagnosis: diagnosis_pb2_grpc.DiagnosisServiceAsyncStub = (
+            diagnosis_pb2_grpc.DiagnosisServiceStub(channel)
         )
 
     async def __aenter__(self) -> Self:
@@ -213,6 +235,69 @@ class Plumb:
                     groundings.write_request(kind, task, model, **options)
                 )
             )
+
+    async def capture_grounding(
+        self, kind: str, **options: Unpack[SessionOptions]
+    ) -> CapturedGrounding:
+        """Runs init scripts for real, and tells what they leave; nothing is left behind.
+
+        Args:
+            kind: Which kind of environment.
+            **options: As of a session with backend `real`; `init` above all.
+        """
+        with translated():
+            return groundings.read_capture_response(
+                await self._groundings.CaptureGrounding(
+                    groundings.write_capture_request(kind, options)
+                )
+            )
+
+    async def journaled_sessions(self, **filters: Unpack[JournalFilter]) -> JournalPage:
+        """A page of the sessions that the journal has, live ones among them, newest first.
+
+        Args:
+            **filters: See `JournalFilter`.
+        """
+        with translated():
+            return journal.read_page(
+                await self._journal.ListJournaledSessions(journal.write_list_request(**filters))
+            )
+
+    async def journaled_session(self, name: str) -> tuple[JournaledSession, JournaledRequest]:
+        """A session that lives or has ended, and what it was created from.
+
+        Raises:
+            SessionNotFound: The journal has none of this name.
+        """
+        with translated():
+            return journal.read_whole_session(
+                await self._journal.GetJournaledSession(
+                    journal_pb2.GetJournaledSessionRequest(name=name)
+                )
+            )
+
+    async def journaled_steps(self, name: str, *, first: int = 0, page_size: int = 0) -> StepPage:
+        """Answered steps of a session that lives or has ended.
+
+        Args:
+            name: The session's.
+            first: The page begins with the first step that has this index or a later one.
+            page_size: How many at most; 1 to 1000, default 100.
+
+        Raises:
+            SessionNotFound: The journal has none of this name.
+        """
+        request = journal_pb2.ListJournaledStepsRequest(
+            name=name, first_step_index=first, page_size=page_size
+        )
+        with translated():
+            return journal.read_steps(await self._journal.ListJournaledSteps(request))
+
+    async def diagnose(self) -> list[Finding]:
+        """What the server stands on, whether it works, and how to mend what does not."""
+        with translated():
+            response = await self._diagnosis.Diagnose(diagnosis_pb2.DiagnoseRequest())
+        return [journal.read_finding(finding) for finding in response.findings]
 
     async def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""

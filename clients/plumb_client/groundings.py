@@ -1,10 +1,13 @@
-"""Groundings that a model writes: the request, and what came of it."""
+"""Groundings: such that are run and captured, and such that a model writes."""
 
 import dataclasses
 from typing import TypedDict, Unpack
 
 from plumb.v1 import environment_pb2
 from plumb.v1 import grounding_pb2 as wire
+from plumb_client import requests
+from plumb_client.requests import SessionOptions
+from plumb_client.values import InitResult, read_init_results
 
 
 class GroundingOptions(TypedDict, total=False):
@@ -82,6 +85,42 @@ class GeneratedGrounding:
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CapturedGrounding:
+    """What init scripts left, when they were run for real.
+
+    Attributes:
+        init_results: What each script did.
+        state: What is there that was not there before, sorted by key.
+        state_cut: What was left out of that.
+    """
+
+    init_results: tuple[InitResult, ...]
+    state: tuple[StateEntry, ...]
+    state_cut: tuple[str, ...]
+
+
+def write_capture_request(kind: str, options: SessionOptions) -> wire.CaptureGroundingRequest:
+    """Writes what to run; the options are those of a session with backend `real`."""
+    session = requests.create_session(kind, "real", **options)
+    request = wire.CaptureGroundingRequest(
+        kind=kind, init=session.init, tolerate_init_failures=session.tolerate_init_failures
+    )
+    for field in ("shell", "mysql"):
+        if session.HasField(field):
+            getattr(request, field).CopyFrom(getattr(session, field))
+    return request
+
+
+def read_capture_response(message: wire.CaptureGroundingResponse) -> CapturedGrounding:
+    """Reads what came of it."""
+    return CapturedGrounding(
+        init_results=read_init_results(message.init_results),
+        state=tuple(map(_read_entry, message.state)),
+        state_cut=tuple(message.state_cut),
+    )
 
 
 def write_request(

@@ -7,7 +7,15 @@ from typing import Any, Self, TypeVar, Unpack
 
 from plumb_client import aio, values
 from plumb_client.comparisons import ComparedStep, Report
-from plumb_client.groundings import GeneratedGrounding, GroundingOptions
+from plumb_client.groundings import CapturedGrounding, GeneratedGrounding, GroundingOptions
+from plumb_client.journal import (
+    Finding,
+    JournaledRequest,
+    JournaledSession,
+    JournalFilter,
+    JournalPage,
+    StepPage,
+)
 from plumb_client.requests import SessionOptions
 
 _Result = TypeVar("_Result")
@@ -153,6 +161,26 @@ class Plumb:
     def report(self, name: str) -> tuple[Report, list[ComparedStep]]:
         """One kept report, with its steps; see `aio.Plumb.report`."""
         return _run(self._loop, self._plumb.report(name))
+
+    def capture_grounding(self, kind: str, **options: Unpack[SessionOptions]) -> CapturedGrounding:
+        """Runs init scripts for real; see `aio.Plumb.capture_grounding`."""
+        return _run(self._loop, self._plumb.capture_grounding(kind, **options))
+
+    def journaled_sessions(self, **filters: Unpack[JournalFilter]) -> JournalPage:
+        """A page of the journal's sessions; see `aio.Plumb.journaled_sessions`."""
+        return _run(self._loop, self._plumb.journaled_sessions(**filters))
+
+    def journaled_session(self, name: str) -> tuple[JournaledSession, JournaledRequest]:
+        """A session that lives or has ended; see `aio.Plumb.journaled_session`."""
+        return _run(self._loop, self._plumb.journaled_session(name))
+
+    def journaled_steps(self, name: str, *, first: int = 0, page_size: int = 0) -> StepPage:
+        """Answered steps of a session; see `aio.Plumb.journaled_steps`."""
+        return _run(self._loop, self._plumb.journaled_steps(name, first=first, page_size=page_size))
+
+    def diagnose(self) -> list[Finding]:
+        """What the server stands on; see `aio.Plumb.diagnose`."""
+        return _run(self._loop, self._plumb.diagnose())
 
     def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""

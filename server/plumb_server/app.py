@@ -10,20 +10,27 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from plumb.v1 import (
+    diagnosis_pb2,
+    diagnosis_pb2_grpc,
     environment_pb2,
     environment_pb2_grpc,
     fidelity_pb2,
     fidelity_pb2_grpc,
     grounding_pb2,
     grounding_pb2_grpc,
+    journal_pb2,
+    journal_pb2_grpc,
 )
 from plumb_backends.registry import open_backends
 from plumb_server import metrics
+from plumb_server.diagnosis_service import DiagnosisService
 from plumb_server.fidelity_service import FidelityService
 from plumb_server.grounding_service import GroundingService
 from plumb_server.health import watch_health
+from plumb_server.history import History
 from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
+from plumb_server.journal_service import JournalService
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
@@ -93,6 +100,12 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
             FidelityService(backends, journal), server
         )
+        journal_pb2_grpc.add_JournalServiceServicer_to_server(
+            JournalService(History(journal), sessions), server
+        )
+        diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(
+            DiagnosisService(settings), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         _add_reflection(server)
         address = _bind(server, settings.listen)
@@ -131,7 +144,7 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:
-    files = (environment_pb2, fidelity_pb2, grounding_pb2, health_pb2)
+    files = (environment_pb2, fidelity_pb2, grounding_pb2, journal_pb2, diagnosis_pb2, health_pb2)
     names = [
         service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
     ]

@@ -7,8 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from plumb.v1 import environment_pb2 as wire
-from plumb.v1 import fidelity_pb2
-from plumb.v1.grounding_pb2 import GenerateGroundingRequest
+from plumb.v1 import fidelity_pb2, grounding_pb2
 from plumb_backends.comparison import DEFAULT_REPLICAS, ComparisonWish
 from plumb_backends.environment import (
     DEFAULT_TIMEOUT,
@@ -177,7 +176,10 @@ def check_task(task: str) -> None:
 
 
 def kind_options_from_wire(
-    request: wire.CreateSessionRequest | GenerateGroundingRequest | fidelity_pb2.CompareRequest,
+    request: wire.CreateSessionRequest
+    | grounding_pb2.CaptureGroundingRequest
+    | grounding_pb2.GenerateGroundingRequest
+    | fidelity_pb2.CompareRequest,
 ) -> ShellOptions | MysqlOptions | None:
     """Reads what a kind's sessions can be told.
 

@@ -16,10 +16,9 @@ from plumb_backends.simulated.options import ReplayOptions
 from plumb_fidelity.verdict import AGREEING, HALLUCINATIONS, UNSCORED
 from plumb_server import convert, metrics
 from plumb_server.journal import Journal
+from plumb_server.paging import page_size
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-_DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
 
 
 class FidelityService(wire_grpc.FidelityServiceServicer):
@@ -56,7 +55,7 @@ class FidelityService(wire_grpc.FidelityServiceServicer):
         self, request: wire.ListReportsRequest, context: _Context
     ) -> wire.ListReportsResponse:
         """See the proto."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size)
         found = await self._journal.reports(_before(request.page_token), size + 1)
         page = found[:size]
         return wire.ListReportsResponse(
@@ -104,14 +103,6 @@ def _report(wish: ComparisonWish, steps: Sequence[wire.ComparedStep]) -> wire.Re
     )
     report.create_time.GetCurrentTime()
     return report
-
-
-def _page_size(asked: int) -> int:
-    if not 0 <= asked <= _LARGEST_PAGE:
-        raise InvalidInput(
-            f"page_size is {asked}; use 1 to {_LARGEST_PAGE}, or 0 for {_DEFAULT_PAGE}"
-        )
-    return asked or _DEFAULT_PAGE
 
 
 def _before(token: str) -> int | None:

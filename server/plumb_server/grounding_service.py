@@ -1,5 +1,6 @@
 """plumb.v1.GroundingService: reads the request, asks the backends, writes the response."""
 
+import uuid
 from typing import Any, TypeAlias
 
 import grpc
@@ -10,14 +11,17 @@ from plumb_backends.errors import InvalidInput
 from plumb_backends.grounding import (
     MAX_ROUNDS,
     GeneratedGrounding,
+    Grounding,
     GroundingAttempt,
     GroundingCheck,
     GroundingWish,
+    decode_scripts,
 )
-from plumb_backends.registry import Backends, check_names
+from plumb_backends.registry import Backends, Spec, check_names
 from plumb_backends.simulated.options import MAX_TEMPERATURE
+from plumb_backends.simulated.truth import Truths
 from plumb_backends.snapshot import Entry
-from plumb_server.convert import check_task, kind_options_from_wire
+from plumb_server.convert import check_task, init_results_to_wire, kind_options_from_wire
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -28,11 +32,39 @@ class GroundingService(wire_grpc.GroundingServiceServicer):
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
 
+    async def CaptureGrounding(
+        self, request: wire.CaptureGroundingRequest, context: _Context
+    ) -> wire.CaptureGroundingResponse:
+        """See the proto."""
+        truths = Truths(self._backends)  # one for each call: what is captured is what is so now
+        try:
+            truth = await truths.of(_spec(request), with_card=False, with_state=True)
+        finally:
+            await truths.close()
+        return wire.CaptureGroundingResponse(
+            init_results=init_results_to_wire(truth.init_results),
+            state=map(_entry, truth.state.entries if truth.state else ()),
+            state_cut=truth.state.cut if truth.state else (),
+        )
+
     async def GenerateGrounding(
         self, request: wire.GenerateGroundingRequest, context: _Context
     ) -> wire.GenerateGroundingResponse:
         """See the proto."""
         return _to_wire(await self._backends.generate(_wish(request)))
+
+
+def _spec(request: wire.CaptureGroundingRequest) -> Spec:
+    check_names(request.kind, "real")
+    return Spec(
+        kind=request.kind,
+        backend="real",
+        session_id=str(uuid.uuid4()),
+        grounding=Grounding(
+            decode_scripts(request.init), tolerate_failures=request.tolerate_init_failures
+        ),
+        options=kind_options_from_wire(request),
+    )
 
 
 def _wish(request: wire.GenerateGroundingRequest) -> GroundingWish:

@@ -12,56 +12,15 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sql
 import structlog
 from sqlalchemy.pool import StaticPool
 
+from plumb_server.journal_tables import make_missing, reports, resets, sessions, steps, verdicts
+
 _log = structlog.get_logger(__name__)
-
-_tables = sql.MetaData()
-_sessions = sql.Table(
-    "sessions",
-    _tables,
-    sql.Column("name", sql.String(64), primary_key=True),
-    sql.Column("kind", sql.String(64), nullable=False),
-    sql.Column("backend", sql.String(64), nullable=False),
-    sql.Column("request", sql.LargeBinary, nullable=False),
-    sql.Column("created_at", sql.DateTime, nullable=False),
-    sql.Column("ended_at", sql.DateTime),
-    sql.Column("ended_because", sql.String(200)),
-)
-_steps = sql.Table(
-    "steps",
-    _tables,
-    sql.Column("session", sql.String(64), primary_key=True),
-    sql.Column("step_index", sql.BigInteger, primary_key=True, autoincrement=False),
-    sql.Column("action", sql.LargeBinary, nullable=False),
-    sql.Column("observation", sql.LargeBinary),
-    sql.Column("ending", sql.String(20)),
-    sql.Column("exit_code", sql.Integer),
-    sql.Column("error", sql.Text),
-    sql.Column("answered_at", sql.DateTime, nullable=False),
-)
-_resets = sql.Table(
-    "resets",
-    _tables,
-    sql.Column("session", sql.String(64), primary_key=True),
-    sql.Column("after_step", sql.BigInteger, primary_key=True, autoincrement=False),
-    sql.Column("at", sql.DateTime, primary_key=True),
-)
-
-_reports = sql.Table(
-    "reports",
-    _tables,
-    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
-    sql.Column("name", sql.String(64), nullable=False, unique=True),
-    sql.Column("request", sql.LargeBinary, nullable=False),
-    sql.Column("report", sql.LargeBinary, nullable=False),
-    sql.Column("steps", sql.LargeBinary, nullable=False),
-    sql.Column("at", sql.DateTime, nullable=False),
-)
 
 _MAX_GROUP = 256
 
@@ -72,6 +31,7 @@ class StepRecord:
 
     Attributes:
         observation: The serialised plumb.v1.Observation; None for an error.
+        verdict: How the two sides of a pair compare; None without a pair.
     """
 
     session: str
@@ -81,22 +41,28 @@ class StepRecord:
     ending: str | None
     exit_code: int | None
     error: str | None
+    verdict: str | None = None
 
 
-_STEP_FIELDS = tuple(field.name for field in dataclasses.fields(StepRecord))
+_STEP_FIELDS = tuple(
+    field.name for field in dataclasses.fields(StepRecord) if field.name in steps.c
+)
 
 # Made once: SQLAlchemy takes longer to build and compile a statement than SQLite to run it.
-_INSERT_SESSION = sql.insert(_sessions)
-_INSERT_STEP = sql.insert(_steps)
-_INSERT_RESET = sql.insert(_resets)
-_INSERT_REPORT = sql.insert(_reports)
-_END_SESSION = sql.update(_sessions).where(_sessions.c.name == sql.bindparam("of"))
+_INSERT_SESSION = sql.insert(sessions)
+_INSERT_STEP = sql.insert(steps)
+_INSERT_RESET = sql.insert(resets)
+_INSERT_VERDICT = sql.insert(verdicts)
+_INSERT_REPORT = sql.insert(reports)
+_END_SESSION = sql.update(sessions).where(sessions.c.name == sql.bindparam("of"))
+
+
+_Write: TypeAlias = tuple[sql.Executable, Mapping[str, object]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
-    statement: sql.Executable
-    values: Mapping[str, object]
+    writes: Sequence[_Write]
     loop: asyncio.AbstractEventLoop
     written: "asyncio.Future[None]"
 
@@ -120,60 +86,70 @@ class Journal:
     async def session_created(self, name: str, kind: str, backend: str, request: bytes) -> None:
         """Writes that a session has begun, and what was asked for (a CreateSessionRequest)."""
         values = {"name": name, "kind": kind, "backend": backend, "request": request}
-        await self._write(_INSERT_SESSION, {**values, "created_at": _now()})
+        await self._write((_INSERT_SESSION, {**values, "created_at": _now()}))
 
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
         values = {"of": name, "ended_at": _now(), "ended_because": because[:200]}
-        await self._write(_END_SESSION, values)
+        await self._write((_END_SESSION, values))
 
     async def session_reset(self, name: str, after_step: int) -> None:
         """Writes that a session went back to its grounded state."""
-        await self._write(_INSERT_RESET, {"session": name, "after_step": after_step, "at": _now()})
+        values = {"session": name, "after_step": after_step, "at": _now()}
+        await self._write((_INSERT_RESET, values))
 
     async def step_answered(self, record: StepRecord) -> None:
         """Writes a step and its answer."""
         values = {name: getattr(record, name) for name in _STEP_FIELDS}
-        await self._write(_INSERT_STEP, {**values, "answered_at": _now()})
+        writes: list[_Write] = [(_INSERT_STEP, {**values, "answered_at": _now()})]
+        if record.verdict is not None:
+            key = {"session": record.session, "step_index": record.step_index}
+            writes.append((_INSERT_VERDICT, {**key, "verdict": record.verdict}))
+        await self._write(*writes)
 
     async def report_made(self, name: str, request: bytes, report: bytes, steps: bytes) -> None:
         """Writes a comparison: a CompareRequest, its Report, and a GetReportResponse with all."""
         values = {"name": name, "request": request, "report": report, "steps": steps, "at": _now()}
-        await self._write(_INSERT_REPORT, values)
+        await self._write((_INSERT_REPORT, values))
 
     async def reports(self, before: int | None, most: int) -> Sequence[tuple[int, bytes]]:
         """Reports with their numbers, the newest first; only such with a lower number."""
-        query = sql.select(_reports.c.number, _reports.c.report).order_by(_reports.c.number.desc())
+        query = sql.select(reports.c.number, reports.c.report).order_by(reports.c.number.desc())
         if before is not None:
-            query = query.where(_reports.c.number < before)
-        rows = await asyncio.to_thread(self._read, query.limit(most))
+            query = query.where(reports.c.number < before)
+        rows = await self.read(query.limit(most))
         return [(row.number, row.report) for row in rows]
 
     async def report(self, name: str) -> bytes | None:
         """A whole comparison, as a GetReportResponse; None if there is none of this name."""
-        query = sql.select(_reports.c.steps).where(_reports.c.name == name)
-        rows = await asyncio.to_thread(self._read, query)
+        query = sql.select(reports.c.steps).where(reports.c.name == name)
+        rows = await self.read(query)
         return bytes(rows[0].steps) if rows else None
 
     async def why_ended(self, name: str) -> str | None:
         """Why a session ended; None if it is not known to have been one."""
-        query = sql.select(_sessions.c.ended_because).where(_sessions.c.name == name)
-        rows = await asyncio.to_thread(self._read, query)
+        query = sql.select(sessions.c.ended_because).where(sessions.c.name == name)
+        rows = await self.read(query)
         return None if not rows else rows[0][0] or "the server that had it ended without a word"
 
     async def steps_of(self, name: str) -> Sequence[StepRecord]:
         """A session's answered steps, in order."""
-        fields = [_steps.c[field] for field in _STEP_FIELDS]
-        query = sql.select(*fields).where(_steps.c.session == name).order_by(_steps.c.step_index)
-        return [StepRecord(**row._mapping) for row in await asyncio.to_thread(self._read, query)]
+        fields = [steps.c[field] for field in _STEP_FIELDS]
+        query = sql.select(*fields).where(steps.c.session == name).order_by(steps.c.step_index)
+        return [StepRecord(**row._mapping) for row in await self.read(query)]
+
+    async def read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
+        """Asks the tables; `history` does so for people."""
+        return await asyncio.to_thread(self._read, query)
 
     def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
         with self._engine.connect() as connection:
             return connection.execute(query).all()
 
-    async def _write(self, statement: sql.Executable, values: Mapping[str, object]) -> None:
+    async def _write(self, *writes: _Write) -> None:
+        """Writes all of them, or none."""
         loop = asyncio.get_running_loop()
-        entry = _Entry(statement, values, loop, loop.create_future())
+        entry = _Entry(writes, loop, loop.create_future())
         self._entries.put(entry)
         await entry.written
 
@@ -216,8 +192,8 @@ class Journal:
         if self._connection is None:
             self._connection = self._engine.connect()
         with self._connection.begin():
-            for entry in group:
-                self._connection.execute(entry.statement, entry.values)
+            for statement, values in (write for entry in group for write in entry.writes):
+                self._connection.execute(statement, values)
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -271,7 +247,7 @@ def _open_engine(url: str) -> sql.Engine:
         engine = sql.create_engine(url, **options)
         if engine.dialect.name == "sqlite":
             sql.event.listen(engine, "connect", _set_pragmas)
-        _tables.create_all(engine)
+        make_missing(engine)
     except (sql.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise JournalUnavailable(
             f"the journal {_without_password(url)} cannot be opened "

@@ -12,11 +12,10 @@ from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_backends.errors import InvalidInput
 from plumb_backends.registry import all_backends, all_kinds
 from plumb_server import convert
+from plumb_server.paging import page_size
 from plumb_server.session import Session
 from plumb_server.sessions import Sessions, Wish
 from plumb_server.steps import StepRun
-
-_DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -67,7 +66,7 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         self, request: wire.ListSessionsRequest, context: _Context
     ) -> wire.ListSessionsResponse:
         """See the proto."""
-        size = _page_size(request.page_size)
+        size = page_size(request.page_size)
         start = _page_start(request.page_token)
         rows = sorted(self._sessions.list(), key=lambda session: (session.created, session.name))
         rest = [session for session in rows if (session.created, session.name) > start]
@@ -176,14 +175,6 @@ def _timestamp(seconds: float) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromNanoseconds(round(seconds * 1e9))
     return timestamp
-
-
-def _page_size(asked: int) -> int:
-    if not 0 <= asked <= _LARGEST_PAGE:
-        raise InvalidInput(
-            f"page_size is {asked}; use 1 to {_LARGEST_PAGE}, or 0 for {_DEFAULT_PAGE}"
-        )
-    return asked or _DEFAULT_PAGE
 
 
 def _page_start(token: str) -> tuple[float, str]:

@@ -223,6 +223,7 @@ def _record(name: str, step: StepRun, answer: Observation | Exception) -> StepRe
         ending=observation.ending.name if observation else None,
         exit_code=observation.exit_code if observation else None,
         error=None if observation else str(answer),
+        verdict=observation.verdict.verdict if observation and observation.verdict else None,
     )
 
 

@@ -25,25 +25,29 @@ _sym_db = _symbol_database.Default()
 from plumb.v1 import environment_pb2 as plumb_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18plumb/v1/grounding.proto\x12\x08plumb.v1\x1a\x1aplumb/v1/environment.proto\"\xcd\x01\n\x18GenerateGroundingRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0e\n\x06rounds\x18\x04 \x01(\x05\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12%\n\x05shell\x18\x06 \x01(\x0b\x32\x16.plumb.v1.ShellOptions\x12%\n\x05mysql\x18\x07 \x01(\x0b\x32\x16.plumb.v1.MysqlOptionsB\x0e\n\x0c_temperature\"\x9f\x02\n\x19GenerateGroundingResponse\x12\x10\n\x08grounded\x18\x01 \x01(\x08\x12\x0c\n\x04init\x18\x02 \x03(\t\x12\x0f\n\x07\x61\x63tions\x18\x03 \x03(\t\x12\'\n\x05\x63heck\x18\x04 \x01(\x0b\x32\x18.plumb.v1.GroundingCheck\x12#\n\x05state\x18\x05 \x03(\x0b\x32\x14.plumb.v1.StateEntry\x12\x11\n\tstate_cut\x18\x06 \x03(\t\x12,\n\x08\x61ttempts\x18\x07 \x03(\x0b\x32\x1a.plumb.v1.GroundingAttempt\x12\x15\n\rprompt_tokens\x18\x08 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\t \x01(\x03\x12\x10\n\x08\x63ost_usd\x18\n \x01(\x01\"A\n\x0eGroundingCheck\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06output\x18\x03 \x01(\t\"X\n\x10GroundingAttempt\x12\x0c\n\x04init\x18\x01 \x03(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\'\n\x05\x63heck\x18\x03 \x01(\x0b\x32\x18.plumb.v1.GroundingCheck\"?\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.plumb.v1.StateField\";\n\nStateField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08volatile\x18\x03 \x01(\x08\x32p\n\x10GroundingService\x12\\\n\x11GenerateGrounding\x12\".plumb.v1.GenerateGroundingRequest\x1a#.plumb.v1.GenerateGroundingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18plumb/v1/grounding.proto\x12\x08plumb.v1\x1a\x1aplumb/v1/environment.proto\"\xa3\x01\n\x17\x43\x61ptureGroundingRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04init\x18\x02 \x03(\x0c\x12\x1e\n\x16tolerate_init_failures\x18\x03 \x01(\x08\x12%\n\x05shell\x18\x04 \x01(\x0b\x32\x16.plumb.v1.ShellOptions\x12%\n\x05mysql\x18\x05 \x01(\x0b\x32\x16.plumb.v1.MysqlOptions\"~\n\x18\x43\x61ptureGroundingResponse\x12*\n\x0cinit_results\x18\x01 \x03(\x0b\x32\x14.plumb.v1.InitResult\x12#\n\x05state\x18\x02 \x03(\x0b\x32\x14.plumb.v1.StateEntry\x12\x11\n\tstate_cut\x18\x03 \x03(\t\"\xcd\x01\n\x18GenerateGroundingRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0e\n\x06rounds\x18\x04 \x01(\x05\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12%\n\x05shell\x18\x06 \x01(\x0b\x32\x16.plumb.v1.ShellOptions\x12%\n\x05mysql\x18\x07 \x01(\x0b\x32\x16.plumb.v1.MysqlOptionsB\x0e\n\x0c_temperature\"\x9f\x02\n\x19GenerateGroundingResponse\x12\x10\n\x08grounded\x18\x01 \x01(\x08\x12\x0c\n\x04init\x18\x02 \x03(\t\x12\x0f\n\x07\x61\x63tions\x18\x03 \x03(\t\x12\'\n\x05\x63heck\x18\x04 \x01(\x0b\x32\x18.plumb.v1.GroundingCheck\x12#\n\x05state\x18\x05 \x03(\x0b\x32\x14.plumb.v1.StateEntry\x12\x11\n\tstate_cut\x18\x06 \x03(\t\x12,\n\x08\x61ttempts\x18\x07 \x03(\x0b\x32\x1a.plumb.v1.GroundingAttempt\x12\x15\n\rprompt_tokens\x18\x08 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\t \x01(\x03\x12\x10\n\x08\x63ost_usd\x18\n \x01(\x01\"A\n\x0eGroundingCheck\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0e\n\x06output\x18\x03 \x01(\t\"X\n\x10GroundingAttempt\x12\x0c\n\x04init\x18\x01 \x03(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\'\n\x05\x63heck\x18\x03 \x01(\x0b\x32\x18.plumb.v1.GroundingCheck\"?\n\nStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.plumb.v1.StateField\";\n\nStateField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x10\n\x08volatile\x18\x03 \x01(\x08\x32\xcb\x01\n\x10GroundingService\x12Y\n\x10\x43\x61ptureGrounding\x12!.plumb.v1.CaptureGroundingRequest\x1a\".plumb.v1.CaptureGroundingResponse\x12\\\n\x11GenerateGrounding\x12\".plumb.v1.GenerateGroundingRequest\x1a#.plumb.v1.GenerateGroundingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plumb.v1.grounding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GENERATEGROUNDINGREQUEST']._serialized_start=67
-  _globals['_GENERATEGROUNDINGREQUEST']._serialized_end=272
-  _globals['_GENERATEGROUNDINGRESPONSE']._serialized_start=275
-  _globals['_GENERATEGROUNDINGRESPONSE']._serialized_end=562
-  _globals['_GROUNDINGCHECK']._serialized_start=564
-  _globals['_GROUNDINGCHECK']._serialized_end=629
-  _globals['_GROUNDINGATTEMPT']._serialized_start=631
-  _globals['_GROUNDINGATTEMPT']._serialized_end=719
-  _globals['_STATEENTRY']._serialized_start=721
-  _globals['_STATEENTRY']._serialized_end=784
-  _globals['_STATEFIELD']._serialized_start=786
-  _globals['_STATEFIELD']._serialized_end=845
-  _globals['_GROUNDINGSERVICE']._serialized_start=847
-  _globals['_GROUNDINGSERVICE']._serialized_end=959
+  _globals['_CAPTUREGROUNDINGREQUEST']._serialized_start=67
+  _globals['_CAPTUREGROUNDINGREQUEST']._serialized_end=230
+  _globals['_CAPTUREGROUNDINGRESPONSE']._serialized_start=232
+  _globals['_CAPTUREGROUNDINGRESPONSE']._serialized_end=358
+  _globals['_GENERATEGROUNDINGREQUEST']._serialized_start=361
+  _globals['_GENERATEGROUNDINGREQUEST']._serialized_end=566
+  _globals['_GENERATEGROUNDINGRESPONSE']._serialized_start=569
+  _globals['_GENERATEGROUNDINGRESPONSE']._serialized_end=856
+  _globals['_GROUNDINGCHECK']._serialized_start=858
+  _globals['_GROUNDINGCHECK']._serialized_end=923
+  _globals['_GROUNDINGATTEMPT']._serialized_start=925
+  _globals['_GROUNDINGATTEMPT']._serialized_end=1013
+  _globals['_STATEENTRY']._serialized_start=1015
+  _globals['_STATEENTRY']._serialized_end=1078
+  _globals['_STATEFIELD']._serialized_start=1080
+  _globals['_STATEFIELD']._serialized_end=1139
+  _globals['_GROUNDINGSERVICE']._serialized_start=1142
+  _globals['_GROUNDINGSERVICE']._serialized_end=1345
 # @@protoc_insertion_point(module_scope)

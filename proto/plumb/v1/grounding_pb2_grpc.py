@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class GroundingServiceStub:
-    """Writes groundings. Belongs to whoever prepares tasks, never to an agent.
+    """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
+    agent.
     """
 
     def __init__(self, channel):
@@ -35,6 +36,11 @@ class GroundingServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.CaptureGrounding = channel.unary_unary(
+                '/plumb.v1.GroundingService/CaptureGrounding',
+                request_serializer=plumb_dot_v1_dot_grounding__pb2.CaptureGroundingRequest.SerializeToString,
+                response_deserializer=plumb_dot_v1_dot_grounding__pb2.CaptureGroundingResponse.FromString,
+                _registered_method=True)
         self.GenerateGrounding = channel.unary_unary(
                 '/plumb.v1.GroundingService/GenerateGrounding',
                 request_serializer=plumb_dot_v1_dot_grounding__pb2.GenerateGroundingRequest.SerializeToString,
@@ -43,8 +49,23 @@ class GroundingServiceStub:
 
 
 class GroundingServiceServicer:
-    """Writes groundings. Belongs to whoever prepares tasks, never to an agent.
+    """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
+    agent.
     """
+
+    def CaptureGrounding(self, request, context):
+        """Runs init scripts for real, and tells the state that they leave.
+
+        They run in two fresh sandboxes, as any session's do; what these differ in
+        is marked as volatile. Idempotent; leaves nothing behind.
+
+        * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong.
+        * `FAILED_PRECONDITION` (INIT_FAILED, IMAGE_MISSING), `UNAVAILABLE`
+        (SANDBOX_UNAVAILABLE): as in EnvironmentService.CreateSession.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GenerateGrounding(self, request, context):
         """Writes init scripts for a task, and returns only such that ran.
@@ -68,6 +89,11 @@ class GroundingServiceServicer:
 
 def add_GroundingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CaptureGrounding': grpc.unary_unary_rpc_method_handler(
+                    servicer.CaptureGrounding,
+                    request_deserializer=plumb_dot_v1_dot_grounding__pb2.CaptureGroundingRequest.FromString,
+                    response_serializer=plumb_dot_v1_dot_grounding__pb2.CaptureGroundingResponse.SerializeToString,
+            ),
             'GenerateGrounding': grpc.unary_unary_rpc_method_handler(
                     servicer.GenerateGrounding,
                     request_deserializer=plumb_dot_v1_dot_grounding__pb2.GenerateGroundingRequest.FromString,
@@ -82,8 +108,36 @@ def add_GroundingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GroundingService:
-    """Writes groundings. Belongs to whoever prepares tasks, never to an agent.
+    """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
+    agent.
     """
+
+    @staticmethod
+    def CaptureGrounding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plumb.v1.GroundingService/CaptureGrounding',
+            plumb_dot_v1_dot_grounding__pb2.CaptureGroundingRequest.SerializeToString,
+            plumb_dot_v1_dot_grounding__pb2.CaptureGroundingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GenerateGrounding(request,

@@ -1,0 +1,67 @@
+"""The tables of the journal."""
+
+import sqlalchemy as sql
+
+tables = sql.MetaData()
+sessions = sql.Table(
+    "sessions",
+    tables,
+    sql.Column("name", sql.String(64), primary_key=True),
+    sql.Column("kind", sql.String(64), nullable=False),
+    sql.Column("backend", sql.String(64), nullable=False),
+    sql.Column("request", sql.LargeBinary, nullable=False),
+    sql.Column("created_at", sql.DateTime, nullable=False),
+    sql.Column("ended_at", sql.DateTime),
+    sql.Column("ended_because", sql.String(200)),
+)
+steps = sql.Table(
+    "steps",
+    tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("step_index", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("action", sql.LargeBinary, nullable=False),
+    sql.Column("observation", sql.LargeBinary),
+    sql.Column("ending", sql.String(20)),
+    sql.Column("exit_code", sql.Integer),
+    sql.Column("error", sql.Text),
+    sql.Column("answered_at", sql.DateTime, nullable=False),
+)
+resets = sql.Table(
+    "resets",
+    tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("after_step", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("at", sql.DateTime, primary_key=True),
+)
+
+reports = sql.Table(
+    "reports",
+    tables,
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
+    sql.Column("name", sql.String(64), nullable=False, unique=True),
+    sql.Column("request", sql.LargeBinary, nullable=False),
+    sql.Column("report", sql.LargeBinary, nullable=False),
+    sql.Column("steps", sql.LargeBinary, nullable=False),
+    sql.Column("at", sql.DateTime, nullable=False),
+)
+
+verdicts = sql.Table(
+    "verdicts",
+    tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("step_index", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("verdict", sql.String(40), nullable=False),
+)
+"""A table of its own: journals that were made before it have the others already."""
+
+INDICES = (
+    sql.Index("sessions_by_time", sessions.c.created_at, sessions.c.name),
+    sql.Index("verdicts_by_verdict", verdicts.c.verdict, verdicts.c.session),
+)
+
+
+def make_missing(engine: sql.Engine) -> None:
+    """Makes the tables and the indices that are not there yet."""
+    tables.create_all(engine)
+    for index in INDICES:
+        index.create(engine, checkfirst=True)
