@@ -25,6 +25,7 @@ from measure import Timings, as_json, failed, in_turns, machine, table_of
 from mysql.connector.aio import MySQLConnection
 from rich.console import Console
 
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
 from plumb_client import aio
 
@@ -132,10 +133,10 @@ async def _ready(container: Any) -> MySQLConnection:
 
 
 async def measure(
-    address: str,
+    server: Access,
 ) -> tuple[dict[str, Timings], dict[str, Timings], dict[str, Timings]]:
     """Measures all three."""
-    async with aio.connect(address) as plumb:
+    async with server.connect() as plumb:
         creations = await measure_creations(plumb)
         return creations, await measure_resets(plumb), await measure_steps(plumb)
 
@@ -146,8 +147,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     arguments = parser.parse_args()
     os.environ.setdefault("PLUMB_LOG_LEVEL", "ERROR")
-    with server_at(None) as address:
-        creations, resets, steps = asyncio.run(measure(address))
+    with server_at(None) as server:
+        creations, resets, steps = asyncio.run(measure(server))
     console = Console()
     console.print(f"on {machine()}")
     console.print(table_of("A new session with 100 rows, up to its first answer", creations, OURS))

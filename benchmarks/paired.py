@@ -84,8 +84,8 @@ async def main() -> int:
     bars = []
     async with _endpoint() as (url, delay):
         os.environ["OPENAI_BASE_URL"] = url
-        with server_at(None) as address:
-            async with aio.connect(address) as plumb:
+        with server_at(None) as server:
+            async with server.connect() as plumb:
                 for title, (action, seconds) in CASES.items():
                     delay["seconds"] = seconds
                     timings = await _measure(plumb, action)

@@ -27,6 +27,7 @@ import docker
 from measure import Timings, as_json, failed, in_turns, machine, table_of
 from rich.console import Console
 
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
 from plumb_client import aio
 
@@ -44,11 +45,11 @@ CREATION_ROUNDS = {OURS: 24, "containers.run (SDK)": 24, "docker run (CLI)": 24}
 Way = Callable[[], Awaitable[object]]
 
 
-async def measure_steps(address: str) -> dict[str, Timings]:
+async def measure_steps(server: Access) -> dict[str, Timings]:
     """Times one command in a live sandbox."""
     async with AsyncExitStack() as stack:
         container = await stack.enter_async_context(_container())
-        session = await _our_session(stack, address)
+        session = await _our_session(stack, server)
         ways: dict[str, Way] = {
             OURS: lambda: session.step("echo hi"),
             "docker exec (SDK)": lambda: asyncio.to_thread(container.exec_run, ["echo", "hi"]),
@@ -62,12 +63,12 @@ async def measure_steps(address: str) -> dict[str, Timings]:
         return await in_turns(ways, {name: STEP_ROUNDS[name] for name in ways})
 
 
-async def measure_creations(address: str) -> dict[str, Timings]:
+async def measure_creations(server: Access) -> dict[str, Timings]:
     """Times a new sandbox up to its first output, removal left out of ours and of theirs."""
     client = docker.from_env()
     garbage: list[Callable[[], Awaitable[object]]] = []
 
-    async with aio.connect(address) as plumb:
+    async with server.connect() as plumb:
 
         async def ours() -> None:
             session = await plumb.session("shell")
@@ -102,8 +103,8 @@ async def measure_creations(address: str) -> dict[str, Timings]:
     return {name: Timings(tuple(values)) for name, values in seconds.items()}
 
 
-async def _our_session(stack: AsyncExitStack, address: str) -> aio.Session:
-    plumb = await stack.enter_async_context(aio.connect(address))
+async def _our_session(stack: AsyncExitStack, server: Access) -> aio.Session:
+    plumb = await stack.enter_async_context(server.connect())
     return await stack.enter_async_context(plumb.session("shell"))
 
 
@@ -151,9 +152,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     arguments = parser.parse_args()
     os.environ.setdefault("PLUMB_LOG_LEVEL", "ERROR")
-    with server_at(None) as address:
-        steps = asyncio.run(measure_steps(address))
-        creations = asyncio.run(measure_creations(address))
+    with server_at(None) as server:
+        steps = asyncio.run(measure_steps(server))
+        creations = asyncio.run(measure_creations(server))
     console = Console()
     console.print(f"on {machine()}")
     console.print(table_of("One step, echo hi", steps, OURS))

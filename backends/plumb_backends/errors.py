@@ -14,6 +14,8 @@
   x LimitReached                a limit of the server; it names which
   x SandboxUnavailable          the sandbox, or the engine below it, is gone
   x ServerStopping              the server is going down
+  x Unauthenticated             the caller has no token, or none of this server
+  x PermissionDenied            the caller's token may not do this
   x NotRecorded                 the recording has no observation of this action at this place
   x ModelError                  a model that plays gave no observation
     - ModelUnauthorized         the endpoint does not know the key
@@ -113,6 +115,14 @@ class SandboxUnavailable(PlumbError):
 
 class ServerStopping(PlumbError):
     """The server is going down."""
+
+
+class Unauthenticated(PlumbError):
+    """The caller has no token, or none of this server."""
+
+
+class PermissionDenied(PlumbError):
+    """The caller's token may not do this."""
 
 
 class NotRecorded(PlumbError):

@@ -20,8 +20,8 @@ from plumb_bench.scenario import read_scenarios
 from plumb_bench.scoring import score
 from plumb_bench.simulators import ModelOptions, Simulator, read_simulators
 from plumb_bench.trajectory import FREE, TEACHER, Trajectory
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
-from plumb_client import aio
 
 _MODES = {"free": (FREE,), "teacher": (TEACHER,), "both": (FREE, TEACHER)}
 _MOST_REPLICAS = 20
@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (BadLine, OSError) as error:
         sys.stderr.write(f"plumb bench: {error}\n")
         return 2
-    with server_at(arguments.server) as address:
-        asyncio.run(_run(address, plan, records))
+    with server_at(arguments.server) as server:
+        asyncio.run(_run(server, plan, records))
     return _report(plan, records, settings, arguments.seed)
 
 
@@ -143,7 +143,7 @@ def _turns(text: str) -> Sequence[int]:
     return turns
 
 
-async def _run(address: str, plan: Plan, records: Records) -> None:
+async def _run(server: Access, plan: Plan, records: Records) -> None:
     jobs = [*real_jobs(plan), *simulated_jobs(plan)]
     sizes = {scenario.id: len(scenario.actions) for scenario in plan.scenarios}
     left = [job for job in jobs if job.key not in records.done]
@@ -160,7 +160,7 @@ async def _run(address: str, plan: Plan, records: Records) -> None:
                     f"{one.scenario}, {one.side}: {one.failure}", style="red", markup=False
                 )
 
-        async with aio.connect(address) as plumb:
+        async with server.connect() as plumb:
             await Runner(plumb, plan, records, note).run()
 
 

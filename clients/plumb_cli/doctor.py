@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 import plumb_client
+from plumb_cli.access import read_access
 from plumb_cli.settings import read_settings
 from plumb_client import aio
 from plumb_server.diagnosis import Finding, State, diagnose
@@ -34,11 +35,12 @@ async def _look(settings: Settings, server: str) -> list[Finding]:
 
 
 async def _server(address: str) -> Finding:
-    async with aio.connect(address) as plumb:
-        try:
-            async with asyncio.timeout(5):
-                kinds, sessions = await plumb.kinds(), await plumb.sessions()
-        except (plumb_client.PlumbError, TimeoutError):
-            return Finding("server", State.MISSING, f"none at {address}", "plumb serve")
+    try:
+        async with read_access(address).connect() as plumb, asyncio.timeout(5):
+            kinds, sessions = await plumb.kinds(), await plumb.sessions()
+    except (plumb_client.Unavailable, TimeoutError):
+        return Finding("server", State.MISSING, f"none at {address}", "plumb serve")
+    except plumb_client.PlumbError as error:
+        return Finding("server", State.BROKEN, f"{address}: {error}")
     names = ", ".join(f"{kind.name}/{backend.name}" for kind in kinds for backend in kind.backends)
     return Finding("server", State.WELL, f"{address}: {names}; {len(sessions)} sessions")

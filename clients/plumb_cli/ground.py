@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from plumb_bench.grounding import Files, ground_all
 from plumb_bench.lines import BadLine
 from plumb_bench.task import Task, read_tasks
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
-from plumb_client import aio
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"plumb ground: {error}\n")
         return 2
     left = [task for task in tasks if task.id not in done]
-    with server_at(arguments.server) as address:
+    with server_at(arguments.server) as server:
         skipped = len(tasks) - len(left)
-        failed = asyncio.run(_ground(address, left, files, arguments, skipped=skipped))
+        failed = asyncio.run(_ground(server, left, files, arguments, skipped=skipped))
     grounded = len(tasks) - failed
     print(f"{grounded} of {len(tasks)} tasks are grounded: {files.scenarios}; how: {files.records}")
     if failed:
@@ -58,7 +58,7 @@ def _begin(files: Files, *, resume: bool) -> set[str]:
 
 
 async def _ground(
-    address: str, tasks: list[Task], files: Files, arguments: argparse.Namespace, *, skipped: int
+    server: Access, tasks: list[Task], files: Files, arguments: argparse.Namespace, *, skipped: int
 ) -> int:
     console = Console(stderr=True)
     columns = (TextColumn("grounding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -70,7 +70,7 @@ async def _ground(
             if error:
                 console.print(f"{task.id}: {error}", style="red", markup=False, highlight=False)
 
-        async with aio.connect(address) as plumb:
+        async with server.connect() as plumb:
             return await ground_all(
                 plumb,
                 tasks,

@@ -1,6 +1,7 @@
 """A server of one's own, for a command that was given none."""
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -8,34 +9,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from plumb_cli.access import Access, read_access
+
+_OF_OTHERS = ("PLUMB_TOKEN_FILE", "PLUMB_TLS_CERT", "PLUMB_TLS_KEY", "PLUMB_TLS_CLIENT_CA")
+"""Variables of a server that others shall reach, as this one's command alone does."""
+
 
 class ServerDidNotStart(Exception):
     """The server ended before it listened; the message is what it said."""
 
 
 @contextmanager
-def server_at(address: str | None) -> Iterator[str]:
-    """Gives the address, or starts a server for as long as this lasts.
+def server_at(address: str | None) -> Iterator[Access]:
+    """Gives access to a server, or starts one for as long as this lasts.
+
+    One that is started has a token of its own, so that nobody else on the machine uses it.
 
     Args:
         address: HOST:PORT of a server that runs; None to start one.
 
     Raises:
         ServerDidNotStart: See there.
+        InvalidInput: See `read_access`.
     """
     if address is not None:
-        yield address
+        yield read_access(address)
         return
+    token = secrets.token_hex(32)
     with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
         environment = {
             "PLUMB_JOURNAL": f"sqlite:///{folder}/journal.sqlite",
             "PLUMB_LOG_LEVEL": "ERROR",
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in _OF_OTHERS},
             "PLUMB_LISTEN": "127.0.0.1:0",
+            "PLUMB_TOKEN": token,
         }
         log_path = Path(folder, "log")
         with log_path.open("wb") as log, _started(environment, log.fileno()) as server:
-            yield _wait_until_it_listens(server, log_path)
+            yield Access(_wait_until_it_listens(server, log_path), token)
 
 
 @contextmanager

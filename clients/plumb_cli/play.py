@@ -14,8 +14,8 @@ from plumb_bench.player import Played, play_all
 from plumb_bench.scenario import Scenario, read_scenarios
 from plumb_bench.table import table_of
 from plumb_bench.transcript import to_line
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
-from plumb_client import aio
 
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"plumb play: {error}\n")
         return 2
     console = Console(record=arguments.picture is not None)
-    with server_at(arguments.server) as address:
-        played = asyncio.run(_play(address, scenarios, arguments.parallel, arguments.timeout))
+    with server_at(arguments.server) as server:
+        played = asyncio.run(_play(server, scenarios, arguments.parallel, arguments.timeout))
     console.print(table_of(played))
     for one in played:
         if one.error:
@@ -64,12 +64,12 @@ def _picture(console: Console) -> str:
 
 
 async def _play(
-    address: str, scenarios: list[Scenario], parallel: int, timeout: float
+    server: Access, scenarios: list[Scenario], parallel: int, timeout: float
 ) -> list[Played]:
     columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=sum(len(scenario.actions) for scenario in scenarios))
-        async with aio.connect(address) as plumb:
+        async with server.connect() as plumb:
             return await play_all(
                 plumb,
                 scenarios,

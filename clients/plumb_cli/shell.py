@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Reads actions until the end of input; Ctrl-C interrupts the running one."""
     _use_line_editing()
     with (
-        server_at(arguments.server) as address,
-        plumb_client.connect(address) as plumb,
+        server_at(arguments.server) as server,
+        plumb_client.connect(server.address, token=server.token, tls=server.tls) as plumb,
         plumb.session(arguments.kind, arguments.backend, **_options(arguments)) as session,
     ):
         prompt = f"{arguments.kind}> "

@@ -19,12 +19,14 @@ from plumb_client.errors import (
     ModelFailed,
     NotRecorded,
     OutOfOrder,
+    PermissionDenied,
     PlumbError,
     ReportNotFound,
     SandboxUnavailable,
     ServerFault,
     ServerUnavailable,
     SessionNotFound,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
@@ -46,7 +48,8 @@ from plumb_client.journal import (
     StepPage,
 )
 from plumb_client.requests import RecordedTurn, SessionOptions
-from plumb_client.sync import Plumb, Session, Stream, connect
+from plumb_client.sync import AgentSession, Plumb, Session, Stream, connect
+from plumb_client.tls import Tls
 from plumb_client.values import (
     BackendInfo,
     Cell,
@@ -62,6 +65,7 @@ from plumb_client.values import (
 )
 
 __all__ = [
+    "AgentSession",
     "BackendInfo",
     "CapturedGrounding",
     "Cell",
@@ -88,6 +92,7 @@ __all__ = [
     "NotRecorded",
     "Observation",
     "OutOfOrder",
+    "PermissionDenied",
     "Plumb",
     "PlumbError",
     "Provenance",
@@ -105,6 +110,8 @@ __all__ = [
     "StateEntry",
     "StepPage",
     "Stream",
+    "Tls",
+    "Unauthenticated",
     "Unavailable",
     "Unsupported",
     "Verdict",

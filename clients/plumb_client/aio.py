@@ -1,6 +1,5 @@
 """The client for asyncio. The synchronous one is a thin face over it."""
 
-import json
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, Self, Unpack
 
@@ -18,6 +17,8 @@ from plumb.v1 import (
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_client import comparisons, groundings, journal, requests, values
+from plumb_client.agent_session import AgentSession, Stream
+from plumb_client.channel import open_channel
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import translated
 from plumb_client.groundings import CapturedGrounding, GeneratedGrounding, GroundingOptions
@@ -30,52 +31,31 @@ from plumb_client.journal import (
     StepPage,
 )
 from plumb_client.requests import SessionOptions
-from plumb_client.session import Session, Stream
+from plumb_client.session import Session
+from plumb_client.tls import Tls
 
-__all__ = ["DEFAULT_ADDRESS", "Opening", "Plumb", "Session", "Stream", "connect"]
+__all__ = ["DEFAULT_ADDRESS", "AgentSession", "Opening", "Plumb", "Session", "Stream", "connect"]
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-_SERVICE = "plumb.v1.EnvironmentService"
-# Exec is left out: it is not idempotent; and ResetSession, because a reset that fails for want of
-# the engine ends the session: asked again, the reason would be lost. All others carry their own
-# identity, or only ask.
-_RETRIED = ("ListKinds", "CreateSession", "GetSession", "ListSessions", "Step", "StreamStep",
-            "Interrupt", "Probe", "DeleteSession")  # fmt: skip
-_SERVICE_CONFIG = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{"service": _SERVICE, "method": method} for method in _RETRIED],
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "1s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-    }
-)
-_CHANNEL_OPTIONS = [
-    ("grpc.service_config", _SERVICE_CONFIG),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_send_message_length", -1),  # the server says what is too large, with a sentence
-]
 
-
-def connect(address: str = DEFAULT_ADDRESS) -> "Plumb":
+def connect(
+    address: str = DEFAULT_ADDRESS, *, token: str | None = None, tls: Tls | None = None
+) -> "Plumb":
     """Connects to a server, as soon as something is asked of it.
 
     Args:
         address: HOST:PORT.
+        token: The server's, or an agent's; None where the server has none.
+        tls: How to speak TLS; None to speak plainly, so that whoever is on the way can read all.
 
     Returns:
         To be used as an async context manager, or closed.
+
+    Raises:
+        InvalidInput: The token cannot be one, or a file of TLS is missing.
     """
-    return Plumb(grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS))
+    return Plumb(open_channel(address, token, tls))
 
 
 class Plumb:
@@ -135,7 +115,14 @@ class Plumb:
         """
         with translated():
             response = await self._stub.GetSession(wire.GetSessionRequest(name=name))
-        return Session(self._stub, response.session, ())
+        return Session(self._stub, response.session)
+
+    def agent_session(self, name: str) -> "AgentSession":
+        """The agent's part of a live session, for a connection with that agent's token.
+
+        Asks nothing of the server yet, and closing it ends nothing.
+        """
+        return AgentSession(self._stub, name)
 
     async def sessions(self) -> list[values.SessionInfo]:
         """All live sessions of the server, oldest first."""
@@ -331,5 +318,8 @@ class Opening:
         with translated():
             response = await self._stub.CreateSession(self._request)
         return Session(
-            self._stub, response.session, values.read_init_results(response.init_results)
+            self._stub,
+            response.session,
+            values.read_init_results(response.init_results),
+            response.agent_token,
         )

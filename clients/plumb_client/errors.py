@@ -11,6 +11,8 @@
   x Unavailable
     - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
     - ServerUnavailable        the server is not there, or going down
+  x Unauthenticated            no token was given, or none of this server
+  x PermissionDenied           the token is an agent's, and may not do this
   x ReportNotFound             there is no report of this name
   x NotRecorded                the recording, or the cassette, has no answer to this
   x ModelFailed                a model that plays gave no observation; its reason says why
@@ -115,6 +117,14 @@ class ServerUnavailable(Unavailable, ConnectionError):
     """The server is not there, or going down."""
 
 
+class Unauthenticated(PlumbError):
+    """No token was given, or none of this server."""
+
+
+class PermissionDenied(PlumbError):
+    """The token is an agent's, and may only take the steps of its own session."""
+
+
 class ReportNotFound(PlumbError, LookupError):
     """There is no report of this name."""
 
@@ -175,6 +185,8 @@ REASONS: dict[str, type[PlumbError]] = {
     "CASSETTE_MISS": NotRecorded,
     "NOT_RECORDED": NotRecorded,
     "REPORT_NOT_FOUND": ReportNotFound,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": PermissionDenied,
 }
 
 
@@ -199,7 +211,8 @@ def to_error(error: grpc.RpcError) -> PlumbError:
 def _without_reason(code: grpc.StatusCode, message: str) -> PlumbError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return ServerUnavailable(
-            f"no plumb server answers ({message}); start one with `plumb serve`"
+            f"no plumb server answers ({message}); start one with `plumb serve`, and mind that "
+            "both speak TLS, or neither"
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServerUnavailable(f"the server did not answer in time ({message})")

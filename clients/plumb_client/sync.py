@@ -17,6 +17,7 @@ from plumb_client.journal import (
     StepPage,
 )
 from plumb_client.requests import SessionOptions
+from plumb_client.tls import Tls
 
 _Result = TypeVar("_Result")
 
@@ -73,21 +74,32 @@ def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result
         raise
 
 
-def connect(address: str = aio.DEFAULT_ADDRESS) -> "Plumb":
+def connect(
+    address: str = aio.DEFAULT_ADDRESS, *, token: str | None = None, tls: Tls | None = None
+) -> "Plumb":
     """Connects to a server, as soon as something is asked of it.
 
     Args:
         address: HOST:PORT.
+        token: The server's, or an agent's; None where the server has none.
+        tls: How to speak TLS; None to speak plainly, so that whoever is on the way can read all.
 
     Returns:
         To be used as a context manager, or closed.
+
+    Raises:
+        InvalidInput: The token cannot be one, or a file of TLS is missing.
     """
     loop = _shared_loop.acquire()
 
     async def make() -> aio.Plumb:
-        return aio.connect(address)
+        return aio.connect(address, token=token, tls=tls)
 
-    return Plumb(loop, _run(loop, make()))
+    try:
+        return Plumb(loop, _run(loop, make()))
+    except BaseException:
+        _shared_loop.release()
+        raise
 
 
 class Plumb:
@@ -125,6 +137,10 @@ class Plumb:
     def attach(self, name: str) -> "Session":
         """Takes over a live session; see `aio.Plumb.attach`."""
         return Session(self._loop, _run(self._loop, self._plumb.attach(name)))
+
+    def agent_session(self, name: str) -> "AgentSession":
+        """The agent's part of a live session; see `aio.Plumb.agent_session`."""
+        return AgentSession(self._loop, self._plumb.agent_session(name))
 
     def sessions(self) -> list[values.SessionInfo]:
         """All live sessions of the server, oldest first."""
@@ -187,16 +203,13 @@ class Plumb:
         return _run(self._loop, self._plumb.kinds())
 
 
-class Session:
-    """A live environment; see `aio.Session`. Safe to use from several threads."""
+class AgentSession:
+    """What an agent has of a live environment; see `aio.AgentSession`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.Session) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.AgentSession) -> None:
         self._loop = loop
-        self._session = session
+        self._steps = session
         self.name = session.name
-        self.kind = session.kind
-        self.backend = session.backend
-        self.init_results = session.init_results
 
     def __enter__(self) -> Self:
         return self
@@ -205,12 +218,28 @@ class Session:
         self.close()
 
     def step(self, action: str | bytes, *, timeout: float | None = None) -> values.Observation:
-        """Performs one action; see `aio.Session.step`."""
-        return _run(self._loop, self._session.step(action, timeout=timeout))
+        """Performs one action; see `aio.AgentSession.step`."""
+        return _run(self._loop, self._steps.step(action, timeout=timeout))
 
     def stream(self, action: str | bytes, *, timeout: float | None = None) -> "Stream":
-        """Performs one action and gives its output as it appears; see `aio.Session.stream`."""
-        return Stream(self._loop, self._session.stream(action, timeout=timeout))
+        """Performs one action and gives its output as it appears; see `aio.AgentSession.stream`."""
+        return Stream(self._loop, self._steps.stream(action, timeout=timeout))
+
+    def close(self) -> None:
+        """Hangs up; the session lives on. May be called again."""
+        _run(self._loop, self._steps.close())
+
+
+class Session(AgentSession):
+    """A live environment; see `aio.Session`. Safe to use from several threads."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.Session) -> None:
+        super().__init__(loop, session)
+        self._session = session
+        self.kind = session.kind
+        self.backend = session.backend
+        self.init_results = session.init_results
+        self.agent_token = session.agent_token
 
     def interrupt(self) -> bool:
         """Stops the running action, from another thread; returns whether there was one."""
@@ -248,7 +277,7 @@ class Session:
 
 
 class Stream:
-    """One action's output as it appears. Made by `Session.stream`."""
+    """One action's output as it appears. Made by `AgentSession.stream`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stream: aio.Stream) -> None:
         self._loop = loop

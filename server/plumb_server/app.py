@@ -23,6 +23,7 @@ from plumb.v1 import (
 )
 from plumb_backends.registry import open_backends
 from plumb_server import metrics
+from plumb_server.auth import Authentication, Tokens
 from plumb_server.diagnosis_service import DiagnosisService
 from plumb_server.fidelity_service import FidelityService
 from plumb_server.grounding_service import GroundingService
@@ -31,6 +32,7 @@ from plumb_server.history import History
 from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
 from plumb_server.journal_service import JournalService
+from plumb_server.listening import CannotListen, bind, check_may_listen, read_token
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
@@ -51,10 +53,6 @@ _OPTIONS = [
 ]
 
 
-class CannotListen(Exception):
-    """The server cannot listen where it was told to."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
     """A server that runs, and where."""
@@ -67,14 +65,12 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
     """Runs the server; at the end lets running steps finish for a while and removes everything.
 
     Raises:
-        CannotListen: Off loopback without leave, or the port is taken.
+        CannotListen: See there.
         JournalUnavailable: The journal cannot be opened.
     """
-    if not settings.listens_on_loopback and not settings.insecure_listen:
-        raise CannotListen(
-            f"{settings.listen} is not on loopback, and anybody who gets there may do everything; "
-            "listen on 127.0.0.1, or set PLUMB_INSECURE_LISTEN=1 if the network is yours alone"
-        )
+    token = read_token(settings)
+    check_may_listen(settings.listen, settings, token)
+    tokens = Tokens(token)
     limits = SessionLimits(
         most=settings.max_sessions,
         idle_timeout=settings.session_idle_timeout,
@@ -90,9 +86,9 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         ) as sessions,
         watch_health(backends, settings.health_interval) as health_servicer,
     ):
-        server = grpc.aio.server(interceptors=[Guard()], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
         environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(
-            EnvironmentService(sessions), server
+            EnvironmentService(sessions, tokens.agent_token), server
         )
         grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
             GroundingService(backends), server
@@ -108,7 +104,7 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         _add_reflection(server)
-        address = _bind(server, settings.listen)
+        address = bind(server, settings)
         await server.start()
         _log.info("listening", address=address)
         try:
@@ -131,16 +127,6 @@ def _serve_metrics(port: int) -> None:
         raise CannotListen(
             f"cannot serve metrics on port {port} ({error}); set PLUMB_METRICS_PORT to another"
         ) from error
-
-
-def _bind(server: grpc.aio.Server, listen: str) -> str:
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise CannotListen(
-            f"cannot listen on {listen}: the port is taken, or the address is not here"
-        ) from error
-    return f"{listen.rpartition(':')[0]}:{port}"
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:

@@ -44,6 +44,8 @@ STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.Valu
     errors.LimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, wire.REASON_LIMIT_REACHED),
     errors.SandboxUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SANDBOX_UNAVAILABLE),
     errors.ServerStopping: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SERVER_STOPPING),
+    errors.Unauthenticated: (grpc.StatusCode.UNAUTHENTICATED, wire.REASON_UNAUTHENTICATED),
+    errors.PermissionDenied: (grpc.StatusCode.PERMISSION_DENIED, wire.REASON_PERMISSION_DENIED),
     errors.NotRecorded: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_NOT_RECORDED),
     errors.ModelUnauthorized: (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -139,14 +141,19 @@ class Guard(grpc.aio.ServerInterceptor):
         )
         # A streaming handler may also be a coroutine that writes by itself, as health's Watch is.
         wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_unary
-        kinds = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }
-        make = kinds[handler.request_streaming, handler.response_streaming]
-        return make(wrap(inner, method), handler.request_deserializer, handler.response_serializer)
+        return handler_like(handler, wrap(inner, method))
+
+
+def handler_like(handler: Any, inner: Any) -> Any:
+    """A handler of the same shape that does something else."""
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    make = kinds[handler.request_streaming, handler.response_streaming]
+    return make(inner, handler.request_deserializer, handler.response_serializer)
 
 
 def _wrap_unary(inner: Any, method: str) -> Any:

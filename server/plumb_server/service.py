@@ -1,7 +1,7 @@
 """plumb.v1.EnvironmentService: reads the request, asks `sessions`, writes the response."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -21,10 +21,16 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
-    """The service. Every error that it raises is turned into a status by `interceptors.Guard`."""
+    """The service. Every error that it raises is turned into a status by `interceptors.Guard`.
 
-    def __init__(self, sessions: Sessions) -> None:
+    Args:
+        sessions: All there are.
+        agent_token: Makes the token of a session's agent.
+    """
+
+    def __init__(self, sessions: Sessions, agent_token: Callable[[str], str]) -> None:
         self._sessions = sessions
+        self._agent_token = agent_token
 
     async def ListKinds(
         self, request: wire.ListKindsRequest, context: _Context
@@ -54,6 +60,7 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         return wire.CreateSessionResponse(
             session=_to_wire(session),
             init_results=convert.init_results_to_wire(session.init_results),
+            agent_token=self._agent_token(session.name),
         )
 
     async def GetSession(

@@ -14,22 +14,74 @@ from plumb_backends.real.sql.connection import RowLimits
 from plumb_backends.real.sql.server import ServerSettings, server_limits
 from plumb_server.simulator_settings import SimulatorFields
 
+_SHORTEST_TOKEN = 16
+
+
+def checked_token(token: str) -> str:
+    """The token, if it will do.
+
+    Raises:
+        ValueError: It will not; the message does not show it.
+    """
+    if len(token) < _SHORTEST_TOKEN or not (token.isascii() and token.isprintable()):
+        raise ValueError(
+            f"a token has at least {_SHORTEST_TOKEN} printable ASCII characters; "
+            "make one with `openssl rand -hex 32`"
+        )
+    if " " in token:
+        raise ValueError("a token holds no space; make one with `openssl rand -hex 32`")
+    return token
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches HOST:PORT."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 class Settings(SimulatorFields):
     """The server's settings. `PLUMB_LISTEN` sets `listen`, and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PLUMB_", frozen=True, extra="forbid", populate_by_name=True
+        env_prefix="PLUMB_",
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # it may be a secret; `explain` shows what is none
     )
 
     listen: str = Field(
         "127.0.0.1:50051",
-        description="Where to listen: HOST:PORT; port 0 takes a free one. Off loopback only with "
-        "insecure_listen: there is no authentication yet.",
+        description="Where to listen: HOST:PORT; port 0 takes a free one. Off loopback only with a "
+        "token and TLS, or with client certificates.",
     )
     insecure_listen: bool = Field(
         False,
-        description="Whether to listen off loopback, where everybody may do everything.",
+        description="Whether to listen off loopback also without token and TLS, where everybody "
+        "may do everything.",
+    )
+    token: str = Field(
+        "",
+        description="The operator's token, at least 16 characters; callers send it as "
+        "`authorization: Bearer TOKEN`. Empty: whoever reaches the server may do everything.",
+        repr=False,
+    )
+    token_file: str = Field(
+        "", description="A file that holds the token, instead of `PLUMB_TOKEN`."
+    )
+    tls_cert: str = Field(
+        "", description="A PEM file with the server's certificate and its chain; empty for no TLS."
+    )
+    tls_key: str = Field("", description="A PEM file with the certificate's key, unencrypted.")
+    tls_client_ca: str = Field(
+        "",
+        description="A PEM file with the authorities whose certificates clients must have; empty "
+        "where they need none.",
     )
     journal: str = Field(
         "sqlite:///plumb-journal.sqlite",
@@ -123,6 +175,11 @@ class Settings(SimulatorFields):
             raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:50051")
         return value
 
+    @field_validator("token")
+    @classmethod
+    def _is_a_token(cls, value: str) -> str:
+        return checked_token(value) if value else value
+
     @field_validator("mysql_url")
     @classmethod
     def _is_a_mysql_url(cls, value: str) -> str:
@@ -136,13 +193,7 @@ class Settings(SimulatorFields):
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        host = self.listen.rpartition(":")[0].strip("[]")
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.listen)
 
     def real_shell(self) -> RealShellSettings:
         """The settings of the real shell."""

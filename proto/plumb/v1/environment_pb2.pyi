@@ -11,7 +11,13 @@ back as an Observation with status OK. A gRPC status other than OK always
 means that plumb, or something that it stands on, could not do its work.
 
 The agent's surface is Step (StreamStep, Converse). Everything else belongs
-to whoever runs the agent.
+to whoever runs the agent, its operator.
+
+Who calls: where the server has a token, every call carries one in its
+metadata, "authorization: Bearer TOKEN". The server's own token may do
+everything. An agent's token (CreateSessionResponse.agent_token) may take the
+steps of its own session and nothing else, and its observations come without
+verdict, counterpart and provenance. Only grpc.health.v1 needs no token.
 
 Errors: every status other than OK carries a google.rpc.ErrorInfo whose
 domain is "plumb.v1" and whose reason is the name of a Reason without its
@@ -23,6 +29,10 @@ that names the offending value and says the mend. Any RPC may also answer:
   carry a request_id and steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
+* `UNAUTHENTICATED` (UNAUTHENTICATED): the call carries no token, or none of
+  this server. Mend the metadata.
+* `PERMISSION_DENIED` (PERMISSION_DENIED): the token is an agent's, and this is
+  not a step of its session. Leave it to the operator.
 """
 
 from collections import abc as abc
@@ -109,6 +119,10 @@ class _ReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTyp
     """The recording has no observation of this action at this place."""
     REASON_REPORT_NOT_FOUND: _Reason.ValueType  # 29
     """There is no report of this name."""
+    REASON_UNAUTHENTICATED: _Reason.ValueType  # 30
+    """The call carries no token, or none of this server."""
+    REASON_PERMISSION_DENIED: _Reason.ValueType  # 31
+    """The caller's token may not do this."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed. The value names, without their prefix, are the reasons in
@@ -175,6 +189,10 @@ REASON_NOT_RECORDED: Reason.ValueType  # 28
 """The recording has no observation of this action at this place."""
 REASON_REPORT_NOT_FOUND: Reason.ValueType  # 29
 """There is no report of this name."""
+REASON_UNAUTHENTICATED: Reason.ValueType  # 30
+"""The call carries no token, or none of this server."""
+REASON_PERMISSION_DENIED: Reason.ValueType  # 31
+"""The caller's token may not do this."""
 
 class _Ending:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -777,6 +795,12 @@ class CreateSessionResponse(message.Message):
 
     SESSION_FIELD_NUMBER: builtins.int
     INIT_RESULTS_FIELD_NUMBER: builtins.int
+    AGENT_TOKEN_FIELD_NUMBER: builtins.int
+    agent_token: builtins.str
+    """For the agent: a token that may take the steps of this session and nothing
+    else. Ends with the session, and with the server's process. Empty where the
+    server has no token.
+    """
     @builtins.property
     def session(self) -> Session:
         """The session, ready."""
@@ -790,10 +814,11 @@ class CreateSessionResponse(message.Message):
         *,
         session: Session | None = ...,
         init_results: abc.Iterable[InitResult] | None = ...,
+        agent_token: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["init_results", b"init_results", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent_token", b"agent_token", "init_results", b"init_results", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1221,11 +1246,11 @@ class Observation(message.Message):
 
     @builtins.property
     def provenance(self) -> Provenance:
-        """Where this observation comes from. Always present."""
+        """Where this observation comes from. Always present, but for an agent's token."""
 
     @builtins.property
     def verdict(self) -> Verdict:
-        """Only with backend "paired": how the two sides compare."""
+        """Only with backend "paired": how the two sides compare. Not for the agent."""
 
     @builtins.property
     def counterpart(self) -> Observation:

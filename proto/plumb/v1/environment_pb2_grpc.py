@@ -184,7 +184,8 @@ class EnvironmentServiceServicer:
         range. Nothing ran; the step_index is still free.
         * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
         * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-        last nor the next; metadata "expected" has the next one.
+        last nor the next; metadata "expected" has the next one. Index 0 always
+        is: whoever does not know the next one MAY ask so.
         * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
         running. Wait for it or Interrupt it.
         * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for

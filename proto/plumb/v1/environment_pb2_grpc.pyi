@@ -11,7 +11,13 @@ back as an Observation with status OK. A gRPC status other than OK always
 means that plumb, or something that it stands on, could not do its work.
 
 The agent's surface is Step (StreamStep, Converse). Everything else belongs
-to whoever runs the agent.
+to whoever runs the agent, its operator.
+
+Who calls: where the server has a token, every call carries one in its
+metadata, "authorization: Bearer TOKEN". The server's own token may do
+everything. An agent's token (CreateSessionResponse.agent_token) may take the
+steps of its own session and nothing else, and its observations come without
+verdict, counterpart and provenance. Only grpc.health.v1 needs no token.
 
 Errors: every status other than OK carries a google.rpc.ErrorInfo whose
 domain is "plumb.v1" and whose reason is the name of a Reason without its
@@ -23,6 +29,10 @@ that names the offending value and says the mend. Any RPC may also answer:
   carry a request_id and steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
+* `UNAUTHENTICATED` (UNAUTHENTICATED): the call carries no token, or none of
+  this server. Mend the metadata.
+* `PERMISSION_DENIED` (PERMISSION_DENIED): the token is an agent's, and this is
+  not a step of its session. Leave it to the operator.
 """
 
 from collections import abc as _abc
@@ -118,7 +128,8 @@ class EnvironmentServiceStub:
       range. Nothing ran; the step_index is still free.
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-      last nor the next; metadata "expected" has the next one.
+      last nor the next; metadata "expected" has the next one. Index 0 always
+      is: whoever does not know the next one MAY ask so.
     * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
       running. Wait for it or Interrupt it.
     * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for
@@ -277,7 +288,8 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       range. Nothing ran; the step_index is still free.
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-      last nor the next; metadata "expected" has the next one.
+      last nor the next; metadata "expected" has the next one. Index 0 always
+      is: whoever does not know the next one MAY ask so.
     * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
       running. Wait for it or Interrupt it.
     * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for
@@ -469,7 +481,8 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           range. Nothing ran; the step_index is still free.
         * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
         * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-          last nor the next; metadata "expected" has the next one.
+          last nor the next; metadata "expected" has the next one. Index 0 always
+          is: whoever does not know the next one MAY ask so.
         * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
           running. Wait for it or Interrupt it.
         * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for

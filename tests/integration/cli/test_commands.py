@@ -15,7 +15,7 @@ from tests.model_endpoint import Body, endpoint_in_a_thread, fails, says
 from plumb_bench.player import play_all
 from plumb_bench.scenario import read_scenarios
 from plumb_cli.local_server import ServerDidNotStart, server_at
-from plumb_client import Ending, aio
+from plumb_client import Ending
 
 PLUMB = [sys.executable, "-m", "plumb_cli"]
 
@@ -221,8 +221,8 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_every_shipped_scenario_plays_to_its_end() -> None:
     scenarios = read_scenarios([Path("scenarios/shell.jsonl"), Path("scenarios/mysql.jsonl")])
-    with server_at(None) as address:
-        async with aio.connect(address) as connection:
+    with server_at(None) as server:
+        async with server.connect() as connection:
             played = await play_all(connection, scenarios, parallel=4, timeout=5)
             assert await connection.sessions() == []
     assert [one.error for one in played] == [""] * len(scenarios)
@@ -237,11 +237,12 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
         textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     ]
     assert len(snippets) == 4
-    with server_at(None) as address:
+    with server_at(None) as server:
+        connect = f"connect({server.address!r}, token={server.token!r})"
         names: dict[str, object] = {}
         for snippet in snippets:
-            snippet = snippet.replace("127.0.0.1:50051", address)
-            exec(snippet.replace("connect()", f"connect({address!r})"), names)
+            snippet = snippet.replace('connect("127.0.0.1:50051")', connect)
+            exec(snippet.replace("connect()", connect), names)
         test = names["test_counts_lines"]
         assert callable(test)
         test()

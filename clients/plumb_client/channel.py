@@ -1,0 +1,102 @@
+"""The channel to a server: what is tried again, and what every call carries."""
+
+import functools
+import json
+from typing import Any
+
+import grpc
+
+from plumb_client.errors import InvalidInput
+from plumb_client.tls import Tls
+
+_SERVICE = "plumb.v1.EnvironmentService"
+# Exec is left out: it is not idempotent; and ResetSession, because a reset that fails for want of
+# the engine ends the session: asked again, the reason would be lost. All others carry their own
+# identity, or only ask.
+_RETRIED = ("ListKinds", "CreateSession", "GetSession", "ListSessions", "Step", "StreamStep",
+            "Interrupt", "Probe", "DeleteSession")  # fmt: skip
+_SERVICE_CONFIG = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{"service": _SERVICE, "method": method} for method in _RETRIED],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+_CHANNEL_OPTIONS = [
+    ("grpc.service_config", _SERVICE_CONFIG),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_send_message_length", -1),  # the server says what is too large, with a sentence
+]
+
+
+def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.Channel:
+    """Makes a channel; nothing is sent yet.
+
+    Raises:
+        InvalidInput: The token cannot be one, or a file of TLS is missing.
+    """
+    if tls is None:
+        channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    else:
+        options = list(_CHANNEL_OPTIONS)
+        if tls.server_name:
+            options.append(("grpc.ssl_target_name_override", tls.server_name))
+        channel = grpc.aio.secure_channel(address, tls.credentials(), options=options)
+    return _WithToken(channel, token) if token else channel
+
+
+class _WithToken(grpc.aio.Channel):
+    """A channel whose calls carry a token.
+
+    gRPC's own way, call credentials, refuses to work without TLS, which loopback has no need of;
+    its interceptors take a share of every message of a stream, and this none.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
+        self._channel = channel
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def _bound(self, call: Any) -> Any:
+        return functools.partial(call, metadata=self._metadata)
+
+    def unary_unary(self, *args: Any, **options: Any) -> Any:
+        return self._bound(self._channel.unary_unary(*args, **options))
+
+    def unary_stream(self, *args: Any, **options: Any) -> Any:
+        return self._bound(self._channel.unary_stream(*args, **options))
+
+    def stream_unary(self, *args: Any, **options: Any) -> Any:
+        return self._bound(self._channel.stream_unary(*args, **options))
+
+    def stream_stream(self, *args: Any, **options: Any) -> Any:
+        return self._bound(self._channel.stream_stream(*args, **options))
+
+    async def __aenter__(self) -> "_WithToken":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self, grace: float | None = None) -> None:
+        await self._channel.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self._channel.channel_ready()
