@@ -12,7 +12,7 @@ from plumb_bench.charts import draw_all
 from plumb_bench.scoring import Row, Scored, Step
 from plumb_bench.summary import FORMAT_VERSION, summarise
 from plumb_bench.trajectory import Turn
-from plumb_fidelity.verdict import HALLUCINATIONS, SEVERITY, Aligned
+from plumb_fidelity.verdict import AGREEING, HALLUCINATIONS, SEVERITY, Aligned
 
 MOST_SHOWN_STEPS = 600
 """The error browser shows so many steps, the most severe first; all are in steps.jsonl."""
@@ -49,7 +49,7 @@ def _write(path: Path, text: str) -> None:
 def _step_lines(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         for step in row.steps:
-            line = {
+            line: dict[str, Any] = {
                 "scenario": step.scenario,
                 "simulator": row.simulator.label,
                 "mode": row.mode,
@@ -62,7 +62,16 @@ def _step_lines(rows: Sequence[Row]) -> Iterator[str]:
                 "evidence": list(step.verdict.evidence),
                 "state": dict(step.state),
             }
+            if step.verdict.verdict not in AGREEING:
+                line["aligned"] = _aligned(step)
             yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _aligned(step: Step) -> list[list[str | None]]:
+    """The lines round the differences, as the differ laid them: real, simulated, mark."""
+    aligned = list(step.verdict.aligned) or _side_by_side(step)
+    shown = _around_differences(aligned)[:_MOST_ALIGNED]
+    return [[one.real, one.simulated, one.mark] for one in shown]
 
 
 def _side(turn: Turn) -> dict[str, Any]:
@@ -96,8 +105,9 @@ def render(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 
 def _shown_steps(rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:
-    quiet = {"AGREES", "AGREES_BUT_LAYOUT", "VOLATILE_ONLY"}
-    return ((row, step) for row in rows for step in row.steps if step.verdict.verdict not in quiet)
+    return (
+        (row, step) for row in rows for step in row.steps if step.verdict.verdict not in AGREEING
+    )
 
 
 def _severity(shown: tuple[Row, Step]) -> tuple[bool, int, str, int]:

@@ -7,9 +7,10 @@ import sys
 from plumb_cli.local_server import ServerDidNotStart
 from plumb_client.errors import PlumbError
 
-_COMMANDS = ("serve", "shell", "play", "bench", "ground", "doctor", "gc")
+_COMMANDS = ("serve", "gateway", "shell", "play", "bench", "ground", "doctor", "gc")
 _EXTRAS = {
     "serve": "server",
+    "gateway": "gateway,server",
     "doctor": "server",
     "gc": "server",
     "play": "bench",

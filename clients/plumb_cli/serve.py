@@ -1,7 +1,10 @@
-"""`plumb serve`: serves until it is told to stop."""
+"""`plumb serve`: serves until it is told to stop, over gRPC and, where it is wanted, over HTTP."""
 
 import argparse
+import importlib
+import sys
 
+from plumb_server.__main__ import Beside
 from plumb_server.__main__ import main as serve
 
 
@@ -9,13 +12,30 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds the command."""
     parser = commands.add_parser(
         "serve",
-        help="serve environments over gRPC",
+        help="serve environments over gRPC, and pages over HTTP",
         epilog="Everything else is set by PLUMB_* variables; see docs/settings.md.",
     )
     parser.add_argument("--listen", metavar="HOST:PORT", help="default: 127.0.0.1:50051")
+    parser.add_argument(
+        "--http",
+        metavar="HOST:PORT",
+        nargs="?",
+        const="127.0.0.1:8080",
+        help="serve the HTTP API and the pages, too; without a value on 127.0.0.1:8080",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves."""
-    return serve(listen=arguments.listen)
+    try:
+        beside: Beside | None = importlib.import_module("plumb_cli.http_beside").beside(
+            arguments.http
+        )
+    except ModuleNotFoundError as error:
+        if arguments.http:
+            mend = "pip install 'plumb[gateway]'"
+            sys.stderr.write(f"plumb serve --http: {error.name} is missing; {mend}\n")
+            return 2
+        beside = None
+    return serve(beside, listen=arguments.listen)

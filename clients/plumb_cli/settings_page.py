@@ -2,6 +2,9 @@
 
 import enum
 
+from pydantic.fields import FieldInfo
+
+from plumb_gateway.settings import GatewaySettings
 from plumb_server.settings import Settings
 
 _HEAD = """# Settings of the server
@@ -15,13 +18,17 @@ _HEAD = """# Settings of the server
 
 def page() -> str:
     """The page, as Markdown."""
+    own = sorted(Settings.model_fields.items(), key=lambda item: item[0].startswith("simulator_"))
+    gateway = GatewaySettings.model_fields.items()
     rows = [
-        f"| `PLUMB_{name.upper()}` | `{_shown(field.default)}` | {field.description} |"
-        for name, field in sorted(
-            Settings.model_fields.items(), key=lambda item: item[0].startswith("simulator_")
-        )
+        *(_row(f"PLUMB_{name.upper()}", field) for name, field in own),
+        *(_row(f"PLUMB_HTTP_{name.upper()}", field) for name, field in gateway),
     ]
     return _HEAD + "\n".join(rows) + "\n"
+
+
+def _row(variable: str, field: FieldInfo) -> str:
+    return f"| `{variable}` | `{_shown(field.default)}` | {field.description} |"
 
 
 def _shown(default: object) -> object:

@@ -52,11 +52,20 @@ def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.C
         if tls.server_name:
             options.append(("grpc.ssl_target_name_override", tls.server_name))
         channel = grpc.aio.secure_channel(address, tls.credentials(), options=options)
-    return _WithToken(channel, token) if token else channel
+    return with_token(channel, token) if token else channel
+
+
+def with_token(channel: grpc.aio.Channel, token: str) -> grpc.aio.Channel:
+    """Makes all calls over a channel carry a token; the channel below stays as it is.
+
+    Raises:
+        InvalidInput: That cannot be a token.
+    """
+    return _WithToken(channel, token)
 
 
 class _WithToken(grpc.aio.Channel):
-    """A channel whose calls carry a token.
+    """A channel whose calls carry a token; closing it closes the one below.
 
     gRPC's own way, call credentials, refuses to work without TLS, which loopback has no need of;
     its interceptors take a share of every message of a stream, and this none.

@@ -61,8 +61,13 @@ class Running:
 
 
 @asynccontextmanager
-async def run_server(settings: Settings) -> AsyncIterator[Running]:
+async def run_server(settings: Settings, *, private_address: str = "") -> AsyncIterator[Running]:
     """Runs the server; at the end lets running steps finish for a while and removes everything.
+
+    Args:
+        settings: All that can be set.
+        private_address: Where to listen without TLS, too: `unix:PATH`, in a folder that nobody else
+            can enter. Tokens are asked for there as anywhere.
 
     Raises:
         CannotListen: See there.
@@ -105,6 +110,8 @@ async def run_server(settings: Settings) -> AsyncIterator[Running]:
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         _add_reflection(server)
         address = bind(server, settings)
+        if private_address:
+            server.add_insecure_port(private_address)
         await server.start()
         _log.info("listening", address=address)
         try:

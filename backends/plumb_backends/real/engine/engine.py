@@ -188,7 +188,7 @@ def _labels(container: DockerContainer) -> Mapping[str, str]:
 
 def _is_orphan(labels: Mapping[str, str], me: str) -> bool:
     whose = labels.get(OWNER_LABEL, "")
-    expired = float(labels.get(EXPIRY_LABEL, "inf")) < time.time()
+    expired = float(labels.get(EXPIRY_LABEL, "inf").partition("/")[0]) < time.time()
     return expired or (whose != me and owner.is_gone(whose))
 
 

@@ -1,0 +1,91 @@
+"""Reads a message from an HTTP request: from its body or its query, and from its path."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from fastapi import Request
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from plumb_gateway.api.json_mapping import BadJson, from_json, whole_range
+from plumb_gateway.api.routes import Route
+from plumb_gateway.problem import Refused
+
+
+async def read_message(route: Route, request: Request) -> Message:
+    """Reads what is asked for.
+
+    Raises:
+        Refused: It makes no sense; the message names the field and the mend.
+    """
+    try:
+        data = await _body(request) if route.has_body else _query(route, request.query_params)
+        for field, value in route.bind(request.path_params).items():
+            _put(data, field, value)
+        return from_json(data, route.request_type)
+    except BadJson as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_INPUT", str(error)) from None
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    if not body:
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "INVALID_INPUT",
+            f"the body's content type is {kind[:100]!r}; use application/json",
+        )
+    return read_object(body)
+
+
+def read_object(text: bytes | str) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        BadJson: It is none.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadJson(f"this is no JSON ({str(error)[:200]}); mend it") from None
+    if not isinstance(data, dict):
+        raise BadJson(f"the JSON is a {type(data).__name__}; use an object")
+    return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _query(route: Route, query: Mapping[str, str]) -> dict[str, Any]:
+    fields = {field.name: field for field in route.method.input_type.fields}
+    return {
+        name: _from_query(fields[name], value) if name in fields else value
+        for name, value in query.items()
+    }
+
+
+def _from_query(field: FieldDescriptor, value: str) -> Any:
+    """Reads one value as its field wants it; what it cannot be is left for the reader to refuse."""
+    if whole_range(field) and value.removeprefix("-").isdecimal() and value.isascii():
+        return int(value[:40])
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
+def _put(data: dict[str, Any], field: str, value: str) -> None:
+    """Fills in what the path says; nobody may say it again elsewhere."""
+    outer, _, inner = field.partition(".")
+    if inner:
+        data, field = data.setdefault(outer, {}), inner
+        if not isinstance(data, dict):
+            raise BadJson(f"{outer} is {str(data)[:60]!r}; use an object")
+    if field in data:
+        raise BadJson(f"{field} is in the path already; leave it out elsewhere")
+    data[field] = value

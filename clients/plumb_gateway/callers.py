@@ -1,0 +1,80 @@
+"""Who calls: the token of a request, and whether another site's page sent it.
+
+The gateway knows no token. It passes on what a caller shows, and the server decides.
+"""
+
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from plumb_gateway.problem import Refused
+
+COOKIE = "plumb_token"
+"""Where a browser keeps its token; out of reach for scripts."""
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def token_of(connection: HTTPConnection) -> str:
+    """The caller's token; empty for none."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return connection.cookies.get(COOKIE, "")
+
+
+def check_host(connection: HTTPConnection, hosts: frozenset[str]) -> None:
+    """Checks that a request means us, and not a name that somebody let point here.
+
+    Args:
+        connection: The request.
+        hosts: The names that are ours; empty for any.
+
+    Raises:
+        Refused: It does not.
+    """
+    name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    if hosts and name not in hosts:
+        raise Refused(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            "INVALID_INPUT",
+            f"there is no host {name[:100]!r} here; use localhost, or name it in PLUMB_HTTP_HOSTS",
+        )
+
+
+def check_site(connection: HTTPConnection) -> None:
+    """Checks that no other site's page sent what may change something, or opens a socket.
+
+    Browsers say where a request comes from; programs need not.
+
+    Raises:
+        Refused: One did.
+    """
+    if connection.scope["type"] == "http" and connection.scope["method"] in _SAFE:
+        return
+    origin = connection.headers.get("origin")
+    host = connection.headers.get("host", "")
+    is_ours = origin is None or urlsplit(origin).netloc == host
+    site = connection.headers.get("sec-fetch-site", "none")
+    if not is_ours or site not in ("same-origin", "none"):
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            "PERMISSION_DENIED",
+            f"this comes from {str(origin)[:100]!r}, another site than {host[:100]!r}; "
+            "use the pages here, or a program",
+        )
+
+
+def own_hosts(listen_host: str, more: frozenset[str]) -> frozenset[str]:
+    """The names under which a gateway answers; empty for any.
+
+    On loopback only its names: a page elsewhere could let a name of its own point here. On all
+    interfaces any, unless some are named: a token guards it there.
+    """
+    if listen_host in _LOOPBACK:
+        return _LOOPBACK | more
+    if listen_host in ("0.0.0.0", "::", ""):  # noqa: S104 - to be recognised
+        return _LOOPBACK | more if more else frozenset()
+    return frozenset({listen_host}) | more

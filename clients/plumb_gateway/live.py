@@ -1,0 +1,197 @@
+"""Live steps over a WebSocket: output as it appears, the observation, the verdict of a pair.
+
+Messages are JSON objects with one member.
+
+* From the client: `{"step": {"action": "ls", "timeout": 5}}`, `{"interrupt": {}}`, and
+  `{"keep": false}`: whether the session lives on when its last page is gone.
+* From the server: `{"session": {...}}` first, then for each step any number of
+  `{"chunk": {"offset": 0, "data": ...}}` and at last `{"observation": {...}, "step_index": 1}`, or
+  `{"error": {...}}`, a problem's details. All are mapped as over HTTP.
+
+Steps run one after the other; an interrupt goes past them. A socket that breaks stops no step.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import WebSocket, WebSocketDisconnect
+
+from plumb.v1 import environment_pb2 as wire
+from plumb.v1 import environment_pb2_grpc as wire_grpc
+from plumb_client import OutOfOrder, PlumbError
+from plumb_client.errors import translated
+from plumb_gateway.api.json_mapping import BadJson, from_json, to_json
+from plumb_gateway.api.requests import read_object
+from plumb_gateway.leaving import Leaving
+from plumb_gateway.problem import Refused, details_of
+from plumb_gateway.upstream import Upstream
+
+_TOUCH_EVERY = 15.0
+_MOST_WAITING = 100
+"""Steps that may wait; a program that sends more has gone wrong."""
+
+_CLOSED_FOR_POLICY = 1008
+
+
+class Live:
+    """One socket on one session.
+
+    Args:
+        socket: Accepted already.
+        stub: The server, with the caller's token.
+        name: The session's.
+        keep: Whether the session lives on without a page, until the client says otherwise.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        stub: "wire_grpc.EnvironmentServiceAsyncStub",
+        name: str,
+        *,
+        keep: bool,
+    ) -> None:
+        self.keep = keep
+        self._socket = socket
+        self._stub = stub
+        self._name = name
+        self._next_index = 1
+        self._steps: asyncio.Queue[wire.StepRequest] = asyncio.Queue(_MOST_WAITING)
+
+    async def run(self) -> None:
+        """Serves until the client goes away, or the session is no more."""
+        await self._send({"session": to_json(await self._look())})
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._read_for_ever(), self._step_for_ever(), self._touch_for_ever())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> wire.Session:
+        with translated():
+            response = await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
+        self._next_index = response.session.last_step_index + 1
+        return response.session
+
+    async def _touch_for_ever(self) -> None:
+        """Keeps the session from ending for want of calls while somebody looks at it."""
+        while True:
+            await asyncio.sleep(_TOUCH_EVERY)
+            with translated():
+                await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
+
+    async def _read_for_ever(self) -> None:
+        while True:
+            text = await self._socket.receive_text()
+            try:
+                await self._take(read_object(text))
+            except BadJson as error:
+                refused = Refused(HTTPStatus.BAD_REQUEST, "INVALID_INPUT", str(error))
+                await self._send({"error": details_of(refused)})
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"step": dict(step)}:
+                request = from_json({**step, "name": self._name}, wire.StepRequest, "step")
+                try:
+                    self._steps.put_nowait(request)
+                except asyncio.QueueFull:
+                    raise BadJson(f"{_MOST_WAITING} steps wait already; wait for one") from None
+            case {"interrupt": _}:
+                with translated():
+                    await self._stub.Interrupt(wire.InterruptRequest(name=self._name))
+            case {"keep": bool(keep)}:
+                self.keep = keep
+            case _:
+                raise BadJson(f"the message has {sorted(message)}; use step, interrupt or keep")
+
+    async def _step_for_ever(self) -> None:
+        while True:
+            step = await self._steps.get()
+            try:
+                await self._perform(step)
+            except PlumbError as error:
+                await self._send({"error": details_of(error)})
+
+    async def _perform(self, step: wire.StepRequest) -> None:
+        """Takes a step; where somebody else took one meanwhile, nothing ran, and it is the next."""
+        has_own_index = bool(step.step_index)
+        step.step_index = step.step_index or self._next_index
+        try:
+            await self._stream(step)
+        except OutOfOrder as error:
+            if has_own_index or error.reason == "STEP_IN_PROGRESS":
+                raise
+            await self._look()
+            step.step_index = self._next_index
+            await self._stream(step)
+
+    async def _stream(self, step: wire.StepRequest) -> None:
+        call = self._stub.StreamStep(wire.StreamStepRequest(step=step))
+        try:
+            with translated():
+                async for event in call:
+                    await self._show(event, step.step_index)
+        finally:
+            call.cancel()
+
+    async def _show(self, event: wire.StreamStepResponse, step_index: int) -> None:
+        if event.HasField("chunk"):
+            await self._send({"chunk": to_json(event.chunk)})
+            return
+        self._next_index = step_index + 1
+        await self._send({"observation": to_json(event.observation), "step_index": step_index})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(json.dumps(message, ensure_ascii=False))
+
+
+async def serve_live(
+    socket: WebSocket,
+    upstream: Upstream,
+    token: str,
+    session: str,
+    leaving: Leaving,
+    *,
+    keep: bool,
+) -> None:
+    """Serves a socket to its end; one that cannot be is closed with a sentence."""
+    await socket.accept()
+    name = f"sessions/{session}"
+    async with _closing_with_a_reason(socket):
+        stub: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
+            upstream.channel(token)
+        )
+        live = Live(socket, stub, name, keep=keep)
+        leaving.arrive(name)
+        try:
+            await live.run()
+        finally:
+            leaving.leave(name, upstream.plumb(token), ends=not live.keep)
+
+
+@contextlib.asynccontextmanager
+async def _closing_with_a_reason(socket: WebSocket) -> AsyncIterator[None]:
+    try:
+        yield
+    except WebSocketDisconnect:
+        return
+    except PlumbError as error:
+        await _unless_gone(socket.send_text(json.dumps({"error": details_of(error)})))
+        await _unless_gone(socket.close(_CLOSED_FOR_POLICY, error.reason))
+
+
+async def _unless_gone(sent: Awaitable[None]) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # Starlette's for a closed one
+        await sent

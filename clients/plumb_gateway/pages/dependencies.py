@@ -1,0 +1,42 @@
+"""What the pages are given: the server, as their caller may use it, and the settings."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, FastAPI, Request
+
+from plumb_client import aio
+from plumb_gateway.callers import token_of
+from plumb_gateway.settings import GatewaySettings
+from plumb_gateway.upstream import Upstream
+
+
+def provide(app: FastAPI, upstream: Upstream, settings: GatewaySettings) -> None:
+    """Keeps what the pages of an application are given."""
+    app.state.upstream, app.state.settings = upstream, settings
+
+
+def _upstream(request: Request) -> Upstream:
+    upstream: Upstream = request.app.state.upstream
+    return upstream
+
+
+def _settings(request: Request) -> GatewaySettings:
+    settings: GatewaySettings = request.app.state.settings
+    return settings
+
+
+def _client(request: Request) -> aio.Plumb:
+    return _upstream(request).plumb(token_of(request))
+
+
+async def _admitted(request: Request) -> aio.Plumb:
+    """The client, once the server has let the caller in: what follows is from files of ours."""
+    plumb = _client(request)
+    await plumb.kinds()
+    return plumb
+
+
+Server: TypeAlias = Annotated[Upstream, Depends(_upstream)]
+Shown: TypeAlias = Annotated[GatewaySettings, Depends(_settings)]
+Client: TypeAlias = Annotated[aio.Plumb, Depends(_client)]
+Admitted: TypeAlias = Annotated[aio.Plumb, Depends(_admitted)]

@@ -1,0 +1,93 @@
+"""The pages of reports: what `plumb bench` measured, and what servers compared."""
+
+import asyncio
+import dataclasses
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from plumb_fidelity.verdict import HALLUCINATIONS
+from plumb_gateway.pages.dependencies import Admitted, Client, Shown
+from plumb_gateway.pages.pairs import Line, pair, side_by_side
+from plumb_gateway.pages.rendering import page
+from plumb_gateway.problem import Refused
+from plumb_gateway.runs import Run, StepFilter, find_steps, list_runs, read_run
+from plumb_gateway.security import REPORT_POLICY
+from plumb_gateway.settings import GatewaySettings
+
+STEPS_PER_PAGE = 50
+
+
+routes = APIRouter(include_in_schema=False)
+
+
+async def _find(settings: GatewaySettings, name: str) -> Run:
+    run = await asyncio.to_thread(read_run, settings.runs, name)
+    if run is None:
+        raise Refused(
+            HTTPStatus.NOT_FOUND, "REPORT_NOT_FOUND",
+            f"there is no run {name[:100]!r}; /reports has those that there are",
+        )  # fmt: skip
+    return run
+
+
+@routes.get("/reports")
+async def reports(plumb: Admitted, shown: Shown) -> HTMLResponse:
+    """All runs, and all comparisons."""
+    runs = await asyncio.to_thread(list_runs, shown.runs)
+    return page("reports.html", runs=runs, reports=await plumb.reports(), folder=shown.runs)
+
+
+@routes.get("/reports/{report}")
+async def report(plumb: Client, report: str, verdict: str = "") -> HTMLResponse:
+    """One comparison, step by step."""
+    found, steps = await plumb.report(f"reports/{report}")
+    wanted = HALLUCINATIONS if verdict == "wrong" else (verdict,)
+    shown = [step for step in steps if not verdict or step.verdict.verdict in wanted]
+    return page("report.html", report=found, steps=shown, verdict=verdict, pair=pair)
+
+
+@routes.get("/runs/{name}")
+async def run(
+    _: Admitted,
+    shown: Shown,
+    name: str,
+    verdict: str = "wrong",
+    simulator: str = "",
+    text: str = "",
+    first: Annotated[int, Query(ge=0)] = 0,
+) -> HTMLResponse:
+    """One run: its figures, and its errors one by one."""
+    found = await _find(shown, name)
+    wanted = StepFilter(verdict=verdict, simulator=simulator, text=text)
+    steps, total = await asyncio.to_thread(
+        find_steps, found, wanted, HALLUCINATIONS, first, STEPS_PER_PAGE
+    )
+    return page(
+        "run.html",
+        run=found,
+        rows=found.report["rows"],
+        wanted=dataclasses.asdict(wanted),
+        steps=steps,
+        total=total,
+        first=first,
+        per_page=STEPS_PER_PAGE,
+        lines_of=lines_of,
+    )
+
+
+@routes.get("/runs/{name}/report.html")
+async def whole(_: Admitted, shown: Shown, name: str) -> Response:
+    """The bench's own page, with its charts."""
+    path = (await _find(shown, name)).folder / "report.html"
+    return FileResponse(path, headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+def lines_of(step: dict[str, Any]) -> list[Line]:
+    """Both sides of a bench's step, as the differ laid them, or else line by line."""
+    aligned = step.get("aligned")
+    if aligned:
+        return [(real, simulated, mark) for real, simulated, mark in aligned]
+    return side_by_side(step["real"]["text"], step["simulated"]["text"])

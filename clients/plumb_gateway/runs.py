@@ -1,0 +1,110 @@
+"""The folders that `plumb bench` wrote: figures, and every step with its verdict."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from plumb_bench.lines import BadLine, parse_object, read_lines
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Attributes:
+        name: Of its folder.
+        folder: Where it is.
+        made: When its report was written: Unix time in seconds.
+        report: What `report.json` holds; docs/fidelity.md says what the figures mean.
+    """
+
+    name: str
+    folder: Path
+    made: float
+    report: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepFilter:
+    """Which steps of a run are wanted; all that is set must hold.
+
+    Attributes:
+        verdict: With this verdict; `wrong` for every hallucination.
+        simulator: Of this one.
+        text: With this text in scenario, action or outputs, whatever its case.
+    """
+
+    verdict: str = ""
+    simulator: str = ""
+    text: str = ""
+
+    def fits(self, step: dict[str, Any], wrong: Sequence[str]) -> bool:
+        """Whether a step is wanted; `wrong` are the hallucinations."""
+        if self.verdict and step["verdict"] not in (
+            wrong if self.verdict == "wrong" else [self.verdict]
+        ):
+            return False
+        if self.simulator and step["simulator"] != self.simulator:
+            return False
+        return not self.text or self.text.casefold() in _searched(step)
+
+
+def _searched(step: dict[str, Any]) -> str:
+    sides = (step[side].get("text", "") for side in ("real", "simulated"))
+    return "\n".join((step["scenario"], step["action"], *sides)).casefold()
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """The runs in a folder, newest first; what cannot be read is no run. Reads files."""
+    found = [read_run(folder, path.parent.name) for path in folder.glob("*/report.json")]
+    return sorted((run for run in found if run), key=lambda run: run.made, reverse=True)
+
+
+def read_run(folder: Path, name: str) -> Run | None:
+    """One run; None where there is none of this name. Reads a file."""
+    if not _is_name(name):
+        return None
+    path = folder / name / "report.json"
+    try:
+        report = parse_object(path.read_bytes(), str(path))
+        made = path.stat().st_mtime
+    except (OSError, BadLine):
+        return None
+    return Run(name, path.parent, made, report) if "rows" in report else None
+
+
+def _is_name(name: str) -> bool:
+    """Whether a name stays in its folder."""
+    return name == Path(name).name and name not in ("", ".", "..")
+
+
+def find_steps(
+    run: Run, wanted: StepFilter, wrong: Sequence[str], first: int, most: int
+) -> tuple[list[dict[str, Any]], int]:
+    """A page of steps, and how many there are on all pages together. Reads a file.
+
+    Args:
+        run: Whose.
+        wanted: Which.
+        wrong: The verdicts that are hallucinations.
+        first: How many to leave out before.
+        most: How many to give.
+    """
+    page: list[dict[str, Any]] = []
+    number = 0
+    for step in _steps(run):
+        if not wanted.fits(step, wrong):
+            continue
+        if first <= number < first + most:
+            page.append(step)
+        number += 1
+    return page, number
+
+
+def _steps(run: Run) -> Iterator[dict[str, Any]]:
+    path = run.folder / "steps.jsonl"
+    if path.exists():
+        for _, line in read_lines(path):
+            yield json.loads(line)

@@ -1,0 +1,111 @@
+"""Runs the gateway: inside `plumb serve`, or alone against a server elsewhere."""
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+
+from plumb_client import Tls
+from plumb_gateway.app import make_app
+from plumb_gateway.callers import own_hosts
+from plumb_gateway.settings import GatewaySettings
+from plumb_gateway.upstream import open_upstream
+
+_LET_FINISH = 3
+"""Seconds that requests get when the gateway goes down."""
+
+
+class CannotServe(Exception):
+    """The gateway cannot listen where it was told to."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """What HTTPS needs: paths of PEM files; with `client_ca` clients must show a certificate."""
+
+    cert: str
+    key: str
+    client_ca: str = ""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it, and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def run_gateway(
+    settings: GatewaySettings,
+    *,
+    server: str,
+    server_tls: Tls | None = None,
+    tls: ServerTls | None = None,
+) -> AsyncIterator[str]:
+    """Serves HTTP for as long as this lasts, and gives the URL.
+
+    Args:
+        settings: Where to listen, and what to show.
+        server: The gRPC server's address.
+        server_tls: How to speak to it; None plainly.
+        tls: For HTTPS; None for HTTP.
+
+    Raises:
+        CannotServe: The port is taken, or the address is not here.
+    """
+    host, _, port = settings.listen.rpartition(":")
+    listening = _listen(host.strip("[]"), int(port))
+    async with open_upstream(server, server_tls) as upstream:
+        hosts = own_hosts(host.strip("[]"), settings.own_hosts)
+        http = _Server(_config(make_app(upstream, settings, hosts), tls))
+        serving = asyncio.create_task(http.serve(sockets=[listening]))
+        try:
+            await http.ready.wait()
+            bound = listening.getsockname()[1]
+            yield f"{'https' if tls else 'http'}://{host}:{bound}"
+        finally:
+            http.should_exit = True
+            await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise CannotServe(
+            f"cannot serve HTTP on {host}:{port} ({error.strerror}); set PLUMB_HTTP_LISTEN to "
+            "another address"
+        ) from error
+
+
+def _config(app: object, tls: ServerTls | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # FastAPI's is an ASGI application
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_LET_FINISH,
+        ws_max_size=2 * 1024 * 1024,
+    )
+    if tls is not None:
+        config.ssl_certfile, config.ssl_keyfile = tls.cert, tls.key
+        if tls.client_ca:
+            config.ssl_ca_certs, config.ssl_cert_reqs = tls.client_ca, ssl.CERT_REQUIRED
+    return config

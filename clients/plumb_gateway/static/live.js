@@ -1,0 +1,137 @@
+// The live page: screens that show what comes, one line to type in, the verdicts of a pair.
+
+import { Screen, useNonce } from "./screen.js";
+import { History } from "./history.js";
+import { call, tell } from "./problem.js";
+
+const one = (selector) => document.querySelector(selector);
+const live = one("#live");
+const { session, kind, backend, observe, nonce } = live.dataset;
+const own = live.hasAttribute("data-own");
+const isPair = backend === "paired";
+const input = one("#input");
+const history = new History(input);
+
+useNonce(nonce);
+const screens = { real: new Screen(one("#screen-one"), kind) };
+if (isPair) screens.simulated = new Screen(one("#screen-two"), kind);
+const seenBy = isPair && observe === "simulated" ? screens.simulated : screens.real;
+
+let socket = null;
+let attempts = 0;
+let waiting = 0; // steps that are not answered yet
+let streamed = false; // whether output of the present step was shown as it came
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  socket = new WebSocket(`${scheme}://${location.host}/v1/sessions/${session}/live${own ? "?own=true" : ""}`);
+  socket.addEventListener("message", (event) => receive(JSON.parse(event.data)));
+  socket.addEventListener("close", (event) => {
+    const isOver = event.code === 1008;
+    one("#state").textContent = isOver ? "ended" : "connection lost";
+    waiting = 0;
+    show();
+    if (!isOver && attempts < 6) setTimeout(connect, 500 * 2 ** attempts++);
+  });
+}
+
+function receive(message) {
+  if (message.session) {
+    attempts = 0;
+    one("#state").textContent = "ready";
+    tell("");
+    if (own && one("#keep").checked) send({ keep: true });
+  } else if (message.chunk) {
+    streamed = true;
+    seenBy.output(message.chunk.data);
+  } else if (message.observation) {
+    answered(message.observation, message.step_index);
+  } else if (message.error) {
+    settled();
+    tell(message.error.detail);
+    seenBy.note(message.error.detail);
+  }
+  show();
+}
+
+function answered(seen, index) {
+  settled();
+  if (!streamed) seenBy.output(seen.text);
+  seenBy.end(seen);
+  streamed = false;
+  if (isPair) compare(seen, index);
+  if (seen.shell) one("#prompt").textContent = `${seen.shell.cwd}$`;
+  one("#spoken").textContent = seen.text.slice(0, 2000);
+}
+
+function compare(seen, index) {
+  const other = seenBy === screens.real ? screens.simulated : screens.real;
+  if (seen.counterpart) {
+    other.output(seen.counterpart.text);
+    other.end(seen.counterpart);
+  } else other.note("this side failed");
+  const item = document.createElement("li");
+  const link = document.createElement("a");
+  link.href = `/sessions/${session}?turn=${index}#turn-${index}`;
+  link.textContent = `turn ${index}`;
+  const chip = document.createElement("span");
+  chip.className = `chip ${tone(seen.verdict.verdict)}`;
+  chip.textContent = seen.verdict.verdict;
+  item.append(link, " ", chip, ` ${seen.verdict.evidence.slice(0, 2).join("; ")}`);
+  one("#verdicts").prepend(item);
+}
+
+function tone(verdict) {
+  if (["AGREES", "AGREES_BUT_LAYOUT", "VOLATILE_ONLY"].includes(verdict)) return "right";
+  return ["BACKEND_FAILURE", "UNSCORABLE", "UNKNOWABLE"].includes(verdict) ? "open" : "wrong";
+}
+
+function settled() {
+  waiting = Math.max(0, waiting - 1);
+}
+
+function show() {
+  one("#stop").disabled = !waiting;
+  if (socket?.readyState === WebSocket.OPEN) one("#state").textContent = waiting ? "running" : "ready";
+}
+
+function send(message) {
+  if (socket?.readyState !== WebSocket.OPEN) {
+    tell("The connection is lost; it is tried again.");
+    return false;
+  }
+  socket.send(JSON.stringify(message));
+  return true;
+}
+
+function run() {
+  const action = input.value;
+  if (!action.trim() || !send({ step: { action } })) return;
+  tell("");
+  waiting += 1;
+  history.add(action);
+  for (const screen of Object.values(screens)) screen.typed(one("#prompt").textContent, action);
+  show();
+}
+
+one("#line").addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+input.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    run();
+  } else if (event.key === "c" && event.ctrlKey && input.selectionStart === input.selectionEnd) {
+    event.preventDefault();
+    if (waiting) send({ interrupt: {} });
+    else input.value = "";
+  } else history.key(event);
+});
+one("#stop").addEventListener("click", () => send({ interrupt: {} }));
+one("#keep")?.addEventListener("change", (event) => send({ keep: event.target.checked }));
+one("#end").addEventListener("click", async () => {
+  if (await call(`/v1/sessions/${session}`, { method: "DELETE" })) location.assign(`/sessions/${session}`);
+});
+connect();
+input.focus();

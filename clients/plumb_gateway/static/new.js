@@ -1,0 +1,40 @@
+import { post, tell } from "./problem.js";
+
+const IDLE_SECONDS = 60; // of a session that is not kept, should the gateway go away, too
+
+const form = document.querySelector("#new");
+const field = (name) => form.elements[name];
+
+function show() {
+  const kind = field("kind").selectedOptions[0];
+  const backends = kind.dataset.backends.split(" ");
+  for (const option of field("backend").options) option.disabled = !backends.includes(option.value);
+  for (const part of form.querySelectorAll("[data-of]")) part.hidden = !part.dataset.of.split(" ").includes(field("backend").value);
+  for (const part of form.querySelectorAll("[data-kind]")) part.hidden = part.dataset.kind !== kind.value;
+  field("observe").closest("label").hidden = field("backend").value !== "paired";
+}
+
+function request() {
+  const asked = { request_id: crypto.randomUUID(), kind: field("kind").value, backend: field("backend").value };
+  if (field("init").value.trim()) asked.init = [field("init").value];
+  if (field("task").value.trim()) asked.task = field("task").value;
+  if (asked.kind === "mysql" && field("database").value) asked.mysql = { database: field("database").value };
+  if (asked.backend !== "real") asked.simulator = { model: field("model").value, strategy: field("strategy").value };
+  if (asked.backend === "paired") asked.observe = field("observe").value;
+  if (!field("keep").checked) asked.idle_timeout = IDLE_SECONDS;
+  return asked;
+}
+
+form.addEventListener("change", show);
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = form.querySelector(".button");
+  button.disabled = true;
+  const response = await post("/v1/sessions", request());
+  button.disabled = false;
+  if (!response) return;
+  const { session } = await response.json();
+  location.assign(`/${session.name}/live${field("keep").checked ? "" : "?own=true"}`);
+});
+tell("");
+show();

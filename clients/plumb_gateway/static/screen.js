@@ -1,0 +1,71 @@
+// A screen on a terminal emulator: what a sandbox prints steers the emulator, and nothing else.
+
+import { Terminal } from "./vendor/xterm.mjs";
+
+// The emulator adds style elements, which the page's policy takes only with its nonce.
+export function useNonce(nonce) {
+  const create = document.createElement.bind(document);
+  document.createElement = (name, options) => {
+    const element = create(name, options);
+    if (String(name).toLowerCase() === "style") element.nonce = nonce;
+    return element;
+  };
+}
+
+const FAINT = "\x1b[2m";
+const BOLD = "\x1b[1m";
+const PLAIN = "\x1b[0m";
+const MOST_COLUMNS = 500;
+
+// Text of ours on the screen: nothing in it may steer.
+const harmless = (text) => text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\u2423");
+
+export class Screen {
+  #terminal;
+  #isSql;
+
+  constructor(place, kind) {
+    this.#isSql = kind === "mysql";
+    this.#terminal = new Terminal({
+      cols: 120, rows: 24, convertEol: true, disableStdin: true, scrollback: 20000, fontSize: 13,
+      cursorInactiveStyle: "none", screenReaderMode: false,
+      theme: { background: "#10141a", foreground: "#dde3ea" },
+    });
+    this.#terminal.open(place);
+    this.#terminal.textarea?.setAttribute("tabindex", "-1"); // one types elsewhere
+    this.#fit(place);
+    new ResizeObserver(() => this.#fit(place)).observe(place);
+  }
+
+  #fit(place) {
+    const cell = this.#terminal.element.querySelector(".xterm-rows")?.firstElementChild?.getBoundingClientRect().height || 17;
+    const rows = Math.max(4, Math.floor((place.clientHeight - 14) / cell));
+    const width = this.#terminal.element.querySelector(".xterm-char-measure-element")?.getBoundingClientRect().width / 32 || 7.8;
+    const columns = Math.max(20, Math.min(MOST_COLUMNS, Math.floor((place.clientWidth - 28) / width)));
+    if (rows !== this.#terminal.rows || columns !== this.#terminal.cols) this.#terminal.resize(columns, rows);
+  }
+
+  typed(prompt, action) {
+    this.#terminal.write(`${BOLD}${harmless(prompt)} ${harmless(action)}${PLAIN}\n`);
+  }
+
+  // A text, or bytes as base64.
+  output(data) {
+    if (typeof data === "string") this.#terminal.write(data);
+    else this.#terminal.write(Uint8Array.from(atob(data.base64), (letter) => letter.charCodeAt(0)));
+  }
+
+  end(seen) {
+    const status = !this.#isSql && seen.exit_code ? `status ${seen.exit_code}` : "";
+    const ending = seen.ending === "EXITED" ? "" : seen.ending.toLowerCase().replaceAll("_", " ");
+    const notes = [ending, status, seen.truncated ? "cut" : ""].filter(Boolean);
+    // Whatever the output left behind (colours, another character set), the next line begins afresh.
+    this.#terminal.write("\x1b[!p\x1b[?1049l\x1b[?25h\x1b(B");
+    if (this.#terminal.buffer.active.cursorX) this.#terminal.write("\n");
+    if (notes.length) this.note(notes.join(", "));
+  }
+
+  note(text) {
+    this.#terminal.write(`${FAINT}[${harmless(text)}]${PLAIN}\n`);
+  }
+}
