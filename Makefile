@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images demo test test-fast check check-differ proto docs examples bench clean
+.PHONY: help setup engine images browser demo test test-fast check check-differ proto docs vendor examples bench clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,15 @@ images: $(VENV)/.ready engine ## Makes the images: from a registry where one ans
 	@$(RUN)/python containers/build.py shell >/dev/null
 	@$(RUN)/python containers/build.py mysql >/dev/null
 
+browser: # only the tests of the pages want it
+	@containers/browser.sh
+
 demo: setup ## Runs the shipped scenarios for real, scores the shipped simulators, writes the report
 	@$(RUN)/plumb bench $(SCENARIOS) $(RECORDED) --simulator baseline:always_empty \
 	  --simulator baseline:always_error --simulator sqlite $(if $(MODEL),--simulator model:$(MODEL)) \
 	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
-test: setup check check-differ ## Runs every test; needs Docker
+test: setup browser check check-differ ## Runs every test; needs Docker
 	$(RUN)/pytest
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
@@ -69,11 +72,20 @@ ifdef CHECK
 	  || { echo "the generated code is stale: run make proto"; exit 1; }; done; rm -r $(OUT)
 endif
 
-docs: setup ## Makes the pages of docs/ that are made from something
+docs: setup browser ## Makes the pages of docs/ that are made from something
 	$(RUN)/python -m plumb_cli.settings_page > docs/settings.md
 	$(MAKE) --no-print-directory demo
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1060 \
 	  --screenshot=$(CURDIR)/docs/report.png file://$(CURDIR)/$(DEMO_OUT)/report.html
+	PLUMB_SCREENSHOTS=docs/pages $(RUN)/pytest -q tests/browser/test_reach.py -k pictures
+
+VENDORED := clients/plumb_gateway/static/vendor
+vendor: ## Takes the terminal emulator of the pages from npm, as package-lock.json says
+	cd $(VENDORED) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	cp $(VENDORED)/node_modules/@xterm/xterm/css/xterm.css $(VENDORED)/
+	cp $(VENDORED)/node_modules/@xterm/xterm/LICENSE $(VENDORED)/xterm.LICENSE
+	grep -v '^//# sourceMappingURL=' $(VENDORED)/node_modules/@xterm/xterm/lib/xterm.mjs > $(VENDORED)/xterm.mjs
+	rm -r $(VENDORED)/node_modules
 
 EXAMPLES := backends/plumb_backends/simulated/examples
 examples: setup ## Records the real turns that simulators are shown as examples

@@ -20,6 +20,7 @@ const seenBy = isPair && observe === "simulated" ? screens.simulated : screens.r
 let socket = null;
 let attempts = 0;
 let waiting = 0; // steps that are not answered yet
+let answers = 0;
 let streamed = false; // whether output of the present step was shown as it came
 
 function connect() {
@@ -88,6 +89,7 @@ function tone(verdict) {
 
 function settled() {
   waiting = Math.max(0, waiting - 1);
+  live.dataset.answers = ++answers; // for whoever drives this page with a program
 }
 
 function show() {
@@ -133,5 +135,6 @@ one("#keep")?.addEventListener("change", (event) => send({ keep: event.target.ch
 one("#end").addEventListener("click", async () => {
   if (await call(`/v1/sessions/${session}`, { method: "DELETE" })) location.assign(`/sessions/${session}`);
 });
+one("#line .button").disabled = false; // from here on there is somebody who listens
 connect();
 input.focus();

@@ -4,6 +4,7 @@ const form = document.querySelector("#login");
 const asked = new URLSearchParams(location.search).get("to") ?? "/sessions";
 const target = new URL(asked, location.origin);
 
+form.querySelector("button").disabled = false; // from here on there is somebody who listens
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (await post("/login", { token: form.token.value })) {

@@ -1,4 +1,4 @@
-import { post, tell } from "./problem.js";
+import { post } from "./problem.js";
 
 const IDLE_SECONDS = 60; // of a session that is not kept, should the gateway go away, too
 
@@ -36,5 +36,5 @@ form.addEventListener("submit", async (event) => {
   const { session } = await response.json();
   location.assign(`/${session.name}/live${field("keep").checked ? "" : "?own=true"}`);
 });
-tell("");
 show();
+form.querySelector(".button").disabled = false; // from here on there is somebody who listens

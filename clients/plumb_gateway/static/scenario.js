@@ -3,6 +3,7 @@ import { call } from "./problem.js";
 const form = document.querySelector("#capture");
 const button = form.querySelector("button");
 
+button.disabled = false; // from here on there is somebody who listens
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;

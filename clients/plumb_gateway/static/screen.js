@@ -28,7 +28,7 @@ export class Screen {
     this.#isSql = kind === "mysql";
     this.#terminal = new Terminal({
       cols: 120, rows: 24, convertEol: true, disableStdin: true, scrollback: 20000, fontSize: 13,
-      cursorInactiveStyle: "none", screenReaderMode: false,
+      cursorInactiveStyle: "none", logLevel: "off",
       theme: { background: "#10141a", foreground: "#dde3ea" },
     });
     this.#terminal.open(place);
@@ -60,7 +60,7 @@ export class Screen {
     const ending = seen.ending === "EXITED" ? "" : seen.ending.toLowerCase().replaceAll("_", " ");
     const notes = [ending, status, seen.truncated ? "cut" : ""].filter(Boolean);
     // Whatever the output left behind (colours, another character set), the next line begins afresh.
-    this.#terminal.write("\x1b[!p\x1b[?1049l\x1b[?25h\x1b(B");
+    this.#terminal.write("\x1b[!p\x1b[?47l\x1b[?25h\x1b(B");
     if (this.#terminal.buffer.active.cursorX) this.#terminal.write("\n");
     if (notes.length) this.note(notes.join(", "));
   }

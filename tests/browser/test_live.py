@@ -1,0 +1,213 @@
+"""The live page: one types, and sees what a real sandbox and a simulator answer."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import plumb_client
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Kit, Site
+
+OpenPage = Callable[..., Page]
+
+
+def eventually(holds: Callable[[], object], within: float = 20.0) -> None:
+    """Waits for what no event tells: the state of the server."""
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_a_command_is_typed_and_its_output_is_read(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        kit.run(page, "echo $((6 * 7)); cd /tmp; false")
+        expect(page.locator("#prompt")).to_have_text("/tmp$")
+        assert "\n42\n[status 1]" in kit.screen(page)
+        assert [step.action for step in plumb.journaled_steps(shell.name).steps] == [
+            "echo $((6 * 7)); cd /tmp; false"
+        ]
+
+
+def test_output_appears_while_the_command_runs_and_ctrl_c_stops_it(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        kit.run(page, "echo began; sleep 1000")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("began")
+        expect(page.locator("#state")).to_have_text("running")
+        page.keyboard.press("Control+c")
+        expect(page.locator("#state")).to_have_text("ready")
+        assert "[interrupted" in kit.screen(page)
+
+
+def test_a_block_of_lines_is_one_action(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        expect(page.locator("#state")).to_have_text("ready")
+        for line in ("for n in 1 2; do", "  echo got $n", "done"):
+            page.keyboard.type(line)
+            page.keyboard.press("Shift+Enter")
+        page.keyboard.press("Enter")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("got 2")
+        assert len(plumb.journaled_steps(shell.name).steps) == 1
+
+
+def test_the_arrows_bring_back_what_was_typed(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        for action in ("echo first", "echo second"):
+            kit.run(page, action)
+            expect(page.locator("#screen-one .xterm-rows")).to_contain_text(action[5:])
+        page.keyboard.type("draft")
+        line = page.locator("#input")
+        for key, shown in (("Up", "echo second"), ("Up", "echo first"), ("Down", "echo second"),
+                           ("Down", "draft")):  # fmt: skip
+            page.keyboard.press(f"Arrow{key}")
+            expect(line).to_have_value(shown)
+
+
+def test_a_statement_is_typed_on_the_console_of_a_database(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    init = ["CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1), (2)"]
+    with plumb.session("mysql", database="shop", init=init) as db:
+        page = open_page(f"/{db.name}/live")
+        expect(page.locator("#prompt")).to_have_text("mysql>")
+        kit.run(page, "SELECT SUM(a) AS total FROM t")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("| total |")
+        kit.run(page, "SELECT * FROM nope")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("ERROR 1146 (42S02)")
+
+
+@pytest.mark.parametrize("observe", ["real", "simulated"])
+def test_a_pair_has_two_panes_one_input_and_a_verdict_for_each_step(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit], observe: str
+) -> None:
+    simulator = {"model": "baseline:always_empty"}
+    with plumb.session("shell", "paired", simulator=simulator, observe=observe) as twin:
+        page = open_page(f"/{twin.name}/live")
+        expect(page.locator("#live textarea:visible:not([tabindex='-1'])")).to_have_count(1)
+        kit.run(page, "echo only real")
+        verdict = page.locator("#verdicts li").first
+        expect(verdict).to_contain_text("EMPTY")
+        assert kit.screen(page, "one").endswith("\nonly real")
+        assert "\n" not in kit.screen(page, "two").replace("$ echo only real", "").strip()
+        kit.run(page, "true")
+        expect(verdict).to_contain_text("AGREES")
+        expect(page.locator("#verdicts li")).to_have_count(2)
+
+
+def test_a_mistake_is_told_and_the_page_goes_on(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        kit.run(page, "a\x01b")
+        expect(page.get_by_role("alert")).to_contain_text("control character")
+        kit.run(page, "echo on")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\non")
+
+
+def test_a_session_that_somebody_else_steps_is_stepped_here_too(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        expect(page.locator("#state")).to_have_text("ready")
+        shell.step("there=7")
+        kit.run(page, "echo here $there")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("here 7")
+
+
+def test_a_session_is_made_with_the_form_and_ends_when_its_page_is_closed(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    page = _made_with_the_form(open_page, keep=False)
+    kit.run(page, "cat /srv/n")
+    expect(page.locator("#screen-one .xterm-rows")).to_contain_text("57")
+    name = _session_of(page)
+    assert name in {one.name for one in plumb.sessions()}
+    page.close()
+    eventually(lambda: name not in {one.name for one in plumb.sessions()})
+
+
+def test_a_page_that_is_loaded_again_finds_its_session(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    page = _made_with_the_form(open_page, keep=False)
+    kit.run(page, "x=1")
+    expect(page.locator("#state")).to_have_text("ready")
+    page.reload()
+    kit.run(page, "echo x is $x")
+    expect(page.locator("#screen-one .xterm-rows")).to_contain_text("x is 1")
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_a_session_that_is_kept_lives_on_when_its_page_is_closed(
+    plumb: plumb_client.Plumb, site: Site, open_page: OpenPage, kit: type[Kit], when: str
+) -> None:
+    page = _made_with_the_form(open_page, keep=when == "at first")
+    if when == "later":
+        page.get_by_label("Keep this session").check()
+    kit.run(page, "echo kept")
+    expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\nkept")
+    name = _session_of(page)
+    page.close()
+    other = _made_with_the_form(open_page, keep=False)  # which is gone after the same moment
+    other_name = _session_of(other)
+    other.close()
+    eventually(lambda: other_name not in {one.name for one in plumb.sessions()})
+    plumb.attach(name).close()
+
+
+def test_somebody_elses_session_lives_on_when_a_page_on_it_is_closed(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        expect(page.locator("#state")).to_have_text("ready")
+        page.close()
+        assert shell.step("echo alive").text == "alive\n"
+
+
+def test_the_button_ends_the_session_and_shows_its_turns(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    page = _made_with_the_form(open_page, keep=True)
+    kit.run(page, "echo last words")
+    expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\nlast words")
+    page.get_by_role("button", name="End session").click()
+    expect(page.locator("#turn-1")).to_contain_text("last words")
+    expect(page.locator(".facts")).to_contain_text("it was deleted")
+
+
+def _made_with_the_form(open_page: OpenPage, *, keep: bool) -> Page:
+    page = open_page("/sessions/new")
+    page.get_by_label("Environment").select_option("shell")
+    page.get_by_label("Init script").fill("echo 57 > /srv/n")
+    if keep:
+        page.get_by_label("Keep it").check()
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_url(re.compile("/live"))
+    expect(page.locator("#state")).to_have_text("ready")
+    return page
+
+
+def _session_of(page: Page) -> str:
+    return f"sessions/{page.locator('#live').get_attribute('data-session')}"
