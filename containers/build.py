@@ -1,4 +1,4 @@
-"""Builds the images that sessions run in, on machines with and without a container registry.
+"""Builds the images of sessions and of the server, on machines with and without a container registry.
 
 The base is the registry's image where one is local or a registry answers, else a root file system
 made from Debian's packages. The same Dockerfile follows either way.
@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from docker_engine import BuildError, Engine, tail
+from project import context_of
 from recipe import (
     IMAGES,
     SOURCES,
@@ -114,7 +115,8 @@ def build_on(engine: Engine, image: Image, source: Source) -> str:
         "PACKAGES": " ".join(packages_of(image, source)),
         "ORIGIN": image.origin(source),
     }
-    engine.build(image.folder, tag, arguments, network)
+    with context_of(image, engine.architecture()) as folder:
+        engine.build(folder, tag, arguments, network)
     return tag
 
 
@@ -153,7 +155,7 @@ def report(text: str) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description="Builds an image that plumb's sessions run in; prints its tag."
+        description="Builds an image of plumb's; prints its tag."
     )
     parser.add_argument("image", choices=sorted(IMAGES))
     parser.add_argument(

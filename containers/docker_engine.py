@@ -53,6 +53,11 @@ class Engine:
                 return False
         return True
 
+    def architecture(self) -> str:
+        """The processor that the engine's containers run on, in its own words."""
+        with docker_errors("asking what it runs on"):
+            return str(self._client.version()["Arch"])
+
     def alias(self, reference: str, alias: str) -> None:
         """Gives a local image a further name."""
         repository, _, tag = alias.rpartition(":")

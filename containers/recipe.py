@@ -6,6 +6,7 @@ A tag is a hash of everything that goes in, so that nothing is built twice.
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
+PROJECT: Final = HERE.parent
 
 
 class Source(StrEnum):
@@ -50,11 +52,19 @@ class DebianRoot:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that this project builds from the folder of its name."""
+    """An image that this project builds from the folder of its name.
+
+    Attributes:
+        name: Of its folder, too.
+        registry_base: What it begins from where a registry answers.
+        debian: What it begins from elsewhere.
+        holds_project: Whether this project itself is in it.
+    """
 
     name: str
     registry_base: str
     debian: Mapping[Source, DebianRoot] = field(default_factory=dict)
+    holds_project: bool = False
 
     @property
     def folder(self) -> Path:
@@ -87,6 +97,12 @@ IMAGES: Final = {
     for image in (
         Image("shell", "ubuntu:22.04", {Source.DEBIAN: DebianRoot("bookworm")}),
         Image("mysql", "mysql:8.4", {Source.DEBIAN: _UNSTABLE, Source.LAST_RESORT: _MARIADB}),
+        Image(
+            "server",
+            "python:3.11-slim",
+            {Source.DEBIAN: DebianRoot("bookworm")},
+            holds_project=True,
+        ),
     )
 }
 
@@ -153,11 +169,23 @@ def base_of(image: Image, source: Source) -> str:
 def context_parts(folder: Path) -> Iterator[bytes]:
     """Yields the name and the content of every file that the build is given."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        yield path.relative_to(folder).as_posix().encode()
-        yield path.read_bytes()
+        if path.suffix != ".pyc":
+            yield path.relative_to(folder).as_posix().encode()
+            yield path.read_bytes()
+
+
+def project_parts(project: Path) -> Iterator[bytes]:
+    """Yields what an image holds of the project: what its wheel does, and what is locked."""
+    for name in ("pyproject.toml", "uv.lock"):
+        yield (project / name).read_bytes()
+    declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    for package in declared["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        yield from context_parts(project / package)
 
 
 def tag_of(image: Image, source: Source) -> str:
     """Computes the content-addressed tag; the package list counts as one of the folder's files."""
-    base = base_of(image, source)
-    return f"{image.repository}:{short_hash([base.encode(), *context_parts(image.folder)])}"
+    parts = [base_of(image, source).encode(), *context_parts(image.folder)]
+    if image.holds_project:
+        parts += project_parts(PROJECT)
+    return f"{image.repository}:{short_hash(parts)}"

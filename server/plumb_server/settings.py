@@ -132,6 +132,12 @@ class Settings(SimulatorFields):
     mysql_cpus: float = Field(
         2.0, gt=0, description="Cores of a MySQL server; fractions are allowed."
     )
+    mysql_network: str = Field(
+        "",
+        description="Where plumb itself is a container: the engine's network that it is in. The "
+        "MySQL servers that it starts join it, and are reached there; elsewhere they are reached "
+        "through ports on loopback.",
+    )
     mysql_runtime: str = Field(
         "", description="The engine's OCI runtime for MySQL servers, for example runsc."
     )
@@ -224,6 +230,7 @@ class Settings(SimulatorFields):
                     cpus=self.mysql_cpus,
                     max_session_life=self.session_max_life,
                 ),
+                network=self.mysql_network,
                 runtime=self.mysql_runtime,
             ),
             limits=RowLimits(stop_bytes=self.mysql_max_result_bytes),

@@ -142,6 +142,19 @@ class Sandbox:
                 return str(binding["HostIp"]), int(binding["HostPort"])
         raise SandboxUnavailable("the sandbox has no published port, or has ended")
 
+    async def network_address(self) -> str:
+        """Its address in its network, for whoever is in that network, too.
+
+        Raises:
+            SandboxUnavailable: It has none, or has ended.
+        """
+        async with asking("asking for a sandbox's address"):
+            networks = (await self._container.show())["NetworkSettings"]["Networks"] or {}
+        for network in networks.values():
+            if network["IPAddress"]:
+                return str(network["IPAddress"])
+        raise SandboxUnavailable("the sandbox has no address in a network, or has ended")
+
     async def is_running(self) -> bool:
         """Whether the container runs; False if it is gone."""
         try:

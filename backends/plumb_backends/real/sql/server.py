@@ -190,12 +190,15 @@ class ServerSettings:
         image: With MySQL's data directory initialised in it.
         url: Of somebody else's server, used instead of one that plumb starts; empty for none.
         limits: What each server may use.
+        network: The engine's network in which plumb and the servers are; empty where plumb is no
+            container: then it reaches them through a port on loopback.
         runtime: The engine's OCI runtime; empty for its default.
     """
 
     image: str = "plumb-mysql:latest"
     url: str = dataclasses.field(default="", repr=False)
     limits: Limits = dataclasses.field(default_factory=server_limits)
+    network: str = ""
     runtime: str = ""
 
 
@@ -304,16 +307,16 @@ class Servers:
                 home="/",
                 user="27:27",
                 capabilities=(),
-                published_port=MYSQL_PORT,
+                published_port=0 if settings.network else MYSQL_PORT,
                 # The rest is the server's own: out of memory it would be killed.
                 memory_disks={_DATA: settings.limits.memory_bytes * 5 // 8},
                 limits=settings.limits,
-                network="bridge",
+                network=settings.network or "bridge",
                 runtime=settings.runtime,
             )
         )
         try:
-            host, port = await sandbox.published_address()
+            host, port = await self._address_of(sandbox)
             access = Access(host=host, port=port, user=ADMIN, password=password)
             server = Server(access, sandbox, hides_accounts=hides_accounts)
             await server.start()
@@ -321,3 +324,8 @@ class Servers:
             await asyncio.shield(self._engine.remove(sandbox))
             raise
         return server
+
+    async def _address_of(self, sandbox: Sandbox) -> tuple[str, int]:
+        if self._settings.network:
+            return await sandbox.network_address(), MYSQL_PORT
+        return await sandbox.published_address()
