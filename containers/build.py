@@ -1,4 +1,4 @@
-"""Builds the images of sessions and of the server, on machines with and without a container registry.
+"""Builds the images of sessions and of the server, with and without a container registry.
 
 The base is the registry's image where one is local or a registry answers, else a root file system
 made from Debian's packages. The same Dockerfile follows either way.
@@ -154,9 +154,7 @@ def report(text: str) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Builds an image of plumb's; prints its tag."
-    )
+    parser = argparse.ArgumentParser(description="Builds an image of plumb's; prints its tag.")
     parser.add_argument("image", choices=sorted(IMAGES))
     parser.add_argument(
         "--base", choices=sorted(SOURCES), default="auto", help="where the base comes from"
