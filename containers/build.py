@@ -104,7 +104,10 @@ def registry_obstacle(engine: Engine, image: Image) -> str | None:
 
 def build_on(engine: Engine, image: Image, source: Source) -> str:
     """Builds the image on one source's base; returns its tag."""
-    if source is not Source.REGISTRY:
+    if image.stands_on is not None:
+        if not find_built(engine, image.stands_on, [source]):
+            build_on(engine, image.stands_on, source)
+    elif source is not Source.REGISTRY:
         import_debian(engine, image, source)
     tag, base = tag_of(image, source), base_of(image, source)
     report(f"building {tag} on {base}")
@@ -142,6 +145,8 @@ def find_built(engine: Engine, image: Image, sources: Sequence[Source]) -> str |
 def ensure(engine: Engine, image: Image, sources: Sequence[Source]) -> str:
     """Builds the image unless it is up to date, points `latest` at it, and returns its tag."""
     sources = image.sources_of(sources)
+    if image.stands_on is not None:  # what is there is not asked for again
+        sources = sorted(sources, key=lambda source: not engine.has(base_of(image, source)))
     tag = find_built(engine, image, sources) or build_first(engine, image, sources)
     engine.alias(tag, f"{image.repository}:latest")
     return tag

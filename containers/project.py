@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from docker_engine import BuildError, tail
-from recipe import PROJECT, Image
+from recipe import PROJECT, Held, Image
 
 EXTRAS: Final = ("server", "simulator")
 PYTHON: Final = "3.11"
@@ -37,14 +37,16 @@ def context_of(image: Image, architecture: str) -> Iterator[Path]:
     Raises:
         BuildError: uv is missing or failed, or there are no packages for this engine.
     """
-    if not image.holds_project:
+    if image.holds is None:
         yield image.folder
         return
     with tempfile.TemporaryDirectory(prefix="plumb-") as name:
         folder = Path(name)
         shutil.copytree(image.folder, folder, dirs_exist_ok=True)
-        install_dependencies(folder / "dependencies", architecture)
-        install_project(folder / "project")
+        if image.holds is Held.DEPENDENCIES:
+            install_dependencies(folder / image.holds, architecture)
+        else:
+            install_project(folder / image.holds)
         yield folder
 
 

@@ -25,6 +25,13 @@ class Source(StrEnum):
     LAST_RESORT = "last resort"  # from Debian, too, where that has not what was asked for
 
 
+class Held(StrEnum):
+    """What of this project an image can hold; the name of its folder in the build's."""
+
+    DEPENDENCIES = "dependencies"  # what uv.lock says that the server needs
+    PROJECT = "project"
+
+
 SOURCES: Final = {
     "auto": (Source.REGISTRY, Source.DEBIAN, Source.LAST_RESORT),
     "registry": (Source.REGISTRY,),
@@ -58,13 +65,15 @@ class Image:
         name: Of its folder, too.
         registry_base: What it begins from where a registry answers.
         debian: What it begins from elsewhere.
-        holds_project: Whether this project itself is in it.
+        holds: What of this project is in it.
+        stands_on: Another of these images, made on the same base, that it begins from instead.
     """
 
     name: str
     registry_base: str
     debian: Mapping[Source, DebianRoot] = field(default_factory=dict)
-    holds_project: bool = False
+    holds: Held | None = None
+    stands_on: Image | None = None
 
     @property
     def folder(self) -> Path:
@@ -92,17 +101,18 @@ class Image:
 _UNSTABLE: Final = DebianRoot("unstable", options=('--aptopt=Acquire::Check-Valid-Until "false"',))
 _MARIADB: Final = DebianRoot("bookworm", packages="packages-mariadb.txt", note="MariaDB")
 
+# Apart from the server, because the packages are a hundred times as large, and seldom change.
+_PYTHON: Final = Image(
+    "python", "python:3.11-slim", {Source.DEBIAN: DebianRoot("bookworm")}, Held.DEPENDENCIES
+)
+
 IMAGES: Final = {
     image.name: image
     for image in (
         Image("shell", "ubuntu:22.04", {Source.DEBIAN: DebianRoot("bookworm")}),
         Image("mysql", "mysql:8.4", {Source.DEBIAN: _UNSTABLE, Source.LAST_RESORT: _MARIADB}),
-        Image(
-            "server",
-            "python:3.11-slim",
-            {Source.DEBIAN: DebianRoot("bookworm")},
-            holds_project=True,
-        ),
+        _PYTHON,
+        Image("server", _PYTHON.registry_base, _PYTHON.debian, Held.PROJECT, stands_on=_PYTHON),
     )
 }
 
@@ -115,6 +125,8 @@ def parse_packages(text: str) -> tuple[str, ...]:
 
 def packages_of(image: Image, source: Source = Source.DEBIAN) -> tuple[str, ...]:
     """Reads the image's package list for a source; the registry's base gets Debian's."""
+    if image.stands_on is not None:
+        return ()  # it has them
     root = image.debian.get(source, image.debian[Source.DEBIAN])
     return parse_packages((image.folder / root.packages).read_text(encoding="utf-8"))
 
@@ -163,6 +175,8 @@ def debian_base(image: Image, source: Source = Source.DEBIAN) -> str:
 
 def base_of(image: Image, source: Source) -> str:
     """Names what the Dockerfile begins from."""
+    if image.stands_on is not None:
+        return tag_of(image.stands_on, source)
     return image.registry_base if source is Source.REGISTRY else debian_base(image, source)
 
 
@@ -174,18 +188,20 @@ def context_parts(folder: Path) -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def project_parts(project: Path) -> Iterator[bytes]:
-    """Yields what an image holds of the project: what its wheel does, and what is locked."""
-    for name in ("pyproject.toml", "uv.lock"):
-        yield (project / name).read_bytes()
-    declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    for package in declared["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
-        yield from context_parts(project / package)
+def held_parts(held: Held | None, project: Path) -> Iterator[bytes]:
+    """Yields what decides the content of what an image holds of the project."""
+    if held is Held.DEPENDENCIES:
+        yield (project / "uv.lock").read_bytes()
+    if held is Held.PROJECT:
+        settings = (project / "pyproject.toml").read_bytes()
+        yield settings
+        wheel = tomllib.loads(settings.decode())["tool"]["hatch"]["build"]["targets"]["wheel"]
+        for package in wheel["packages"]:
+            yield from context_parts(project / package)
 
 
 def tag_of(image: Image, source: Source) -> str:
     """Computes the content-addressed tag; the package list counts as one of the folder's files."""
-    parts = [base_of(image, source).encode(), *context_parts(image.folder)]
-    if image.holds_project:
-        parts += project_parts(PROJECT)
+    base = base_of(image, source).encode()
+    parts = [base, *context_parts(image.folder), *held_parts(image.holds, PROJECT)]
     return f"{image.repository}:{short_hash(parts)}"

@@ -8,8 +8,10 @@ here live on the session's event loop; modules that use them say
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +36,7 @@ MEMORY_BYTES = 256 * 1024**2
 """For a sandbox: little enough that a test can use it up at once."""
 
 _INTEGRATION = Path(__file__).parent / "integration"
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,6 +81,24 @@ def _nothing_is_left_at_the_end(request: pytest.FixtureRequest) -> Iterator[None
     if any(item.get_closest_marker("docker") for item in request.session.items) and not _missing():
         left = containers_labelled(OWNER_LABEL, owner.this_process())
         assert not left, f"containers are left behind: {', '.join(left)}"
+
+
+@pytest.fixture(scope="session")
+def plumb_server_image() -> str:
+    """The server's image with this checkout in it, for the fixtures of our own plug-in."""
+    built = subprocess.run(
+        [sys.executable, str(PROJECT / "containers" / "build.py"), "server"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return built.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def plumb_server_settings() -> Mapping[str, str]:
+    """Those of the other servers here."""
+    return {"PLUMB_SHELL_IMAGE": IMAGE, "PLUMB_SHELL_MEMORY_BYTES": str(MEMORY_BYTES)}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -82,11 +82,10 @@ def plumb_server(request: pytest.FixtureRequest) -> Iterator[PlumbServer]:
     try:
         from plumb_client import testing
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("plumb"):
+        package = (error.name or "").partition(".")[0]
+        if package.startswith("plumb"):
             raise
-        _lack(
-            request, f"{error.name} is missing; pip install 'plumb[testing]', or set PLUMB_SERVER"
-        )
+        _lack(request, f"{package} is missing; pip install 'plumb[testing]', or set PLUMB_SERVER")
     from plumb_client import ImageMissing
 
     try:

@@ -138,6 +138,8 @@ class PlumbContainer(DockerContainer):
         for name, value in {**_SETTINGS, "PLUMB_MYSQL_NETWORK": self._network_name()}.items():
             self.env.setdefault(name, value)
         self.ports[f"{PORT}/tcp"] = self._publish_on()
+        # A first process besides: the signal to end is lost on one that is not ready for it.
+        self._kwargs = {"init": True, **self._kwargs}
         if self._engine:
             self.env.setdefault("PLUMB_ENGINE", self._engine)
         else:
