@@ -32,6 +32,7 @@ engine:
 images: $(VENV)/.ready engine ## Makes the images: from a registry where one answers, else from Debian's packages
 	@$(RUN)/python containers/build.py shell >/dev/null
 	@$(RUN)/python containers/build.py mysql >/dev/null
+	@UV=$(UV) $(RUN)/python containers/build.py server >/dev/null
 
 browser: # only the tests of the pages want it
 	@containers/browser.sh

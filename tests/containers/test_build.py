@@ -18,6 +18,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(CONTAINERS))
     build = importlib.import_module("build")
     recipe = importlib.import_module("recipe")
+    project = importlib.import_module("project")
     docker_engine = importlib.import_module("docker_engine")
 
 SHELL = recipe.IMAGES["shell"]
@@ -38,6 +39,9 @@ class FakeEngine:
         self.aliases: dict[str, str] = {}
         self.networks: list[str | None] = []
 
+    def architecture(self) -> str:
+        return "amd64"
+
     def has(self, reference: str) -> bool:
         return reference in self.local
 
@@ -53,8 +57,10 @@ class FakeEngine:
         self, folder: Path, reference: str, arguments: dict[str, str], network: str | None
     ) -> None:
         self.calls.append(f"build {reference}")
+        self.local.add(reference)
         self.networks.append(network)
         if arguments["BASE"] == self.builds_fail_on:
+            self.local.remove(reference)
             raise docker_engine.BuildError("no package mirror answers")
 
     def alias(self, reference: str, alias: str) -> None:
@@ -193,6 +199,82 @@ def test_the_last_resort_is_mariadb_and_only_mysql_has_one() -> None:
 def test_an_expired_release_file_of_unstable_is_taken() -> None:
     assert any("Check-Valid-Until" in word for word in recipe.debian_command(MYSQL))
     assert not any("Check-Valid-Until" in word for word in recipe.debian_command(SHELL))
+
+
+# --- the server: stands on an image of its packages
+
+
+SERVER, PYTHON = recipe.IMAGES["server"], recipe.IMAGES["python"]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for what installs this project; returns what it was asked for."""
+    asked: list[str] = []
+    for name in ("install_dependencies", "install_project"):
+        monkeypatch.setattr(project, name, lambda folder, *_: asked.append(folder.name))
+    return asked
+
+
+def test_the_server_is_built_on_its_packages(installed: list[str]) -> None:
+    engine = FakeEngine(registry=True)
+    packages, server = recipe.tag_of(PYTHON, REGISTRY), recipe.tag_of(SERVER, REGISTRY)
+    assert build.ensure(engine, SERVER, AUTO) == server
+    assert engine.calls == ["pull python:3.11-slim", f"build {packages}", f"build {server}"]
+    assert engine.aliases == {"plumb-server:latest": server}
+    assert installed == ["dependencies", "project"]
+
+
+def test_where_its_packages_are_there_the_server_is_built_on_them_and_nobody_is_asked(
+    installed: list[str],
+) -> None:
+    engine = FakeEngine(recipe.tag_of(PYTHON, DEBIAN), registry=True)
+    assert build.ensure(engine, SERVER, AUTO) == recipe.tag_of(SERVER, DEBIAN)
+    assert engine.calls == [f"build {recipe.tag_of(SERVER, DEBIAN)}"]
+    assert installed == ["project"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project, whose server would be built."""
+    (tmp_path / "a_package").mkdir()
+    (tmp_path / "a_package" / "code.py").write_text("x = 1\n")
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.hatch.build.targets.wheel]\npackages = ["a_package"]\n'
+    )
+    monkeypatch.setattr(recipe, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def moved(checkout: Path, changed: str) -> set[str]:
+    """Which of the two images a change makes anew."""
+    before = {image.name: recipe.tag_of(image, DEBIAN) for image in (SERVER, PYTHON)}
+    path = checkout / changed
+    path.write_text(f"{path.read_text() if path.exists() else ''}# changed\n")
+    return {
+        image.name
+        for image in (SERVER, PYTHON)
+        if recipe.tag_of(image, DEBIAN) != before[image.name]
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "images"),
+    [
+        ("uv.lock", {"python", "server"}),
+        ("pyproject.toml", {"server"}),
+        ("a_package/code.py", {"server"}),
+        ("a_package/new/prompt.md", {"server"}),
+        ("a_package/__pycache__/code.cpython-311.pyc", set()),
+        ("tests/test_code.py", set()),
+    ],
+)
+def test_what_is_in_an_image_moves_its_tag_and_nothing_else_does(
+    checkout: Path, changed: str, images: set[str]
+) -> None:
+    (checkout / changed).parent.mkdir(parents=True, exist_ok=True)
+    assert moved(checkout, changed) == images
 
 
 # --- tags and package lists

@@ -4,6 +4,8 @@ import contextlib
 import logging
 import socket
 import stat
+import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
@@ -63,6 +65,7 @@ class PlumbContainer(DockerContainer):
         try:
             super().__init__(image, **options)
         except docker.errors.DockerException as error:
+            let_go_of(error)
             raise EngineUnavailable(
                 "no Docker engine answers; start one, or set DOCKER_HOST to one that runs"
             ) from error
@@ -180,6 +183,16 @@ class PlumbContainer(DockerContainer):
         for left in self.owned():
             with contextlib.suppress(docker.errors.NotFound):
                 self._client.api.remove_container(left, force=True, v=True)
+
+
+def let_go_of(error: BaseException) -> None:
+    """Has the socket go on which Docker's SDK found nobody: it never closes that, and says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        cause: BaseException | None = error
+        while cause is not None:
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__cause__ or cause.__context__
 
 
 def who_may_use(path: Path) -> dict[str, Any]:

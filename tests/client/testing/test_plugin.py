@@ -58,6 +58,7 @@ def test_without_docker_tests_are_skipped_with_one_sentence(pytester: pytest.Pyt
     pytester.makepyfile(USES_A_SHELL)
     ran = run(pytester)
     ran.assert_outcomes(skipped=1)
+    assert ran.ret == 0
     ran.stdout.fnmatch_lines(["*SKIPPED*no Docker engine answers; start one, or set DOCKER_HOST*"])
 
 

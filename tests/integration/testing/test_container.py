@@ -79,11 +79,11 @@ def test_a_shell_is_a_container_beside_it(
 def test_mysql_is_reached_from_inside_without_a_port_on_this_machine(
     server: PlumbContainer, engine: docker.DockerClient, isolation: str
 ) -> None:
-    options: plumb_client.SessionOptions = {"isolation": isolation, "database": "shop"}
     with (
         server.client() as plumb,
-        plumb.session("mysql", init=["CREATE TABLE t (a INT)"], **options) as db,
+        plumb.session("mysql", database="shop", isolation=isolation) as db,
     ):
+        db.step("CREATE TABLE t (a INT)")
         db.step("INSERT INTO t VALUES (7)")
         assert db.step("SELECT * FROM shop.t").rows == ((7,),)
         made = [engine.api.inspect_container(one) for one in server.owned()]
@@ -129,7 +129,7 @@ def test_it_is_not_root(server: PlumbContainer) -> None:
 def test_its_health_check_asks_the_server(
     server: PlumbContainer, engine: docker.DockerClient
 ) -> None:
-    image = engine.api.inspect_image(server.image)
+    image = engine.images.get(server.image).attrs
     command, *argv = image["Config"]["Healthcheck"]["Test"]
     assert command == "CMD"
     assert inside(server, *argv) == ""
