@@ -71,7 +71,9 @@ def install_dependencies(target: Path, architecture: str) -> None:
 def install_project(target: Path) -> None:
     """Installs a wheel of this checkout, as a user would get it."""
     with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
-        uv("build", "--wheel", "--out-dir", folder, str(PROJECT))
+        # With what builds wheels in this environment, which is locked, too, and needs no index.
+        uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable,
+           "--out-dir", folder, str(PROJECT))  # fmt: skip
         (wheel,) = Path(folder).glob("*.whl")
         uv(*install_into(target), "--no-deps", str(wheel))
 
