@@ -27,7 +27,10 @@ def test_errors_are_counted_by_service(plumb_mysql):
 
 
 def test_several_environments_in_one_test(plumb_server):
-    with plumb_server.client() as plumb:
-        with plumb.session("shell") as one, plumb.session("shell") as other:
-            one.step("touch /only-here")
-            assert other.exec(["test", "-e", "/only-here"]).exit_code == 1
+    with (
+        plumb_server.client() as plumb,
+        plumb.session("shell") as one,
+        plumb.session("shell") as other,
+    ):
+        one.step("touch /only-here")
+        assert other.exec(["test", "-e", "/only-here"]).exit_code == 1
