@@ -4,6 +4,7 @@ It is loaded in every run of pytest where plumb is installed, so it is small, an
 but pytest until one of its fixtures is used.
 
 * PLUMB_SERVER: HOST:PORT of a server that runs already; else one is started in a container.
+* PLUMB_TOKEN: the token of that server, where it wants one.
 * PLUMB_SERVER_IMAGE: the image of that container.
 * `plumb_required = true` in pytest's settings: what is missing here fails tests, and skips none.
 """
@@ -35,15 +36,17 @@ class PlumbServer:
 
     Attributes:
         address: HOST:PORT.
+        token: What it wants to see; empty for nothing.
     """
 
     address: str
+    token: str = dataclasses.field(default="", repr=False)
 
     def client(self) -> plumb_client.Plumb:
         """A client that is connected to it; to be used as a context manager, or closed."""
         import plumb_client
 
-        return plumb_client.connect(self.address)
+        return plumb_client.connect(self.address, token=self.token or None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,7 +80,7 @@ def plumb_server_settings() -> Mapping[str, str]:
 def plumb_server(request: pytest.FixtureRequest) -> Iterator[PlumbServer]:
     """A server for the whole run: the one at PLUMB_SERVER, else one in a container."""
     if address := os.environ.get("PLUMB_SERVER"):
-        yield PlumbServer(address)
+        yield PlumbServer(address, os.environ.get("PLUMB_TOKEN", ""))
         return
     try:
         from plumb_client import testing
@@ -95,7 +98,7 @@ def plumb_server(request: pytest.FixtureRequest) -> Iterator[PlumbServer]:
     except (testing.EngineUnavailable, ImageMissing) as error:
         _lack(request, str(error))
     try:
-        yield PlumbServer(container.get_address())
+        yield PlumbServer(container.get_address(), container.token)
     finally:
         container.stop()
 

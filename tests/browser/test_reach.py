@@ -118,17 +118,28 @@ def test_the_keys_of_the_page_leave_typing_alone(
 
 def test_pictures_of_every_page(
     path_of: Callable[[str], str],
+    plumb: plumb_client.Plumb,
     open_page: OpenPage,
     kit: type[Kit],
     tmp_path: Path,
 ) -> None:
     folder = Path(os.environ.get("PLUMB_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in PAGES:
-        page = open_page(path_of(name))
-        if name == "live":
-            kit.run(page, "cat /srv/n")
-            expect(page.locator("#verdicts li")).to_have_count(1)
-        picture = folder / f"{name}.png"
-        page.screenshot(path=picture)
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    for name in (name for name in PAGES if name != "live"):
+        _take(open_page(path_of(name)), folder / f"{name}.png")
+    turns = [
+        plumb_client.RecordedTurn("cat /srv/n", "a 1\nb 2\nc 4\n", 0),
+        plumb_client.RecordedTurn("ls /srv", "n\n", 0),
+    ]
+    init = ["mkdir -p /srv && printf 'a 1\\nb 2\\nc 3\\n' > /srv/n"]
+    with plumb.session("shell", "paired", recordings=[turns], init=init) as pair:
+        page = open_page(f"/{pair.name}/live")
+        for number, turn in enumerate(turns, 1):
+            kit.run(page, str(turn.action))
+            expect(page.locator("#verdicts li")).to_have_count(number)
+        _take(page, folder / "live.png")
+
+
+def _take(page: Page, picture: Path) -> None:
+    page.screenshot(path=picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")

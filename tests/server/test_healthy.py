@@ -47,6 +47,19 @@ def test_where_none_answers_it_says_so(
     assert capsys.readouterr().err == "plumb: no server answers at 127.0.0.1:1 (UNAVAILABLE)\n"
 
 
+def test_with_tls_it_only_sees_whether_somebody_listens(
+    servicer: health.HealthServicer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PLUMB_TLS_CERT", "cert.pem")
+    servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    assert healthy.main() == 0
+    monkeypatch.setenv("PLUMB_LISTEN", "127.0.0.1:1")
+    assert healthy.main() == 1
+    assert "nobody listens at 127.0.0.1:1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("listen", "here"),
     [

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import secrets
 import socket
 import stat
 import traceback
@@ -57,6 +58,9 @@ class PlumbContainer(DockerContainer):
             mount the socket of the engine that runs the container.
         **options: Those of testcontainers' DockerContainer.
 
+    Attributes:
+        token: What the server wants to see of its clients, and its neighbours do not know.
+
     Raises:
         EngineUnavailable: No Docker engine answers.
     """
@@ -70,6 +74,7 @@ class PlumbContainer(DockerContainer):
                 "no Docker engine answers; start one, or set DOCKER_HOST to one that runs"
             ) from error
         self._engine = engine
+        self.token = secrets.token_urlsafe(32)
         self.waiting_for(Healthy(PORT))
 
     def start(self) -> Self:
@@ -110,7 +115,7 @@ class PlumbContainer(DockerContainer):
 
     def client(self) -> plumb_client.Plumb:
         """A client that is connected to it; to be used as a context manager, or closed."""
-        return plumb_client.connect(self.get_address())
+        return plumb_client.connect(self.get_address(), token=self.token)
 
     def owned(self) -> list[str]:
         """The ids of the containers that the server made, and that are there still."""
@@ -140,6 +145,7 @@ class PlumbContainer(DockerContainer):
     def _configure(self) -> None:
         for name, value in {**_SETTINGS, "PLUMB_MYSQL_NETWORK": self._network_name()}.items():
             self.env.setdefault(name, value)
+        self.token = str(self.env.setdefault("PLUMB_TOKEN", self.token))
         self.ports[f"{PORT}/tcp"] = self._publish_on()
         # A first process besides: the signal to end is lost on one that is not ready for it.
         self._kwargs = {"init": True, **self._kwargs}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.model_endpoint import Body, endpoint_in_a_thread, fails, says
 
+import plumb_client
 from plumb_bench.player import play_all
 from plumb_bench.scenario import read_scenarios
 from plumb_cli.local_server import ServerDidNotStart, server_at
@@ -243,9 +244,12 @@ def test_the_snippets_of_the_readme_do_what_they_say(capsys: pytest.CaptureFixtu
         for snippet in snippets:
             snippet = snippet.replace('connect("127.0.0.1:50051")', connect)
             exec(snippet.replace("connect()", connect), names)
-        test = names["test_counts_lines"]
-        assert callable(test)
-        test()
+        test: Any = names["test_counts_lines"]
+        with (
+            plumb_client.connect(server.address, token=server.token) as plumb,
+            plumb.session("shell", **test.pytestmark[0].kwargs) as shell,
+        ):
+            test(shell)
     assert capsys.readouterr().out.splitlines() == [
         "42",
         " 0 Ending.EXITED /root",

@@ -12,6 +12,7 @@ pytest_plugins = ["pytester"]
 @pytest.fixture(autouse=True)
 def _server(plumb_server: PlumbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLUMB_SERVER", plumb_server.address)
+    monkeypatch.setenv("PLUMB_TOKEN", plumb_server.token)
 
 
 def run(pytester: pytest.Pytester, tests: str) -> pytest.RunResult:
@@ -116,6 +117,7 @@ def test_an_image_of_the_server_that_is_not_there_skips_with_one_sentence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PLUMB_SERVER")
+    monkeypatch.delenv("PLUMB_TOKEN")
     monkeypatch.setenv("PLUMB_SERVER_IMAGE", "plumb-server:none")
     ran = run(pytester, "def test_shell(plumb_shell): ...")
     ran.assert_outcomes(skipped=1)
