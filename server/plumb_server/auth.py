@@ -4,17 +4,19 @@ A caller is looked at once a call, never once a message, and the operator's call
 handlers untouched. What is refused is raised where `interceptors.Guard` turns it into a status.
 """
 
+import copy
 import dataclasses
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
 from plumb.v1 import environment_pb2 as wire
-from plumb_backends.errors import PermissionDenied, PlumbError, Unauthenticated
+from plumb_backends.errors import ModelError, PermissionDenied, PlumbError, Unauthenticated
 from plumb_server.interceptors import handler_like
 
 _AGENT_PREFIX = "plumb-agent."
@@ -64,20 +66,26 @@ class Tokens:
             raise Unauthenticated(
                 "the call carries no token; send the metadata `authorization: Bearer TOKEN`"
             )
+        caller = self._owner(token) if token.isascii() else None
+        if caller is None:
+            raise Unauthenticated(
+                "the call's token is not one of this server; use its PLUMB_TOKEN, or the "
+                "agent_token of a session that it made since it was started"
+            )
+        return caller
+
+    def _owner(self, token: str) -> Caller | None:
         if hmac.compare_digest(_digest(token), self._operator):
             return Caller()
         session = f"sessions/{token.removeprefix(_AGENT_PREFIX).partition('.')[0]}"
         if hmac.compare_digest(_digest(token), _digest(self.agent_token(session))):
             return Caller(session)
-        raise Unauthenticated(
-            "the call's token is not one of this server; use its PLUMB_TOKEN, or the agent_token "
-            "of a session that it made since it was started"
-        )
+        return None
 
 
 def _digest(token: str) -> bytes:
     """Of one length for all tokens, so that a comparison tells nothing of theirs."""
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+    return hashlib.sha256(token.encode()).digest()
 
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -137,7 +145,8 @@ def _for_agent(handler: Any, method: str, session: str) -> Any:
 def _step(handler: Any, session: str) -> Any:
     async def step(request: wire.StepRequest, context: _Context) -> wire.StepResponse:
         _check_own(request, session)
-        response: wire.StepResponse = await handler.unary_unary(request, context)
+        with _told_an_agent():
+            response: wire.StepResponse = await handler.unary_unary(request, context)
         _hide(response.observation)
         return response
 
@@ -149,10 +158,11 @@ def _stream_step(handler: Any, session: str) -> Any:
         request: wire.StreamStepRequest, context: _Context
     ) -> AsyncIterator[wire.StreamStepResponse]:
         _check_own(request.step, session)
-        async for response in handler.unary_stream(request, context):
-            if response.HasField("observation"):
-                _hide(response.observation)
-            yield response
+        with _told_an_agent():
+            async for response in handler.unary_stream(request, context):
+                if response.HasField("observation"):
+                    _hide(response.observation)
+                yield response
 
     return stream_step
 
@@ -168,9 +178,10 @@ def _converse(handler: Any, session: str) -> Any:
     async def converse(
         requests: AsyncIterator[wire.ConverseRequest], context: _Context
     ) -> AsyncIterator[wire.ConverseResponse]:
-        async for response in handler.stream_stream(own(requests), context):
-            _hide(response.step.observation)
-            yield response
+        with _told_an_agent():
+            async for response in handler.stream_stream(own(requests), context):
+                _hide(response.step.observation)
+                yield response
 
     return converse
 
@@ -197,3 +208,15 @@ def _hide(observation: wire.Observation) -> None:
     """
     for field in ("verdict", "counterpart", "provenance"):
         observation.ClearField(field)
+
+
+@contextmanager
+def _told_an_agent() -> Iterator[None]:
+    """Tells of a model's failure nothing but its reason: the rest quotes what the model wrote."""
+    try:
+        yield
+    except ModelError as error:
+        told = copy.copy(error)  # the session keeps the other
+        told.args = ("the environment gave no observation; try again, or tell your operator",)
+        told.metadata = {}
+        raise told from None
