@@ -45,6 +45,8 @@ def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.C
     Raises:
         InvalidInput: The token cannot be one, or a file of TLS is missing.
     """
+    if token and (not token.isascii() or not token.isprintable() or " " in token):
+        raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
     if tls is None:
         channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
     else:
@@ -72,8 +74,6 @@ class _WithToken(grpc.aio.Channel):
     """
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
         self._channel = channel
         self._metadata = (("authorization", f"Bearer {token}"),)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -27,9 +28,9 @@ async def soon(awaitable: Awaitable[_Result]) -> _Result:
     return await asyncio.wait_for(awaitable, 20)
 
 
-async def refuse(context: Any, code: grpc.StatusCode, reason: str) -> None:
+async def refuse(context: Any, code: grpc.StatusCode, reason: str, **facts: str) -> None:
     info = AnyMessage()
-    info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="plumb.v1"))
+    info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="plumb.v1", metadata=facts))
     status = rpc_status.to_status(
         status_pb2.Status(code=code.value[0], message=f"refused: {reason}", details=[info])
     )
@@ -53,6 +54,8 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
         self.ended_talks = 0  # conversations to end without an error
         self.refusals: list[str] = []  # reasons to answer the next actions with
         self.cut_after: list[int] = []  # bytes after which a stream breaks
+        self.refuse_all = ""  # a reason to answer every step with
+        self.authorizations: list[str | None] = []
         self.gates: dict[bytes, asyncio.Event] = {}
         self.began = asyncio.Event()
         self.at_once = 0
@@ -64,10 +67,17 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
             await lose(context)
 
     async def _perform(self, step: wire.StepRequest, context: Any) -> wire.StepResponse:
+        if self.refuse_all:
+            await refuse(context, grpc.StatusCode.PERMISSION_DENIED, self.refuse_all)
         if step.step_index == len(self.ran) and self.ran and self.ran[-1] == step.action:
             return self._answer(step)  # the stored one
         if step.step_index != len(self.ran) + 1:
-            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "STEP_OUT_OF_ORDER")
+            await refuse(
+                context,
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "STEP_OUT_OF_ORDER",
+                expected=str(len(self.ran) + 1),
+            )
         self.ran.append(step.action)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -159,15 +169,32 @@ def servicer() -> Servicer:
     return Servicer()  # type: ignore[abstract]
 
 
-@pytest.fixture
-async def plumb(servicer: Servicer) -> AsyncIterator[aio.Plumb]:
-    server = grpc.aio.server()
+class NotesTokens(grpc.aio.ServerInterceptor):
+    """Tells the servicer what each call carries."""
+
+    def __init__(self, servicer: Servicer) -> None:
+        self._servicer = servicer
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        metadata = dict(handler_call_details.invocation_metadata)
+        self._servicer.authorizations.append(metadata.get("authorization"))
+        return await continuation(handler_call_details)
+
+
+@asynccontextmanager
+async def served(servicer: Servicer) -> AsyncIterator[str]:
+    server = grpc.aio.server(interceptors=[NotesTokens(servicer)])
     wire_grpc.add_EnvironmentServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with aio.connect(f"127.0.0.1:{port}") as connected:
-        yield connected
+    yield f"127.0.0.1:{port}"
     await server.stop(None)
+
+
+@pytest.fixture
+async def plumb(servicer: Servicer) -> AsyncIterator[aio.Plumb]:
+    async with served(servicer) as address, aio.connect(address) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -365,6 +392,67 @@ async def test_an_attached_session_goes_on_where_it_is(
     await soon(session.step("echo a"))
     other = await soon(plumb.attach(session.name))
     assert (await soon(other.step("echo b"))).step_index == 2
+
+
+async def test_an_agent_s_session_goes_on_where_it_is_by_steps_alone(
+    session: aio.Session, plumb: aio.Plumb, servicer: Servicer
+) -> None:
+    await soon(session.step("echo a"))
+    servicer.calls.clear()
+    async with plumb.agent_session(session.name) as agent:
+        assert (await soon(agent.step("echo a"))).step_index == 2
+        assert (await soon(agent.step("echo b"))).step_index == 3
+        assert b"".join([piece async for piece in agent.stream("seq 9")]) == OUTPUT
+    assert servicer.ran == [b"echo a", b"echo a", b"echo b", b"seq 9"]
+    assert servicer.calls == ["Step", "Converse", "StreamStep"]  # and nothing is deleted
+
+
+async def test_an_agent_whose_answer_was_lost_does_not_step_twice(
+    plumb: aio.Plumb, servicer: Servicer
+) -> None:
+    agent = plumb.agent_session("sessions/0")
+    servicer.lost_answers = {"Converse": 1, "Step": 4}
+    with pytest.raises(plumb_client.ServerUnavailable):
+        await soon(agent.step("echo a"))
+    assert (await soon(agent.step("echo a"))).step_index == 1
+    assert (await soon(agent.step("echo b"))).step_index == 2
+    assert servicer.ran == [b"echo a", b"echo b"]
+
+
+async def test_an_agent_is_told_why_it_cannot_begin(plumb: aio.Plumb, servicer: Servicer) -> None:
+    agent = plumb.agent_session("sessions/0")
+    servicer.refuse_all = "PERMISSION_DENIED"
+    with pytest.raises(plumb_client.PermissionDenied):
+        await soon(agent.step("echo a"))
+
+
+def test_an_agent_has_steps_and_nothing_else() -> None:
+    public = {name for name in vars(aio.AgentSession) if not name.startswith("_")}
+    assert public == {"step", "stream", "close"}
+
+
+async def test_every_call_carries_the_token(servicer: Servicer) -> None:
+    async with (
+        served(servicer) as address,
+        aio.connect(address, token="token-0123456789") as plumb,
+        plumb.session("shell") as session,
+    ):
+        await soon(session.step("echo a"))
+        _ = [piece async for piece in session.stream("seq 9")]
+    assert set(servicer.calls) == {"CreateSession", "Converse", "StreamStep", "DeleteSession"}
+    assert servicer.authorizations == ["Bearer token-0123456789"] * len(servicer.calls)
+
+
+async def test_without_a_token_none_is_sent(session: aio.Session, servicer: Servicer) -> None:
+    assert servicer.authorizations == [None]
+
+
+@pytest.mark.parametrize("token", ["two words", "new\nline", "snow☃", "nul\0"])
+def test_what_can_be_no_token_is_refused_and_not_repeated(token: str) -> None:
+    for connect in (plumb_client.connect, aio.connect):
+        with pytest.raises(plumb_client.InvalidInput, match="printable ASCII") as caught:
+            connect(token=token)
+        assert token not in str(caught.value)
 
 
 async def test_all_pages_of_sessions_are_read(plumb: aio.Plumb) -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from plumb_client import aio, sync
 
-PAIRS = {name: (getattr(sync, name), getattr(aio, name)) for name in ("Plumb", "Session", "Stream")}
+PAIRS = {
+    name: (getattr(sync, name), getattr(aio, name))
+    for name in ("Plumb", "AgentSession", "Session", "Stream")
+}
 
 
 def public(cls: type) -> dict[str, object]:
@@ -44,7 +47,7 @@ def test_both_connect_alike() -> None:
     assert str(inspect.signature(sync.connect)) == str(inspect.signature(aio.connect))
 
 
-@pytest.mark.parametrize("name", ["Plumb", "Session"])
+@pytest.mark.parametrize("name", ["Plumb", "AgentSession", "Session"])
 def test_both_are_context_managers(name: str) -> None:
     one, other = PAIRS[name]
     assert hasattr(one, "__enter__")

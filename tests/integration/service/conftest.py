@@ -108,6 +108,7 @@ class Kit:
     """What the tests of this folder need of this file: pytest imports no test folder by name."""
 
     IMAGE = IMAGE
+    Server = Server
     containers_of = staticmethod(containers_of)
     eventually = staticmethod(eventually)
 
