@@ -111,6 +111,11 @@ class Settings(SimulatorFields):
     shell_disk_bytes: int = Field(
         2 * 1024**3, ge=1024**2, description="What a shell sandbox may write to its disk."
     )
+    shell_files: int = Field(
+        2**18,
+        ge=1024,
+        description="Files that a shell sandbox may make or change, empty ones, too.",
+    )
     mysql_url: str = Field(
         "",
         description="A MySQL server (8.0.21 or later) to use instead of one that plumb starts: "
@@ -211,6 +216,7 @@ class Settings(SimulatorFields):
                 processes=self.shell_processes,
                 cpus=self.shell_cpus,
                 disk_bytes=self.shell_disk_bytes,
+                files=self.shell_files,
                 lifetime=self.session_max_life + 60,  # the server ends it first, if it lives
             ),
             network=self.shell_network,

@@ -161,6 +161,7 @@ def test_the_settings_of_the_shell_arrive_at_the_backend() -> None:
         shell_processes=20,
         shell_cpus=0.5,
         shell_disk_bytes=2**21,
+        shell_files=2**11,
         max_output_bytes=4096,
         session_max_life=100,
     ).real_shell()
@@ -169,5 +170,6 @@ def test_the_settings_of_the_shell_arrive_at_the_backend() -> None:
     )  # fmt: skip
     assert (shell.limits.memory_bytes, shell.limits.processes) == (2**26, 20)
     assert (shell.limits.cpus, shell.limits.disk_bytes) == (0.5, 2**21)
+    assert shell.limits.files == 2**11
     assert shell.max_output_bytes == 4096
     assert shell.limits.lifetime > 100  # the server ends it first

@@ -38,6 +38,7 @@ class Limits:
         processes: Processes and threads.
         cpus: Cores, fractions allowed.
         disk_bytes: What may be written to its file system.
+        files: Files and folders that may be made or changed there, empty ones, too.
         open_files: Open files of one process.
         lifetime: Seconds after which the sandbox ends by itself.
     """
@@ -46,6 +47,7 @@ class Limits:
     processes: int = 256
     cpus: float = 2.0
     disk_bytes: int = 2 * 1024**3
+    files: int = 2**18
     open_files: int = 4096
     lifetime: float = 24 * 3600
 

@@ -6,6 +6,7 @@ restart of a shell that was lost, and how an action ended.
 
 import asyncio
 import dataclasses
+import itertools
 import re
 import shlex
 import signal
@@ -55,6 +56,8 @@ _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak"
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
                "start", "^Q", "stop", "^S")  # fmt: skip
 _SWEEP_DISKS_EVERY = 2.0
+_COUNT_FILES_EVERY = 5
+"""Sweeps: counting walks over all that a sandbox changed."""
 _INTERPRETER = re.compile(r"#![ \t]*(/[^\n]+)\n")
 _IS_SHELL = re.compile(r"(?:/|\s)(?:ba|da)?sh\b")
 
@@ -377,10 +380,12 @@ class RealShellProvider:
 
     async def watch_disks(self) -> None:
         """Ends sandboxes that wrote too much, for ever."""
-        while True:
+        for sweep in itertools.count():
             await asyncio.sleep(_SWEEP_DISKS_EVERY)
             with suppress(SandboxUnavailable):  # health says so already
                 await self._engine.end_oversized("PLUMB_SHELL_DISK_BYTES")
+                if sweep % _COUNT_FILES_EVERY == 0:
+                    await self._engine.end_overfull("PLUMB_SHELL_FILES")
 
 
 @asynccontextmanager

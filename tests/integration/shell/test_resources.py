@@ -99,20 +99,6 @@ async def test_a_kill_9_is_not_taken_for_a_lack_of_memory(shell: RealShell) -> N
     assert (seen.ending, seen.signal) == (Ending.SIGNALED, 9)
 
 
-async def test_a_fork_bomb_stays_in_its_sandbox(
-    small_backends: Backends, make_shell: MakeShell, shell: RealShell
-) -> None:
-    bomb = await make_shell(backends=small_backends)
-    step = asyncio.create_task(bomb.step(Action(b"f() { f | f & }; f; wait", timeout=2)))
-    for _ in range(5):
-        await _answers(shell)
-    ended = (await asyncio.gather(step, return_exceptions=True))[0]
-    assert not isinstance(ended, BaseException) or isinstance(ended, SandboxUnavailable)
-    await _answers(shell)
-    await bomb.reset()
-    await _answers(bomb)
-
-
 async def test_a_full_disk_ends_its_own_sandbox_or_the_writer(
     small_backends: Backends, make_shell: MakeShell, shell: RealShell
 ) -> None:

@@ -11,7 +11,7 @@ import aiodocker
 import aiohttp
 from aiodocker.containers import DockerContainer
 
-from plumb_backends.errors import ImageMissing, PlumbError
+from plumb_backends.errors import ImageMissing, PlumbError, SandboxUnavailable
 from plumb_backends.real import owner
 from plumb_backends.real.engine.asking import asking
 from plumb_backends.real.engine.sandbox import Sandbox, remove_container
@@ -167,11 +167,33 @@ class Engine:
             sandbox = self._sandboxes.get(str(container.id))
             written = int(container._container.get("SizeRw") or 0)
             if sandbox and written > sandbox.spec.limits.disk_bytes:
-                sandbox.ended_because = (
+                await self._end(
+                    sandbox,
                     f"it wrote {written} bytes to its disk, more than the "
-                    f"{sandbox.spec.limits.disk_bytes} that are allowed ({setting})"
+                    f"{sandbox.spec.limits.disk_bytes} that are allowed ({setting})",
                 )
-                await remove_container(container)
+
+    async def end_overfull(self, setting: str) -> None:
+        """Ends the sandboxes of this engine that made more files than they may.
+
+        Each takes an inode of the machine, also an empty one, and no engine limits them. A sandbox
+        can overshoot by what it makes between two calls.
+
+        Args:
+            setting: As of `end_oversized`.
+        """
+        for sandbox in list(self._sandboxes.values()):
+            most = sandbox.spec.limits.files
+            with contextlib.suppress(SandboxUnavailable):  # it has just ended
+                if await sandbox.has_more_changes(most):
+                    await self._end(
+                        sandbox,
+                        f"it made more than the {most} files that are allowed ({setting})",
+                    )
+
+    async def _end(self, sandbox: Sandbox, because: str) -> None:
+        sandbox.ended_because = because
+        await sandbox.remove()
 
     async def _list(self, *, size: bool = False) -> list[DockerContainer]:
         async with asking("listing sandboxes"):

@@ -1,0 +1,84 @@
+"""An engine that knows the runtime `runsc` (gVisor), where Debian's package of it is installed.
+
+The engine that the other tests use is asked first. Where it does not know the runtime, a second one
+is started beside it, with folders of its own: to register a runtime the first would have to be
+started anew, and it is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+
+RUNSC = "runsc"
+_STARTS_WITHIN = 60.0
+
+
+@contextmanager
+def engine_with_runsc(image: str) -> Iterator[str]:
+    """Gives an engine's address, empty for the usual one; skips where there can be none."""
+    with closing(docker.from_env()) as usual:
+        if RUNSC in usual.info()["Runtimes"]:
+            yield ""
+            return
+        if why := _why_not():
+            pytest.skip(f"the engine does not know the runtime runsc, and {why}")
+        with (
+            tempfile.TemporaryDirectory(prefix="plumb-runsc-") as folder,
+            _started(Path(folder)) as address,
+        ):
+            with closing(docker.DockerClient(base_url=address)) as second:
+                second.images.load(b"".join(usual.images.get(image).save(named=image)))
+            yield address
+
+
+def _why_not() -> str:
+    if not shutil.which(RUNSC):
+        return "runsc is not installed; apt-get install runsc"
+    if not shutil.which("dockerd") or os.geteuid() != 0:
+        return "no second engine can be started: that needs dockerd, and root"
+    return ""
+
+
+@contextmanager
+def _started(folder: Path) -> Iterator[str]:
+    # Without a network: plumb's sandboxes have none, and the package's age shows on new kernels.
+    runtime = {"path": shutil.which(RUNSC), "runtimeArgs": ["--network=none"]}
+    (folder / "daemon.json").write_text(json.dumps({"runtimes": {RUNSC: runtime}}))
+    address = f"unix://{folder}/socket"
+    with (folder / "log").open("wb") as log:
+        engine = subprocess.Popen(
+            ["dockerd", "--config-file", str(folder / "daemon.json"), "--host", address,
+             "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
+             "--pidfile", str(folder / "pid"), "--bridge=none", "--iptables=false"],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            _wait(engine, address, folder / "log")
+            yield address
+        finally:
+            engine.terminate()
+            engine.wait(60)
+
+
+def _wait(engine: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    end = time.monotonic() + _STARTS_WITHIN
+    while engine.poll() is None and time.monotonic() < end:
+        try:
+            with closing(docker.DockerClient(base_url=address)) as client:
+                client.ping()
+                return
+        except (docker.errors.DockerException, OSError):  # it is not there yet
+            time.sleep(0.1)
+    pytest.fail(f"the second engine did not start: {log.read_text(errors='replace')[-1000:]}")
