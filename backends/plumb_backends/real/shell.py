@@ -139,6 +139,9 @@ class RealShell:
             if turn.end is None:
                 turn.ask_to_stop(Ending.TIMED_OUT)
                 await self._stop(sandbox, shell, turn)
+        except SandboxUnavailable:
+            await self._check_not_gone(sandbox)  # or the reason that is known were not told
+            raise
         finally:
             self._turn = None
         run_duration = time.monotonic() - started

@@ -36,6 +36,8 @@ LIMITS = Limits(memory_bytes=128 * MIB, processes=256, disk_bytes=16 * MIB, file
 """Little; but runsc's own threads count, too, and with 64 processes it does not start."""
 
 RUNTIMES = ["runc", RUNSC]
+PATIENCE = 30.0
+"""Seconds that a neighbour's answer may take, on a machine that has much else to do."""
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
@@ -116,7 +118,8 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("below", ["", "/proc/1/root", "/proc/self/root", "/proc/1/cwd/.."])
 async def test_no_file_of_the_host_is_there(inmate: RealShell, secret: Path, below: str) -> None:
-    assert "No such file" in await _try(inmate, f"cat {below}{secret}")
+    said = await _try(inmate, f"cat {below}{secret}")
+    assert "No such file" in said or "Permission denied" in said
 
 
 async def test_no_file_of_the_host_is_found_anywhere(inmate: RealShell, secret: Path) -> None:
@@ -396,12 +399,16 @@ async def test_its_namespaces_are_its_own(inmate: RealShell, runtime: RealShellS
         assert own != str(Path(f"/proc/self/ns/{name}").readlink())
 
 
-async def test_the_first_process_that_may_be_traced_is_the_sandbox_s(bomber: RealShell) -> None:
-    """Tracing it is allowed: it is the agent's own. Whatever comes of it ends that sandbox only."""
+async def test_the_first_process_that_is_traced_and_killed_is_the_sandbox_s_own(
+    bomber: RealShell, neighbour: RealShell
+) -> None:
+    """Both may be allowed; the worst that comes of it is the end of that sandbox."""
     code = "import ctypes; print(ctypes.CDLL(None).ptrace(16, 1, 0, 0))"
-    await _try(bomber, f'python3 -c "{code}"; kill -9 1; grep -q init /proc/1/comm || echo BREACH')
+    with contextlib.suppress(SandboxUnavailable):
+        await bomber.step(Action(f'python3 -c "{code}"; kill -9 1'.encode()))
     await bomber.reset()
-    assert (await bomber.step(Action(b"echo whole"))).text == "whole\n"
+    for shell in (bomber, neighbour):
+        assert (await shell.step(Action(b"echo whole"))).text == "whole\n"
 
 
 # Too much of everything. The bomber suffers; its neighbours and this process do not.
@@ -441,7 +448,7 @@ async def test_a_bomb_hurts_nobody_but_whoever_lit_it(
     burning = asyncio.create_task(bomber.step(Action(BOMBS[bomb].encode(), timeout=20)))
     answers = 0
     while not burning.done() or not answers:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             seen = await neighbour.step(Action(b"echo here > /tmp/here; cat /tmp/here"))
             await prison.check()
         assert (seen.text, seen.exit_code) == ("here\n", 0)
@@ -450,7 +457,7 @@ async def test_a_bomb_hurts_nobody_but_whoever_lit_it(
     error = burning.exception()
     assert error is None or isinstance(error, SandboxUnavailable), repr(error)
     await bomber.reset()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert (await bomber.step(Action(b"echo whole"))).text == "whole\n"
 
 
@@ -459,7 +466,7 @@ async def test_more_files_than_are_allowed_end_the_sandbox_and_it_is_said_why(
 ) -> None:
     bomb = _python(_MAKE_FILES.format("range(40000)"))
     with pytest.raises(SandboxUnavailable, match=r"more than the 20000 files .*PLUMB_SHELL_FILES"):
-        await bomber.step(Action(f"{bomb}; sleep 60".encode(), timeout=90))
+        await bomber.step(Action(f"{bomb}; sleep 60".encode(), timeout=40))
 
 
 async def test_no_process_has_more_open_files_than_it_may(inmate: RealShell) -> None:
