@@ -22,7 +22,7 @@ import pytest_asyncio
 from tests.conftest import IMAGE
 from tests.runsc_engine import RUNSC, engine_with_runsc
 
-from plumb_backends.environment import Action, Program
+from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding
 from plumb_backends.real.hardening import SHELL_CAPABILITIES, Limits
@@ -89,11 +89,17 @@ async def bomber(prison: Backends) -> AsyncIterator[RealShell]:
 
 
 async def _try(shell: RealShell, attack: str) -> str:
-    """What an attack printed; it was really tried, and failed."""
-    seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=60))
+    """What an attack printed; it was really tried, and failed.
+
+    Tried again where the step did not end: runsc of Debian 12 loses the end of one now and then.
+    """
+    for _ in range(2):
+        seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=30))
+        assert "BREACH" not in seen.text
+        if seen.ending is Ending.EXITED:
+            break
     assert seen.text.endswith("tried\n"), seen.text
     assert "command not found" not in seen.text
-    assert "BREACH" not in seen.text
     return seen.text
 
 
