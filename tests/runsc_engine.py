@@ -45,8 +45,8 @@ def engine_with_runsc(image: str) -> Iterator[str]:
 def _why_not() -> str:
     if not shutil.which(RUNSC):
         return "runsc is not installed; apt-get install runsc"
-    if not (shutil.which("dockerd") and shutil.which("docker")) or os.geteuid() != 0:
-        return "no second engine can be started: that needs dockerd, and root"
+    if not all(map(shutil.which, ("dockerd", "docker", "unshare"))) or os.geteuid() != 0:
+        return "no second engine can be started: that needs dockerd, unshare, and root"
     return ""
 
 
@@ -58,7 +58,8 @@ def _started(folder: Path) -> Iterator[str]:
     address = f"unix://{folder}/socket"
     with (folder / "log").open("wb") as log:
         engine = subprocess.Popen(
-            ["dockerd", "--config-file", str(folder / "daemon.json"), "--host", address,
+            # In a network of its own: without a bridge, dockerd deletes the machine's docker0.
+            ["unshare", "--net", "dockerd", "--config-file", str(folder / "daemon.json"), "--host", address,
              "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
              "--pidfile", str(folder / "pid"), "--bridge=none", "--iptables=false"],
             stdout=log, stderr=log, start_new_session=True,
