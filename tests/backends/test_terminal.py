@@ -117,6 +117,14 @@ async def test_a_bash_that_does_not_start_is_an_error_with_what_was_said(
     await terminal.close()
 
 
+async def test_the_key_that_the_terminal_echoed_is_in_no_error(stream: PlayedStream) -> None:
+    terminal = Terminal(stream, KEY)
+    stream.come(KEY.encode() + b"\r\nbash: broken\r\n", b"")
+    with pytest.raises(SandboxUnavailable, match=r"did not start \(bash: broken\)"):
+        await terminal.first_prompt()
+    await terminal.close()
+
+
 async def test_output_is_what_stands_between_the_start_mark_and_the_prompt(
     type_: Type, stream: PlayedStream
 ) -> None:

@@ -1,6 +1,7 @@
 """One running bash in a sandbox: how it starts, and how what it runs in the foreground ends."""
 
 import asyncio
+from contextlib import suppress
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import ShellOptions
@@ -14,6 +15,15 @@ START_WITHIN = 20.0
 """Seconds within which a bash must show its first prompt."""
 
 
+_GATE = """read -rs key || exit
+exec bash --rcfile <(printf 'set -- %q\\n%s' "$2" "${1//KEY/$key}") -i"""
+"""What a terminal runs first: it waits for the key, and becomes the shell then. So a terminal can
+stand ready for long, and its shell is as new as any: it has read no file and knows no time before.
+The key comes on the terminal, for whatever runs in the sandbox meanwhile can read arguments."""
+
+_END_OF_INPUT = b"\x04"
+
+
 class Bash:
     """A running bash: its stream, its terminal, and the last prompt."""
 
@@ -24,37 +34,73 @@ class Bash:
 
     @classmethod
     async def start(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "Bash":
-        """Starts a bash and waits for its first prompt.
+        """Starts a bash and waits for its first prompt."""
+        waiting = await WaitingBash.open(sandbox, options, cwd=cwd)
+        return await waiting.start()
 
-        Its start-up file comes through a pipe: nothing is written into the sandbox.
+    async def close(self) -> None:
+        """Hangs up."""
+        await self.terminal.close()
+
+
+class WaitingBash:
+    """A terminal whose bash has not started: it waits for its key."""
+
+    def __init__(self, stream: TerminalStream, key: str) -> None:
+        self._stream = stream
+        self._key = key
+        self._terminal = Terminal(stream, key)
+
+    @classmethod
+    async def open(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "WaitingBash":
+        """Opens the terminal.
+
+        The shell's start-up file comes through a pipe: nothing is written into the sandbox.
         """
-        key = new_key()
-        argv = [
-            "bash", "-c", 'exec bash --rcfile <(printf "set -- %q\\n%s" "$2" "$1") -i', "bash",
-            script("rc.bash").replace("KEY", key), cwd,
-        ]  # fmt: skip
+        argv = ["bash", "-c", _GATE, "bash", script("rc.bash"), cwd]
         env = {"TERM": "dumb" if options.dumb_terminal else "xterm-256color", "PAGER": "cat"}
         stream = await sandbox.open_terminal(argv, env=env)
-        terminal = Terminal(stream, key)
+        waiting = cls(stream, new_key())
+        try:
+            await stream.resize(columns=COLUMNS, rows=ROWS)
+        except BaseException:
+            await waiting.close()
+            raise
+        return waiting
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the terminal is gone."""
+        return self._terminal.lost
+
+    async def start(self) -> Bash:
+        """Lets bash start, and waits for its first prompt."""
         try:
             async with asyncio.timeout(START_WITHIN):
-                prompt, _ = await asyncio.gather(
-                    terminal.first_prompt(), stream.resize(columns=COLUMNS, rows=ROWS)
-                )
-                return cls(stream, terminal, prompt)
+                await self._stream.write(self._key.encode() + b"\n")
+                prompt = await self._terminal.first_prompt()
+                return Bash(self._stream, self._terminal, prompt)
         except TimeoutError:
-            await terminal.close()
+            await self.close()
             raise SandboxUnavailable(
                 f"the session's bash showed no prompt within {START_WITHIN:g} s; "
                 "its start-up files (~/.bashrc) may be waiting for something"
             ) from None
         except BaseException:
-            await terminal.close()
+            await self.close()
             raise
+
+    async def send_away(self) -> None:
+        """Ends it, and waits until it is gone."""
+        with suppress(SandboxUnavailable, TimeoutError):
+            async with asyncio.timeout(START_WITHIN):
+                await self._stream.write(_END_OF_INPUT)
+                await self._terminal.first_prompt()  # raises when the stream has ended
+        await self.close()
 
     async def close(self) -> None:
         """Hangs up."""
-        await self.terminal.close()
+        await self._terminal.close()
 
 
 async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:

@@ -78,6 +78,7 @@ class Terminal:
 
     def __init__(self, stream: Stream, key: str) -> None:
         self._stream = stream
+        self._key = key
         self._scanner = Scanner(key)
         self._part = _Part.PROMPT
         self._held = bytearray()  # this part's content, while it is not known what it will be
@@ -109,7 +110,7 @@ class Terminal:
         await self._start.done.wait()
         if self._start.prompt is not None:
             return self._start.prompt
-        said = self._start.raw.content().decode(errors="replace").strip()
+        said = self._start.raw.content().decode(errors="replace").replace(self._key, "").strip()
         raise SandboxUnavailable(
             f"the session's bash did not start ({said or 'it said nothing'}); "
             "the image must hold bash 4.4 or later"
