@@ -37,6 +37,10 @@ from plumb_backends.errors import (
 )
 from plumb_backends.grounding import Grounding
 from plumb_backends.paired import PairedOptions
+from plumb_backends.real.mysql import RealMysqlSettings
+from plumb_backends.real.pool import PoolSettings
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.watcher import Nobody
 from plumb_backends.registry import (
     Backend,
     Backends,
@@ -108,11 +112,12 @@ ACTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One backend, and what its sessions are told."""
+    """One backend, what its sessions are told, and whether they come from a pool."""
 
     name: str
     backend: Backend
     backend_options: object | None = None
+    is_pooled: bool = False
 
 
 def recordings(kind: str) -> ReplayOptions:
@@ -159,6 +164,8 @@ CASES = [
     *(Case(f"{backend.kind}-paired-observing-simulated", backend,
            PairedOptions(SimulatorOptions(model="scripted"), observe="simulated"))
       for backend in all_backends().values() if backend.name == "paired"),
+    *(Case(f"{backend.kind}-real-pooled", backend, is_pooled=True)
+      for backend in all_backends().values() if backend.name == "real"),
     Case("mysql-sqlite", all_backends()["mysql", "simulated"],
          SimulatorOptions(model="baseline:sqlite", strategy="")),
 ]  # fmt: skip
@@ -173,12 +180,46 @@ async def test_every_backend_belongs_to_a_kind_that_there_is() -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def opened() -> AsyncIterator[Backends]:
+async def unpooled() -> AsyncIterator[Backends]:
     async with scripted_endpoint() as endpoint:
         endpoint.otherwise = plays
         settings = SimulatorSettings(base_url=endpoint.url)
         async with open_backends([settings]) as backends:
             yield backends
+
+
+class Pools(Nobody):
+    """Knows what the pools hold."""
+
+    def __init__(self) -> None:
+        self.has_one = {kind: asyncio.Event() for kind in all_kinds()}
+
+    def pool_holds(self, pool: str, count: int) -> None:
+        change = self.has_one[pool].set if count else self.has_one[pool].clear
+        change()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pooled() -> AsyncIterator[tuple[Backends, Pools]]:
+    """Real backends with a warm pool each."""
+    pool, watcher = PoolSettings(size=2), Pools()
+    settings = [
+        RealShellSettings(pool=pool, watcher=watcher),
+        RealMysqlSettings(pool=pool, watcher=watcher),
+    ]
+    async with open_backends(settings) as backends:
+        yield backends, watcher
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def opened(case: Case, unpooled: Backends, pooled: tuple[Backends, Pools]) -> Backends:
+    """The backends of a case; where it is about pools, they hold something."""
+    if not case.is_pooled:
+        return unpooled
+    backends, watcher = pooled
+    async with asyncio.timeout(SOON):
+        await watcher.has_one[case.backend.kind].wait()
+    return backends
 
 
 @pytest_asyncio.fixture(

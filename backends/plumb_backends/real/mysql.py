@@ -26,21 +26,18 @@ from plumb_backends.environment import (
 )
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import run_scripts
-from plumb_backends.kinds.mysql import KIND, Isolation, MysqlOptions
+from plumb_backends.kinds.mysql import KIND, MysqlOptions
 from plumb_backends.real.card import mysql_card
+from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import open_engine
-from plumb_backends.real.sql.account import (
-    Account,
-    create_account,
-    create_root,
-    end_oversized,
-    remove_account,
-    sweep_accounts,
-)
+from plumb_backends.real.pool import PoolSettings
+from plumb_backends.real.sql.account import Account, end_oversized, sweep_accounts
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
 from plumb_backends.real.sql.probes import capture_databases, probe_counts, probe_rows, probe_schema
+from plumb_backends.real.sql.seats import Seat, Seats, open_seats
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
@@ -69,6 +66,9 @@ class RealMysqlSettings:
         limits: How much of a result is read.
         max_life: Seconds after which a session's account may be swept.
         disk_bytes: What a session's tables may take on a shared server.
+        max_creations: How many accounts, or servers of a session's own, are made at the same time.
+        pool: How many accounts are made ahead of time.
+        watcher: Is told of the pool, and of creations that wait.
     """
 
     engine: str = ""
@@ -76,6 +76,9 @@ class RealMysqlSettings:
     limits: RowLimits = dataclasses.field(default_factory=RowLimits)
     max_life: float = 25 * 3600.0
     disk_bytes: int = 512 * 1024**2
+    max_creations: int = 16
+    pool: PoolSettings = dataclasses.field(default_factory=PoolSettings)
+    watcher: Watcher = dataclasses.field(default_factory=Nobody)
 
 
 class _Turn:
@@ -119,9 +122,9 @@ class RealMysql:
     """One session's MySQL. Made by `RealMysqlProvider.create`."""
 
     def __init__(
-        self, servers: Servers, spec: Spec, options: MysqlOptions, settings: RealMysqlSettings
+        self, seats: Seats, spec: Spec, options: MysqlOptions, settings: RealMysqlSettings
     ) -> None:
-        self._servers = servers
+        self._seats = seats
         self._spec = spec
         self._options = options
         self._settings = settings
@@ -132,7 +135,7 @@ class RealMysql:
         """Makes account and database, and runs the init statements.
 
         Raises:
-            InitFailed, ImageMissing, SandboxUnavailable: Nothing is left behind.
+            InitFailed, ImageMissing, LimitReached, SandboxUnavailable: Nothing is left behind.
         """
         try:
             self._place = await self._settle()
@@ -199,8 +202,7 @@ class RealMysql:
         """Removes the account with its databases. Never raises; may be called again."""
         place, self._place = self._place, None
         if place is not None:
-            await place.connection.close()
-            await self._leave(place.server, place.account)
+            await self._seats.remove(Seat(place.server, place.account, place.connection))
 
     # Where the session is.
 
@@ -210,35 +212,15 @@ class RealMysql:
         return self._place
 
     async def _settle(self) -> _Place:
-        session_id = self._spec.session_id
-        if self._options.isolation is Isolation.DEDICATED:
-            server = await self._servers.dedicated(session_id)
-        else:
-            server = await self._servers.shared()
-        account: Account | None = None
-        try:
-            if self._options.isolation is Isolation.DEDICATED:
-                account = await create_root(server)
-            else:
-                account = await create_account(server, session_id, self._settings.max_life)
-            connection = await open_connection(server, account)
-        except BaseException:
-            await asyncio.shield(self._leave(server, account))
-            raise
+        seat = await self._seats.get(self._spec.session_id, self._options.isolation)
+        account = seat.account
         names = Names(account.prefix, self._options.database)
         database = _quoted(names.physical(self._options.database))
-        place = _Place(server, account, connection, names, b"USE " + database)
+        place = _Place(seat.server, account, seat.connection, names, b"USE " + database)
         self._place = place
         await self._insist(place, b"CREATE DATABASE IF NOT EXISTS " + database)
         await self._insist(place, place.use)
         return place
-
-    async def _leave(self, server: Server, account: Account | None) -> None:
-        if self._options.isolation is Isolation.DEDICATED:
-            await self._servers.remove(server)
-        elif account is not None:
-            with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
-                await remove_account(server, account.user)
 
     async def _reconnect(self, place: _Place) -> None:
         """Connects again, for a connection can be killed; raises where it is the server."""
@@ -392,11 +374,13 @@ class RealMysqlProvider:
     def __init__(self, servers: Servers, settings: RealMysqlSettings) -> None:
         self._servers = servers
         self._settings = settings
+        creations = Creations(KIND.name, settings.max_creations, settings.watcher)
+        self.seats = Seats(servers, creations, settings.max_life, settings.pool, settings.watcher)
 
     async def create(self, spec: Spec) -> Grounded:
         """Makes a session's databases and grounds them; see `Provider.create`."""
         options = spec.options if isinstance(spec.options, MysqlOptions) else MysqlOptions()
-        session = RealMysql(self._servers, spec, options, self._settings)
+        session = RealMysql(self.seats, spec, options, self._settings)
         return Grounded(session, await session.start())
 
     async def check(self) -> None:
@@ -428,7 +412,8 @@ async def _open(settings: RealMysqlSettings, _: Backends) -> AsyncIterator[RealM
         provider = RealMysqlProvider(servers, settings)
         watch = asyncio.create_task(provider.watch_disks())
         try:
-            yield provider
+            async with open_seats(provider.seats):
+                yield provider
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)

@@ -32,12 +32,16 @@ from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
 from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
+from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, Sandbox, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.marks import Prompt
+from plumb_backends.real.pool import MOST_AGE, PoolSettings
 from plumb_backends.real.program import end_processes, run_program
+from plumb_backends.real.sandboxes import Sandboxes, open_sandboxes
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
+from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
 from plumb_backends.snapshot import Entry, Snapshot
 
@@ -73,6 +77,9 @@ class RealShellSettings:
         network: The engine's network for sandboxes; `none` by default.
         runtime: The engine's OCI runtime; empty for its default.
         max_output_bytes: What one action may print before it is stopped.
+        max_creations: How many sandboxes are made at the same time.
+        pool: How many are made ahead of time.
+        watcher: Is told of the pool, and of creations that wait.
     """
 
     engine: str = ""
@@ -81,6 +88,9 @@ class RealShellSettings:
     network: str = "none"
     runtime: str = ""
     max_output_bytes: int = 1024**3
+    max_creations: int = 16
+    pool: PoolSettings = dataclasses.field(default_factory=PoolSettings)
+    watcher: Watcher = dataclasses.field(default_factory=Nobody)
 
 
 class RealShell:
@@ -88,13 +98,13 @@ class RealShell:
 
     def __init__(
         self,
-        engine: Engine,
+        sandboxes: Sandboxes,
         spec: SandboxSpec,
         grounding: Grounding,
         options: ShellOptions,
         max_output_bytes: int,
     ) -> None:
-        self._engine = engine
+        self._sandboxes = sandboxes
         self._spec = spec
         self._grounding = grounding
         self._options = options
@@ -105,15 +115,18 @@ class RealShell:
         self._oom_kills = 0
 
     async def start(self) -> Sequence[ProgramResult]:
-        """Makes the sandbox, runs the init scripts and starts the shell.
+        """Gets a sandbox, runs the init scripts and starts the shell.
 
         Raises:
-            InitFailed, ImageMissing, SandboxUnavailable: Nothing is left behind.
+            InitFailed, ImageMissing, LimitReached, SandboxUnavailable: Nothing is left behind.
         """
-        self._sandbox = await self._engine.create_sandbox(self._spec)
+        # The shell is started last, for the scripts may write its start-up files.
+        is_usual = not (self._grounding.scripts or self._options.dumb_terminal)
+        taken = await self._sandboxes.get(self._spec, with_shell=is_usual)
+        self._sandbox, self._shell = taken.sandbox, taken.shell
         try:
             results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
-            self._shell = await Bash.start(self._sandbox, self._options)
+            self._shell = self._shell or await Bash.start(self._sandbox, self._options)
         except BaseException:
             await asyncio.shield(self.close())
             raise
@@ -210,7 +223,7 @@ class RealShell:
         if shell is not None:
             await shell.close()
         if sandbox is not None:
-            await self._engine.remove(sandbox)
+            await self._sandboxes.remove(sandbox)
 
     def _here(self) -> tuple[Sandbox, Bash]:
         if self._sandbox is None or self._shell is None:
@@ -256,8 +269,9 @@ class RealShell:
         await shell.close()
         try:
             self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
-        except SandboxUnavailable:
-            await self._check_not_gone(sandbox)  # it may have been going when it was asked last
+        except SandboxUnavailable:  # it may have been going when it was asked last, or be so now
+            await sandbox.has_ended(within=_OBEY_WITHIN)
+            await self._check_not_gone(sandbox)
             raise
         return self._shell
 
@@ -354,24 +368,39 @@ class RealShellProvider:
     def __init__(self, engine: Engine, settings: RealShellSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self.sandboxes = Sandboxes(
+            engine,
+            Creations(KIND.name, settings.max_creations, settings.watcher),
+            self._sandbox_spec(ShellOptions(), ""),
+            settings.pool,
+            settings.watcher,
+        )
 
     async def create(self, spec: Spec) -> Grounded:
         """Makes a shell and grounds it; see `Provider.create`."""
         options = spec.options if isinstance(spec.options, ShellOptions) else ShellOptions()
-        settings = self._settings
-        sandbox_spec = SandboxSpec(
+        shell = RealShell(
+            self.sandboxes,
+            self._sandbox_spec(options, spec.session_id),
+            spec.grounding,
+            options,
+            self._settings.max_output_bytes,
+        )
+        return Grounded(shell, await shell.start())
+
+    def _sandbox_spec(self, options: ShellOptions, session_id: str) -> SandboxSpec:
+        settings, limits = self._settings, self._settings.limits
+        if settings.pool.size:  # the time in the pool is not the session's; all sandboxes are alike
+            limits = dataclasses.replace(limits, lifetime=limits.lifetime + MOST_AGE)
+        return SandboxSpec(
             image=options.image or settings.image,
-            session_id=spec.session_id,
+            session_id=session_id,
             hostname=options.hostname,
             env={"LANG": "C.UTF-8", "TZ": "Etc/UTC"},
-            limits=settings.limits,
+            limits=limits,
             network=settings.network,
             runtime=settings.runtime,
         )
-        shell = RealShell(
-            self._engine, sandbox_spec, spec.grounding, options, settings.max_output_bytes
-        )
-        return Grounded(shell, await shell.start())
 
     async def check(self) -> None:
         """Asks whether the engine answers."""
@@ -397,7 +426,8 @@ async def _open(settings: RealShellSettings, _: Backends) -> AsyncIterator[RealS
         provider = RealShellProvider(engine, settings)
         watch = asyncio.create_task(provider.watch_disks())
         try:
-            yield provider
+            async with open_sandboxes(provider.sandboxes):
+                yield provider
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):

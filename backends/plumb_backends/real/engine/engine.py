@@ -64,6 +64,16 @@ class Engine:
             return None
         return dict(found["Config"].get("Labels") or {})
 
+    async def image_id(self, image: str) -> str:
+        """The digest of the image that a name means now.
+
+        Raises:
+            ImageMissing: The engine does not have it.
+            SandboxUnavailable: The engine does not answer.
+        """
+        async with asking("looking for an image"):
+            return str((await self._docker.images.inspect(image))["Id"])
+
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Makes a container and starts it.
 
@@ -83,6 +93,17 @@ class Engine:
             raise
         return sandbox
 
+    async def give(self, sandbox: Sandbox, spec: SandboxSpec) -> None:
+        """Makes a sandbox a session's that was made before it.
+
+        Its labels cannot change any more; its name tells the session from now on.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        await sandbox.rename(_new_name(spec))
+        sandbox.spec = spec
+
     async def remove(self, sandbox: Sandbox) -> None:
         """Removes a sandbox that this engine made; never raises: the sweep gets what is left."""
         with contextlib.suppress(PlumbError):
@@ -101,7 +122,7 @@ class Engine:
 
     async def _create_once(self, spec: SandboxSpec, *, limit_disk: bool) -> DockerContainer:
         config = container_config(spec, self._owner, limit_disk=limit_disk)
-        name = f"plumb-{spec.session_id}-{os.urandom(3).hex()}"
+        name = _new_name(spec)
         # Shielded, so that a creation whose caller goes away is known, and undone.
         creation = asyncio.ensure_future(self._docker.containers.create(config, name=name))
         try:
@@ -202,6 +223,11 @@ class Engine:
                     all=True, size=size, filters=f'{{"label": ["{LABEL}"]}}'
                 )
             )
+
+
+def _new_name(spec: SandboxSpec) -> str:
+    """A session can have several sandboxes, one after the other."""
+    return f"plumb-{spec.session_id}-{os.urandom(3).hex()}"
 
 
 def _labels(container: DockerContainer) -> Mapping[str, str]:

@@ -74,7 +74,7 @@ class Sandbox:
     """One container. Made by `Engine.create_sandbox`.
 
     Attributes:
-        spec: What it was made from.
+        spec: What it is: the one that it was made from, or its session's where it was made before.
         ended_because: Why plumb itself ended it; empty if it did not.
     """
 
@@ -154,6 +154,24 @@ class Sandbox:
             if network["IPAddress"]:
                 return str(network["IPAddress"])
         raise SandboxUnavailable("the sandbox has no address in a network, or has ended")
+
+    async def image_id(self) -> str:
+        """The digest of the image that it was made from.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        async with asking("asking after the sandbox"):
+            return str((await self._container.show())["Image"])
+
+    async def rename(self, name: str) -> None:
+        """Gives the container another name.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        async with asking("naming a sandbox"):
+            await self._container.rename(name)
 
     async def is_running(self) -> bool:
         """Whether the container runs; False if it is gone."""

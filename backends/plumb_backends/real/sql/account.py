@@ -61,6 +61,17 @@ async def create_account(server: Server, session_id: str, lifetime: float) -> Ac
     return Account(access=access, prefix=prefix)
 
 
+async def label_account(server: Server, account: Account, session_id: str) -> None:
+    """Labels an account with the session that it is for now.
+
+    Raises:
+        SandboxUnavailable: The server does not answer, or has no such account.
+    """
+    if not server.is_mariadb:
+        label = json.dumps({"plumb": {"session": session_id}})  # the rest of it stays
+        await server.ask(f"ALTER USER '{account.user}'@'%' ATTRIBUTE '{label}'")
+
+
 async def create_root(server: Server) -> Account:
     """Makes a user that may do everything, on a server of a session's own."""
     password = secrets.token_urlsafe(24)

@@ -103,6 +103,14 @@ class Connection:
         with contextlib.suppress(SandboxUnavailable):
             await self._server.ask(f"KILL {self.id}")
 
+    async def answers(self) -> bool:
+        """Whether it is there just now; not while a statement runs."""
+        try:
+            await self._raw.cmd_ping()
+        except (mysql.connector.Error, OSError, asyncio.IncompleteReadError):
+            self.is_lost = True
+        return not self.is_lost
+
     async def close(self) -> None:
         """Hangs up."""
         await shut(self._raw)
