@@ -36,6 +36,7 @@ from plumb_server.listening import CannotListen, bind, check_may_listen, read_to
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
+from plumb_server.watching import PoolWatcher
 
 _log = structlog.get_logger(__name__)
 
@@ -96,10 +97,10 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
             EnvironmentService(sessions, tokens.agent_token), server
         )
         grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
-            GroundingService(backends), server
+            GroundingService(backends, sessions.places), server
         )
         fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
-            FidelityService(backends, journal), server
+            FidelityService(backends, journal, sessions.places), server
         )
         journal_pb2_grpc.add_JournalServiceServicer_to_server(
             JournalService(History(journal), sessions), server
@@ -124,7 +125,10 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
 
 def _backend_settings(settings: Settings) -> list[object]:
     simulator = dataclasses.replace(settings.simulator(), on_call=metrics.model_called)
-    return [settings.real_shell(), settings.real_mysql(), simulator]
+    watcher = PoolWatcher()
+    shell = dataclasses.replace(settings.real_shell(), watcher=watcher)
+    mysql = dataclasses.replace(settings.real_mysql(), watcher=watcher)
+    return [shell, mysql, simulator]
 
 
 def _serve_metrics(port: int) -> None:

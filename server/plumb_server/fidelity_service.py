@@ -3,13 +3,14 @@
 import collections
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
 
 from plumb.v1 import fidelity_pb2 as wire
 from plumb.v1 import fidelity_pb2_grpc as wire_grpc
-from plumb_backends.comparison import ComparedStep, ComparisonWish, open_comparison
+from plumb_backends.comparison import ComparedStep, Comparison, ComparisonWish, open_comparison
 from plumb_backends.errors import InvalidInput, ReportNotFound
 from plumb_backends.registry import Backends
 from plumb_backends.simulated.options import ReplayOptions
@@ -17,6 +18,7 @@ from plumb_fidelity.verdict import AGREEING, HALLUCINATIONS, UNSCORED
 from plumb_server import convert, metrics
 from plumb_server.journal import Journal
 from plumb_server.paging import page_size
+from plumb_server.places import Places
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -24,9 +26,10 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class FidelityService(wire_grpc.FidelityServiceServicer):
     """The service. Every error that it raises is turned into a status by `interceptors.Guard`."""
 
-    def __init__(self, backends: Backends, journal: Journal) -> None:
+    def __init__(self, backends: Backends, journal: Journal, places: Places) -> None:
         self._backends = backends
         self._journal = journal
+        self._places = places
 
     async def Compare(
         self, request: wire.CompareRequest, context: _Context
@@ -34,7 +37,7 @@ class FidelityService(wire_grpc.FidelityServiceServicer):
         """See the proto."""
         wish = convert.comparison_from_wire(request)
         steps: list[wire.ComparedStep] = []
-        async with open_comparison(self._backends, wish) as comparison:
+        async with self._comparison(wish) as comparison:
             grounded = wire.Grounded(replicas=wish.replicas, steps=len(wish.actions))
             yield wire.CompareResponse(grounded=grounded)
             async for step in comparison.steps():
@@ -50,6 +53,12 @@ class FidelityService(wire_grpc.FidelityServiceServicer):
             whole.SerializeToString(),
         )
         yield wire.CompareResponse(report=report)
+
+    @asynccontextmanager
+    async def _comparison(self, wish: ComparisonWish) -> AsyncIterator[Comparison]:
+        with self._places.held(wish.replicas):
+            async with open_comparison(self._backends, wish) as comparison:
+                yield comparison
 
     async def ListReports(
         self, request: wire.ListReportsRequest, context: _Context

@@ -22,6 +22,10 @@ from plumb_backends.simulated.options import MAX_TEMPERATURE
 from plumb_backends.simulated.truth import Truths
 from plumb_backends.snapshot import Entry
 from plumb_server.convert import check_task, init_results_to_wire, kind_options_from_wire
+from plumb_server.places import Places
+
+_SANDBOXES = 2
+"""What a grounding's state is captured from: two, so that what is volatile shows."""
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -29,18 +33,21 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class GroundingService(wire_grpc.GroundingServiceServicer):
     """The service. Every error that it raises is turned into a status by `interceptors.Guard`."""
 
-    def __init__(self, backends: Backends) -> None:
+    def __init__(self, backends: Backends, places: Places) -> None:
         self._backends = backends
+        self._places = places
 
     async def CaptureGrounding(
         self, request: wire.CaptureGroundingRequest, context: _Context
     ) -> wire.CaptureGroundingResponse:
         """See the proto."""
+        spec = _spec(request)
         truths = Truths(self._backends)  # one for each call: what is captured is what is so now
-        try:
-            truth = await truths.of(_spec(request), with_card=False, with_state=True)
-        finally:
-            await truths.close()
+        with self._places.held(_SANDBOXES):
+            try:
+                truth = await truths.of(spec, with_card=False, with_state=True)
+            finally:
+                await truths.close()
         return wire.CaptureGroundingResponse(
             init_results=init_results_to_wire(truth.init_results),
             state=map(_entry, truth.state.entries if truth.state else ()),
@@ -51,7 +58,9 @@ class GroundingService(wire_grpc.GroundingServiceServicer):
         self, request: wire.GenerateGroundingRequest, context: _Context
     ) -> wire.GenerateGroundingResponse:
         """See the proto."""
-        return _to_wire(await self._backends.generate(_wish(request)))
+        wish = _wish(request)
+        with self._places.held(_SANDBOXES):
+            return _to_wire(await self._backends.generate(wish))
 
 
 def _spec(request: wire.CaptureGroundingRequest) -> Spec:

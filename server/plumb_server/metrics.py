@@ -38,6 +38,19 @@ _rejections = prometheus_client.Counter(
 _verdicts = prometheus_client.Counter(
     "plumb_verdicts", "Verdicts of paired sessions", ["kind", "verdict"]
 )
+_places = prometheus_client.Gauge(
+    "plumb_places_taken", "Of PLUMB_MAX_SESSIONS, comparisons and groundings included"
+)
+_pool_size = prometheus_client.Gauge("plumb_pool_size", "What a pool has ready", ["pool"])
+_pool_draws = prometheus_client.Counter(
+    "plumb_pool_draws", "Sessions that asked a pool: hit, empty, dead, unfit", ["pool", "outcome"]
+)
+_pool_failures = prometheus_client.Counter(
+    "plumb_pool_failures", "How often a pool began to fail to be filled", ["pool"]
+)
+_creations_waiting = prometheus_client.Gauge(
+    "plumb_creations_waiting", "Creations that wait for their turn", ["kind"]
+)
 
 
 def session_created(kind: str, backend: str, seconds: float) -> None:
@@ -74,6 +87,31 @@ def reply_rejected(model: str, name: str) -> None:
 def verdict_given(kind: str, verdict: str) -> None:
     """Counts a verdict of a paired session."""
     _verdicts.labels(kind, verdict).inc()
+
+
+def places_taken(count: int) -> None:
+    """Notes how many places are taken."""
+    _places.set(count)
+
+
+def pool_holds(pool: str, count: int) -> None:
+    """Notes how many things a pool has ready."""
+    _pool_size.labels(pool).set(count)
+
+
+def pool_asked(pool: str, outcome: str) -> None:
+    """Counts a session that asked a pool."""
+    _pool_draws.labels(pool, outcome).inc()
+
+
+def pool_failed(pool: str) -> None:
+    """Counts a pool that cannot be filled any more."""
+    _pool_failures.labels(pool).inc()
+
+
+def creations_wait(kind: str, count: int) -> None:
+    """Notes how many creations wait for their turn."""
+    _creations_waiting.labels(kind).set(count)
 
 
 def call_failed(method: str, reason: str) -> None:

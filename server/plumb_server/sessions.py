@@ -15,13 +15,13 @@ from plumb_backends.errors import (
     LimitReached,
     PlumbError,
     SandboxUnavailable,
-    ServerStopping,
     SessionNotFound,
     StepInProgress,
 )
 from plumb_backends.registry import Backends, Grounded, Spec
 from plumb_server import metrics
 from plumb_server.journal import Journal
+from plumb_server.places import Places
 from plumb_server.session import Session
 
 _log = structlog.get_logger(__name__)
@@ -64,13 +64,12 @@ class Sessions:
         self._backends = backends
         self._journal = journal
         self._limits = limits
+        self.places = Places(limits.most, self._next_end)
         self._live: dict[str, Session] = {}
         self._creations: dict[str, asyncio.Task[Session]] = {}  # by request_id
-        self._in_creation = 0
         self._waiting: dict[str, int] = {}  # by request_id: calls that wait for the creation
         self._ending: dict[str, str] = {}  # by name: why, until the journal says so
         self._deletions: set[asyncio.Task[None]] = set()
-        self._stopping = False
 
     async def create(self, wish: Wish) -> Session:
         """Makes a session; with a request_id that is known, finds it.
@@ -100,8 +99,7 @@ class Sessions:
         return session
 
     async def _create(self, wish: Wish) -> Session:
-        self._admit()
-        self._in_creation += 1
+        self.places.take()
         started = time.monotonic()
         grounded: Grounded | None = None
         try:
@@ -117,11 +115,10 @@ class Sessions:
                 session.name, session.kind, session.backend, wish.request
             )
         except BaseException:
+            self.places.give_back()
             if grounded is not None:
                 await asyncio.shield(grounded.environment.close())
             raise
-        finally:
-            self._in_creation -= 1
         self._live[session.name] = session
         metrics.session_created(session.kind, session.backend, time.monotonic() - started)
         _log.info(
@@ -129,15 +126,10 @@ class Sessions:
         )
         return session
 
-    def _admit(self) -> None:
-        if self._stopping:
-            raise ServerStopping("the server is going down; try again when it is back")
-        if len(self._live) + self._in_creation >= self._limits.most:
-            raise LimitReached(
-                f"the server has {self._limits.most} sessions, its most (PLUMB_MAX_SESSIONS); "
-                "delete one, or wait for one to end",
-                limit="PLUMB_MAX_SESSIONS",
-            )
+    def _next_end(self) -> float:
+        """In how many seconds the first session ends if nobody asks anything of any."""
+        ends = (min(session.expires, session.idle_expires) for session in self._live.values())
+        return min(ends, default=float("inf")) - time.time()
 
     def _forsake(self, request_id: str) -> None:
         """Ends a session whose caller went away before it was made, and did not come back."""
@@ -187,8 +179,8 @@ class Sessions:
         session = await self.get(name)
         try:
             await session.reset()
-        except StepInProgress:
-            raise
+        except (StepInProgress, LimitReached):
+            raise  # it may be tried again
         except PlumbError as error:
             await self.delete(name, f"its reset failed: {error}")
             raise
@@ -204,6 +196,7 @@ class Sessions:
         session = self._live.pop(name, None)
         if session is None:
             return
+        self.places.give_back()
         self._forget_creation_of(session)
         self._ending[name] = because
         try:
@@ -229,7 +222,7 @@ class Sessions:
 
     async def drain(self, grace: float) -> None:
         """Makes no more sessions, and lets running steps finish for some seconds."""
-        self._stopping = True
+        self.places.close()
         running = [
             asyncio.create_task(session.finish_step()) for session in self.list() if session.is_busy
         ]
@@ -240,7 +233,7 @@ class Sessions:
 
     async def stop(self) -> None:
         """Ends everything."""
-        self._stopping = True
+        self.places.close()
         creations = [task for task in self._creations.values() if not task.done()]
         for task in creations:
             task.cancel()

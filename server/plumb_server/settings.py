@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from plumb_backends.errors import InvalidInput
 from plumb_backends.real.hardening import Limits
 from plumb_backends.real.mysql import RealMysqlSettings
+from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.sql.access import parse_url
 from plumb_backends.real.sql.connection import RowLimits
@@ -149,10 +150,37 @@ class Settings(SimulatorFields):
     mysql_max_result_bytes: int = Field(
         32 * 1024**2, ge=1024, description="What one statement may return before it is stopped."
     )
+    shell_pool: int = Field(
+        0,
+        ge=0,
+        description="Shell sandboxes that are made ahead of time, for sessions without an image, "
+        "host name or runtime of their own; see docs/operations.md.",
+    )
+    mysql_pool: int = Field(
+        0,
+        ge=0,
+        description="Accounts on the shared MySQL server that are made ahead of time.",
+    )
+    pool_idle_timeout: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds without a session that could use it after which a pool empties "
+        "itself, until the next.",
+    )
     max_output_bytes: int = Field(
         1024**3, ge=1024, description="What one shell action may print before it is stopped."
     )
-    max_sessions: int = Field(512, ge=1, description="Sessions at the same time.")
+    max_sessions: int = Field(
+        512,
+        ge=1,
+        description="Sessions at the same time, sandboxes of comparisons and groundings included.",
+    )
+    max_creations: int = Field(
+        16,
+        ge=1,
+        description="Sandboxes of each kind that are made at the same time; others wait, for at "
+        "most a minute.",
+    )
     session_idle_timeout: float = Field(
         1800.0, gt=0, description="Seconds that a session lives without a call."
     )
@@ -222,6 +250,8 @@ class Settings(SimulatorFields):
             network=self.shell_network,
             runtime=self.shell_runtime,
             max_output_bytes=self.max_output_bytes,
+            max_creations=self.max_creations,
+            pool=PoolSettings(size=self.shell_pool, idle_timeout=self.pool_idle_timeout),
         )
 
     def real_mysql(self) -> RealMysqlSettings:
@@ -242,4 +272,6 @@ class Settings(SimulatorFields):
             limits=RowLimits(stop_bytes=self.mysql_max_result_bytes),
             max_life=self.session_max_life + 60,
             disk_bytes=self.mysql_disk_bytes,
+            max_creations=self.max_creations,
+            pool=PoolSettings(size=self.mysql_pool, idle_timeout=self.pool_idle_timeout),
         )

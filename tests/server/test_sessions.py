@@ -365,6 +365,19 @@ async def test_what_is_no_session_name_is_invalid_and_named(sessions: Sessions, 
         await sessions.delete(name)
 
 
+async def test_a_session_whose_reset_finds_too_many_creations_may_be_reset_again(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    provider.made[0].reset_error = LimitReached("too many", limit="PLUMB_MAX_CREATIONS")
+    with pytest.raises(LimitReached):
+        await sessions.reset(made.name)
+    assert made.is_broken
+    provider.made[0].reset_error = None
+    assert await sessions.reset(made.name) is made
+    assert not made.is_broken
+
+
 async def test_a_reset_that_cannot_ground_again_ends_the_session_and_says_why(
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:

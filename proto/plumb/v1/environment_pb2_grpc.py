@@ -124,7 +124,8 @@ class EnvironmentServiceServicer:
         * `FAILED_PRECONDITION` (IMAGE_MISSING): the image is not on this engine.
         The message says how to make or pull it.
         * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): a limit of the server is reached;
-        metadata "limit" names it. Wait as long as the RetryInfo says.
+        metadata "limit" names it. Wait as long as the RetryInfo says. Where too
+        many sandboxes are being made, a creation waits up to a minute first.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
         answer. Retry with the same request_id.
         * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
@@ -167,6 +168,8 @@ class EnvironmentServiceServicer:
         * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
         (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
         create a new one.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
+        BROKEN then; reset it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

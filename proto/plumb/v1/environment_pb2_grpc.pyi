@@ -84,7 +84,8 @@ class EnvironmentServiceStub:
     * `FAILED_PRECONDITION` (IMAGE_MISSING): the image is not on this engine.
       The message says how to make or pull it.
     * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): a limit of the server is reached;
-      metadata "limit" names it. Wait as long as the RetryInfo says.
+      metadata "limit" names it. Wait as long as the RetryInfo says. Where too
+      many sandboxes are being made, a creation waits up to a minute first.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
       answer. Retry with the same request_id.
     * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
@@ -115,6 +116,8 @@ class EnvironmentServiceStub:
     * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
       create a new one.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
+      BROKEN then; reset it again.
     """
     Step: _grpc.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]
     """Performs one action and returns what was observed.
@@ -244,7 +247,8 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     * `FAILED_PRECONDITION` (IMAGE_MISSING): the image is not on this engine.
       The message says how to make or pull it.
     * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): a limit of the server is reached;
-      metadata "limit" names it. Wait as long as the RetryInfo says.
+      metadata "limit" names it. Wait as long as the RetryInfo says. Where too
+      many sandboxes are being made, a creation waits up to a minute first.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
       answer. Retry with the same request_id.
     * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
@@ -275,6 +279,8 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
       create a new one.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
+      BROKEN then; reset it again.
     """
     Step: _aio.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]  # type: ignore[assignment]
     """Performs one action and returns what was observed.
@@ -413,7 +419,8 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION` (IMAGE_MISSING): the image is not on this engine.
           The message says how to make or pull it.
         * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): a limit of the server is reached;
-          metadata "limit" names it. Wait as long as the RetryInfo says.
+          metadata "limit" names it. Wait as long as the RetryInfo says. Where too
+          many sandboxes are being made, a creation waits up to a minute first.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the container engine does not
           answer. Retry with the same request_id.
         * `FAILED_PRECONDITION` (MODEL_UNAUTHORIZED): no model endpoint is
@@ -462,6 +469,8 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
           (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
           create a new one.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
+          BROKEN then; reset it again.
         """
 
     @_abc_1.abstractmethod

@@ -68,8 +68,10 @@ class FidelityServiceServicer:
         that fails as a backend fails that step, whose verdict is BACKEND_FAILURE,
         and goes on. Nothing is left behind, whoever ends the stream.
 
-        * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong;
-        nothing ran.
+        * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong, or
+        there are more replicas than the server may have sessions; nothing ran.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): each replica counts as a session
+        while this runs. As in EnvironmentService.CreateSession.
         * Those of EnvironmentService.CreateSession and, of the real side, Step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -48,8 +48,10 @@ class FidelityServiceStub:
     that fails as a backend fails that step, whose verdict is BACKEND_FAILURE,
     and goes on. Nothing is left behind, whoever ends the stream.
 
-    * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong;
-      nothing ran.
+    * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong, or
+      there are more replicas than the server may have sessions; nothing ran.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): each replica counts as a session
+      while this runs. As in EnvironmentService.CreateSession.
     * Those of EnvironmentService.CreateSession and, of the real side, Step.
     """
     ListReports: _grpc.UnaryUnaryMultiCallable[_fidelity_pb2.ListReportsRequest, _fidelity_pb2.ListReportsResponse]
@@ -77,8 +79,10 @@ class FidelityServiceAsyncStub(FidelityServiceStub):
     that fails as a backend fails that step, whose verdict is BACKEND_FAILURE,
     and goes on. Nothing is left behind, whoever ends the stream.
 
-    * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong;
-      nothing ran.
+    * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong, or
+      there are more replicas than the server may have sessions; nothing ran.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): each replica counts as a session
+      while this runs. As in EnvironmentService.CreateSession.
     * Those of EnvironmentService.CreateSession and, of the real side, Step.
     """
     ListReports: _aio.UnaryUnaryMultiCallable[_fidelity_pb2.ListReportsRequest, _fidelity_pb2.ListReportsResponse]  # type: ignore[assignment]
@@ -109,8 +113,10 @@ class FidelityServiceServicer(metaclass=_abc_1.ABCMeta):
         that fails as a backend fails that step, whose verdict is BACKEND_FAILURE,
         and goes on. Nothing is left behind, whoever ends the stream.
 
-        * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong;
-          nothing ran.
+        * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong, or
+          there are more replicas than the server may have sessions; nothing ran.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): each replica counts as a session
+          while this runs. As in EnvironmentService.CreateSession.
         * Those of EnvironmentService.CreateSession and, of the real side, Step.
         """
 

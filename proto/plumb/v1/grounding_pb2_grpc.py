@@ -78,6 +78,8 @@ class GroundingServiceServicer:
         error. Not idempotent; leaves nothing behind.
 
         * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): this counts as two sessions while it
+        runs. As in EnvironmentService.CreateSession.
         * The errors of a model, as in EnvironmentService.Step.
         * `FAILED_PRECONDITION` (IMAGE_MISSING), `UNAVAILABLE`
         (SANDBOX_UNAVAILABLE): as in EnvironmentService.CreateSession.

@@ -59,6 +59,8 @@ class GroundingServiceStub:
     error. Not idempotent; leaves nothing behind.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): this counts as two sessions while it
+      runs. As in EnvironmentService.CreateSession.
     * The errors of a model, as in EnvironmentService.Step.
     * `FAILED_PRECONDITION` (IMAGE_MISSING), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in EnvironmentService.CreateSession.
@@ -92,6 +94,8 @@ class GroundingServiceAsyncStub(GroundingServiceStub):
     error. Not idempotent; leaves nothing behind.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): this counts as two sessions while it
+      runs. As in EnvironmentService.CreateSession.
     * The errors of a model, as in EnvironmentService.Step.
     * `FAILED_PRECONDITION` (IMAGE_MISSING), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in EnvironmentService.CreateSession.
@@ -134,6 +138,8 @@ class GroundingServiceServicer(metaclass=_abc_1.ABCMeta):
         error. Not idempotent; leaves nothing behind.
 
         * `INVALID_ARGUMENT` (INVALID_INPUT, UNKNOWN_KIND): a field is wrong.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): this counts as two sessions while it
+          runs. As in EnvironmentService.CreateSession.
         * The errors of a model, as in EnvironmentService.Step.
         * `FAILED_PRECONDITION` (IMAGE_MISSING), `UNAVAILABLE`
           (SANDBOX_UNAVAILABLE): as in EnvironmentService.CreateSession.
