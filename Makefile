@@ -95,6 +95,7 @@ examples: setup ## Records the real turns that simulators are shown as examples
 
 bench: setup ## Measures steps and creations beside other ways, each kind in one run
 	$(RUN)/python benchmarks/step.py
+	$(RUN)/python benchmarks/pool.py
 	$(RUN)/python benchmarks/mysql_sessions.py
 	$(RUN)/python benchmarks/paired.py
 	$(RUN)/python benchmarks/differ.py
