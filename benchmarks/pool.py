@@ -27,7 +27,7 @@ from plumb_client import aio
 
 WARM, COLD = "from the pool", "cold"
 SIZE = 4
-ROUNDS = {"shell": 40, "mysql": 60}
+ROUNDS = {"shell": 24, "mysql": 40}
 ACTIONS = {"shell": "echo hi", "mysql": "SELECT 1"}
 BARS = {"shell": 20.0, "mysql": 20.0}
 """The most milliseconds of a session from the pool, p50."""

@@ -41,6 +41,7 @@ class Maker:
         self.may_make = asyncio.Event()
         self.may_make.set()
         self.error: Exception | None = None
+        self.makes_dead = False
 
     async def __call__(self) -> Thing:
         began = time.monotonic()
@@ -52,6 +53,7 @@ class Maker:
             if self.error:
                 raise self.error
             self.made.append(Thing(len(self.made)))
+            self.made[-1].is_alive = not self.makes_dead
             return self.made[-1]
         finally:
             self.at_once -= 1
@@ -102,7 +104,7 @@ async def pool_of(
     rhythm: Rhythm | None = None,
 ) -> AsyncIterator[Pool[Thing]]:
     """A pool that looks often, and starts again at once, unless told otherwise."""
-    rhythm = rhythm or Rhythm(look_every=0.005, first_wait=0.005)
+    rhythm = rhythm or Rhythm(look_every=0.005, breath=0, first_wait=0.005)
     settings = PoolSettings(size=size, idle_timeout=idle_timeout)
     pool = Pool("things", maker, settings, watcher, rhythm)
     async with kept(pool):
@@ -197,6 +199,17 @@ async def test_after_each_creation_the_pool_rests_as_long_as_it_took(
         assert then - ended >= (ended - began) * 0.9
 
 
+async def test_whoever_has_just_drawn_goes_before_the_refill(
+    maker: Maker, watcher: Watcher
+) -> None:
+    async with pool_of(maker, watcher, 1, rhythm=Rhythm(breath=0.05)) as pool:
+        await until(lambda: watcher.size == 1)
+        drawn = time.monotonic()
+        await pool.draw(itself)
+        await until(lambda: watcher.size == 1)
+    assert maker.times[1][0] - drawn >= 0.05 * 0.95
+
+
 async def test_failures_are_told_once_and_tried_again_later_each_time(
     maker: Maker, watcher: Watcher
 ) -> None:
@@ -275,11 +288,9 @@ async def test_all_that_dies_at_the_same_time_is_one_failure(
 async def test_what_dies_again_and_again_is_made_ever_less_often(
     maker: Maker, watcher: Watcher
 ) -> None:
+    maker.makes_dead = True
     rhythm = Rhythm(look_every=0.002, first_wait=0.01, longest_wait=HOUR)
     async with pool_of(maker, watcher, 1, rhythm=rhythm):
-        for number in range(5):
-            await until(lambda number=number: len(maker.made) > number)  # type: ignore[misc]
-            maker.made[number].is_alive = False
         await until(lambda: len(maker.made) == 6)
     waits = [then - ended for (_, ended), (then, _) in zip(maker.times, maker.times[1:])]  # noqa: B905
     for wait, least in zip(waits, [0.01, 0.02, 0.04, 0.08], strict=False):

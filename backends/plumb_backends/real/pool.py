@@ -2,8 +2,9 @@
 
 Warm means made, never used. A pool is refilled by one task, one thing at a time, and that task
 rests after each for as long as making it took: however empty the pool is, refilling takes at most
-one creation and about half of its time. After a failure it waits, longer each time. A pool that
-nobody draws from empties itself, until somebody does again.
+one creation and about half of its time. It begins a moment after the draw, so that the session
+which has just begun goes first. After a failure it waits, longer each time. A pool that nobody
+draws from empties itself, until somebody does again.
 
 What is in a pool can die there. It is looked at from time to time, and tried by whoever draws it.
 """
@@ -46,12 +47,14 @@ class Rhythm:
 
     Attributes:
         look_every: Between two looks at what it holds.
+        breath: Between a draw and the refill.
         first_wait: After the first failure; each further one in a row doubles it.
         longest_wait: After any.
         most_age: Of what it holds.
     """
 
     look_every: float = 5.0
+    breath: float = 0.1
     first_wait: float = 1.0
     longest_wait: float = 60.0
     most_age: float = MOST_AGE
@@ -141,6 +144,7 @@ class Pool(Generic[Made]):
             self._look()
             now = time.monotonic()
             if len(self._held) < self._wanted and now >= self._not_before:
+                await asyncio.sleep(self._drawn + self._rhythm.breath - now)
                 await self._refill()
                 continue
             wait = self._rhythm.look_every
