@@ -40,6 +40,7 @@ class Watcher(Nobody):
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.failures: list[str] = []
+        self.has_failed = asyncio.Event()
         self.held = 0
 
     def pool_holds(self, pool: str, count: int) -> None:
@@ -51,6 +52,7 @@ class Watcher(Nobody):
 
     def pool_fails(self, pool: str, why: str) -> None:
         self.failures.append(why)
+        self.has_failed.set()
 
     async def holds(self, count: int) -> None:
         """Waits until the pool holds so many."""
@@ -333,6 +335,8 @@ async def test_a_pool_whose_image_is_missing_says_so_once_and_sessions_say_why(
         for _ in range(3):
             with pytest.raises(ImageMissing):
                 await make_shell(backends=backends)
+        async with asyncio.timeout(SOON):
+            await watcher.has_failed.wait()
     assert len(watcher.failures) == 1
     assert "plumb-none:latest" in watcher.failures[0]
 
