@@ -22,6 +22,7 @@ from pathlib import Path
 from measure import Timings, as_json, failed, in_turns, machine, table_of
 from rich.console import Console
 
+from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
 from plumb_client import aio
 
@@ -72,9 +73,11 @@ def _read(url: str) -> str:
         return str(answer.read().decode())
 
 
-async def measure_all(pooled_at: str, cold_at: str, metrics: str) -> dict[str, dict[str, Timings]]:
+async def measure_all(
+    pooled_at: Access, cold_at: Access, metrics: str
+) -> dict[str, dict[str, Timings]]:
     """Measures both kinds, both with and without a step."""
-    async with aio.connect(pooled_at) as pooled, aio.connect(cold_at) as cold:
+    async with pooled_at.connect() as pooled, cold_at.connect() as cold:
         return {
             f"{kind}, {end}": await measure(pooled, cold, kind, metrics, with_step=with_step)
             for kind in ROUNDS
@@ -83,11 +86,11 @@ async def measure_all(pooled_at: str, cold_at: str, metrics: str) -> dict[str, d
 
 
 @contextmanager
-def _server(**variables: str) -> Iterator[str]:
+def _server(**variables: str) -> Iterator[Access]:
     os.environ.update(variables)
     try:
-        with server_at(None) as address:
-            yield address
+        with server_at(None) as server:
+            yield server
     finally:
         for name in variables:
             del os.environ[name]
