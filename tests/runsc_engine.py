@@ -59,9 +59,10 @@ def _started(folder: Path) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         engine = subprocess.Popen(
             # In a network of its own: without a bridge, dockerd deletes the machine's docker0.
-            ["unshare", "--net", "dockerd",
-             "--config-file", str(folder / "daemon.json"), "--host", address, "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"),
-             "--pidfile", str(folder / "pid"), "--bridge=none", "--iptables=false"],
+            ["unshare", "--net", "dockerd", "--config-file", str(folder / "daemon.json"),
+             "--host", address, "--data-root", str(folder / "data"),
+             "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"),
+             "--bridge=none", "--iptables=false"],
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
