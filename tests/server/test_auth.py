@@ -19,8 +19,14 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_status import rpc_status
 
 import plumb.v1
+from plumb.v1 import (
+    diagnosis_pb2_grpc,
+    environment_pb2_grpc,
+    fidelity_pb2_grpc,
+    grounding_pb2_grpc,
+    journal_pb2_grpc,
+)
 from plumb.v1 import environment_pb2 as wire
-from plumb.v1 import environment_pb2_grpc, fidelity_pb2_grpc, grounding_pb2_grpc
 from plumb_backends.environment import Action, Ending, Observation, OutputSink, Provenance
 from plumb_backends.errors import ModelRateLimited, Unauthenticated
 from plumb_backends.registry import Backends, Grounded, Spec
@@ -208,6 +214,14 @@ async def served(judged_sessions: Sessions, tokens: Tokens) -> AsyncIterator[Wir
     )
     fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
         fidelity_pb2_grpc.FidelityServiceServicer(),  # type: ignore[abstract]
+        server,
+    )
+    journal_pb2_grpc.add_JournalServiceServicer_to_server(
+        journal_pb2_grpc.JournalServiceServicer(),  # type: ignore[abstract]
+        server,
+    )
+    diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(
+        diagnosis_pb2_grpc.DiagnosisServiceServicer(),  # type: ignore[abstract]
         server,
     )
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
