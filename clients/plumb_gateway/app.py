@@ -76,7 +76,9 @@ def _add_api(app: FastAPI, upstream: Upstream) -> None:
 def _add_live(app: FastAPI, upstream: Upstream, leaving: Leaving) -> None:
     @app.websocket(LIVE_PATH)
     async def live(socket: WebSocket, session: str, own: bool = False) -> None:
-        await serve_live(socket, upstream, token_of(socket), session, leaving, keep=not own)
+        await serve_live(
+            socket, upstream, token_of(socket), session, leaving, keep=False if own else None
+        )
 
 
 def _add_probes(app: FastAPI, upstream: Upstream) -> None:

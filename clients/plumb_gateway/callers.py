@@ -35,12 +35,12 @@ def check_host(connection: HTTPConnection, hosts: frozenset[str]) -> None:
     Raises:
         Refused: It does not.
     """
-    name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
-    if hosts and name not in hosts:
+    host = connection.headers.get("host", "")
+    if hosts and _name(f"//{host}") not in hosts:
         raise Refused(
             HTTPStatus.MISDIRECTED_REQUEST,
             "INVALID_INPUT",
-            f"there is no host {name[:100]!r} here; use localhost, or name it in PLUMB_HTTP_HOSTS",
+            f"there is no host {host[:100]!r} here; use localhost, or name it in PLUMB_HTTP_HOSTS",
         )
 
 
@@ -56,7 +56,7 @@ def check_site(connection: HTTPConnection) -> None:
         return
     origin = connection.headers.get("origin")
     host = connection.headers.get("host", "")
-    is_ours = origin is None or urlsplit(origin).netloc == host
+    is_ours = origin is None or origin.partition("://")[2] == host != ""
     site = connection.headers.get("sec-fetch-site", "none")
     if not is_ours or site not in ("same-origin", "none"):
         raise Refused(
@@ -67,14 +67,23 @@ def check_site(connection: HTTPConnection) -> None:
         )
 
 
+def _name(address: str) -> str:
+    """The host's name in an address; empty where there is none, or that is no address."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
 def own_hosts(listen_host: str, more: frozenset[str]) -> frozenset[str]:
     """The names under which a gateway answers; empty for any.
 
     On loopback only its names: a page elsewhere could let a name of its own point here. On all
     interfaces any, unless some are named: a token guards it there.
     """
+    more = frozenset(name.lower() for name in more)
     if listen_host in _LOOPBACK:
         return _LOOPBACK | more
     if listen_host in ("0.0.0.0", "::", ""):  # noqa: S104 - to be recognised
         return _LOOPBACK | more if more else frozenset()
-    return frozenset({listen_host}) | more
+    return frozenset({listen_host.lower()}) | more

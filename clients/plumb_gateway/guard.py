@@ -55,14 +55,17 @@ class Guarded:
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                if "text/html" in headers.get("content-type", ""):
-                    headers.setdefault("Cache-Control", "no-store")
+                _add_headers(MutableHeaders(scope=message))
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _add_headers(headers: MutableHeaders) -> None:
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if "text/html" in headers.get("content-type", ""):
+        headers.setdefault("Cache-Control", "no-store")
 
 
 async def _refuse(error: Refused, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +118,9 @@ async def _tell_fault(request: Request, error: Exception) -> Response:
     _log.error("a request failed as none should", path=request.url.path, exc_info=error)
     sentence = "a fault of plumb's own; report it with the gateway's log"
     details = describe(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", sentence)
-    return _answer(request, details, JSONResponse(details, 500, media_type=MEDIA_TYPE))
+    response = _answer(request, details, JSONResponse(details, 500, media_type=MEDIA_TYPE))
+    _add_headers(response.headers)  # the framework sends this one round `Guarded`
+    return response
 
 
 def tell_errors(app: FastAPI) -> None:

@@ -11,10 +11,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Leaving:
-    """Ends sessions a moment after their last page was closed.
+    """Ends sessions a moment after their last page was closed, if that is what their owner wants.
 
-    The moment lets a reload, or a network that comes back, find its session again. Where the
-    gateway itself is killed, the session's own idle timeout ends it.
+    Whoever only watches has no wish, and does not change the owner's. The moment lets a reload, or
+    a network that comes back, find its session again. Where the gateway itself is killed, the
+    session's own idle timeout ends it.
 
     Args:
         grace: Seconds of the moment.
@@ -23,6 +24,7 @@ class Leaving:
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._watched: dict[str, int] = {}
+        self._kept: dict[str, bool] = {}  # what owners wanted last
         self._ends: dict[str, asyncio.Task[None]] = {}
 
     def arrive(self, name: str) -> None:
@@ -32,13 +34,23 @@ class Leaving:
         if end is not None:
             end.cancel()
 
-    def leave(self, name: str, plumb: aio.Plumb, *, ends: bool) -> None:
-        """A page is gone; with the last one the session ends, if it is to."""
+    def leave(self, name: str, plumb: aio.Plumb, *, keep: bool | None) -> None:
+        """A page is gone; with the last one the session ends, if it is to.
+
+        Args:
+            name: The session's.
+            plumb: What may end it.
+            keep: Whether the session is to live on; None for a page without a wish.
+        """
+        if keep is not None:
+            self._kept[name] = keep
         self._watched[name] -= 1
         if self._watched[name]:
             return
         del self._watched[name]
-        if ends:
+        if self._kept.get(name, True):
+            self._kept.pop(name, None)
+        else:
             self._ends[name] = asyncio.create_task(self._end(name, plumb))
 
     async def _end(self, name: str, plumb: aio.Plumb) -> None:
@@ -50,6 +62,7 @@ class Leaving:
         except PlumbError as error:  # it has ended by itself, or will
             _log.info("a session that nobody looks at was not ended", session=name, why=str(error))
         self._ends.pop(name, None)
+        self._kept.pop(name, None)
 
     async def __aenter__(self) -> "Leaving":
         self._closing = asyncio.Event()

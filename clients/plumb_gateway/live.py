@@ -24,7 +24,7 @@ from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
 from plumb_client import OutOfOrder, PlumbError
 from plumb_client.errors import translated
-from plumb_gateway.api.json_mapping import BadJson, from_json, to_json
+from plumb_gateway.api.json_mapping import BadJson, from_json, shown, to_json
 from plumb_gateway.api.requests import read_object
 from plumb_gateway.leaving import Leaving
 from plumb_gateway.problem import Refused, details_of
@@ -44,7 +44,8 @@ class Live:
         socket: Accepted already.
         stub: The server, with the caller's token.
         name: The session's.
-        keep: Whether the session lives on without a page, until the client says otherwise.
+        keep: Whether the session lives on without a page, until the client says otherwise; None
+            where that is not for this client to say.
     """
 
     def __init__(
@@ -53,13 +54,12 @@ class Live:
         stub: "wire_grpc.EnvironmentServiceAsyncStub",
         name: str,
         *,
-        keep: bool,
+        keep: bool | None,
     ) -> None:
         self.keep = keep
         self._socket = socket
         self._stub = stub
         self._name = name
-        self._next_index = 1
         self._steps: asyncio.Queue[wire.StepRequest] = asyncio.Queue(_MOST_WAITING)
 
     async def run(self) -> None:
@@ -81,7 +81,6 @@ class Live:
     async def _look(self) -> wire.Session:
         with translated():
             response = await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
-        self._next_index = response.session.last_step_index + 1
         return response.session
 
     async def _touch_for_ever(self) -> None:
@@ -93,12 +92,22 @@ class Live:
 
     async def _read_for_ever(self) -> None:
         while True:
-            text = await self._socket.receive_text()
+            text = await self._receive()
             try:
                 await self._take(read_object(text))
             except BadJson as error:
                 refused = Refused(HTTPStatus.BAD_REQUEST, "INVALID_INPUT", str(error))
                 await self._send({"error": details_of(refused)})
+            except PlumbError as error:  # nothing is running, or it cannot be interrupted
+                await self._send({"error": details_of(error)})
+
+    async def _receive(self) -> str | bytes:
+        """The next message, as text or as bytes: JSON is both."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"], message.get("reason"))
+        text: str | bytes | None = message.get("text")
+        return message.get("bytes") or b"" if text is None else text
 
     async def _take(self, message: dict[str, Any]) -> None:
         match message:
@@ -114,7 +123,10 @@ class Live:
             case {"keep": bool(keep)}:
                 self.keep = keep
             case _:
-                raise BadJson(f"the message has {sorted(message)}; use step, interrupt or keep")
+                raise BadJson(
+                    f"the message is {shown(message)}; use one of "
+                    '{"step": {...}}, {"interrupt": {}} and {"keep": true}'
+                )
 
     async def _step_for_ever(self) -> None:
         while True:
@@ -125,17 +137,25 @@ class Live:
                 await self._send({"error": details_of(error)})
 
     async def _perform(self, step: wire.StepRequest) -> None:
-        """Takes a step; where somebody else took one meanwhile, nothing ran, and it is the next."""
-        has_own_index = bool(step.step_index)
-        step.step_index = step.step_index or self._next_index
+        """Takes a step; where somebody else took one meanwhile, nothing ran, and it is the next.
+
+        The last step is asked for first: had somebody else typed the same, then the server would
+        take this one for theirs, asked for again.
+        """
+        if step.step_index:
+            await self._stream(step)
+            return
+        step.step_index = await self._next_index()
         try:
             await self._stream(step)
         except OutOfOrder as error:
-            if has_own_index or error.reason == "STEP_IN_PROGRESS":
+            if error.reason == "STEP_IN_PROGRESS":
                 raise
-            await self._look()
-            step.step_index = self._next_index
+            step.step_index = await self._next_index()
             await self._stream(step)
+
+    async def _next_index(self) -> int:
+        return (await self._look()).last_step_index + 1
 
     async def _stream(self, step: wire.StepRequest) -> None:
         call = self._stub.StreamStep(wire.StreamStepRequest(step=step))
@@ -150,7 +170,6 @@ class Live:
         if event.HasField("chunk"):
             await self._send({"chunk": to_json(event.chunk)})
             return
-        self._next_index = step_index + 1
         await self._send({"observation": to_json(event.observation), "step_index": step_index})
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -164,7 +183,7 @@ async def serve_live(
     session: str,
     leaving: Leaving,
     *,
-    keep: bool,
+    keep: bool | None,
 ) -> None:
     """Serves a socket to its end; one that cannot be is closed with a sentence."""
     await socket.accept()
@@ -178,7 +197,7 @@ async def serve_live(
         try:
             await live.run()
         finally:
-            leaving.leave(name, upstream.plumb(token), ends=not live.keep)
+            leaving.leave(name, upstream.plumb(token), keep=live.keep)
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,23 @@
 """The folders that `plumb bench` wrote: figures, and every step with its verdict."""
 
+import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from plumb_bench.lines import BadLine, parse_object, read_lines
+
+_OF_ROW = frozenset(
+    ("simulator", "mode", "steps", "scored", "agreement", "hallucinations_per_100",
+     "false_success", "false_failure", "backend_failures")
+)  # fmt: skip
+_OF_REAL = frozenset(("scenarios", "steps", "replicas", "agreement"))
+_OF_STEP = frozenset(
+    ("scenario", "simulator", "mode", "turn", "action", "real", "simulated", "verdict", "flags",
+     "evidence")
+)  # fmt: skip
+"""What the pages show of each; files of others that are named alike lack it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +83,17 @@ def read_run(folder: Path, name: str) -> Run | None:
         made = path.stat().st_mtime
     except (OSError, BadLine):
         return None
-    return Run(name, path.parent, made, report) if "rows" in report else None
+    return Run(name, path.parent, made, report) if _is_report(report) else None
+
+
+def _is_report(report: dict[str, Any]) -> bool:
+    rows = report.get("rows")
+    has_rows = isinstance(rows, list) and all(_has(_OF_ROW, row) for row in rows)
+    return has_rows and _has(_OF_REAL, report.get("real"))
+
+
+def _has(fields: frozenset[str], data: object) -> bool:
+    return isinstance(data, dict) and fields <= data.keys()
 
 
 def _is_name(name: str) -> bool:
@@ -104,7 +125,10 @@ def find_steps(
 
 
 def _steps(run: Run) -> Iterator[dict[str, Any]]:
+    """The steps of a run; a line that is none is left out, as the one is that is being written."""
     path = run.folder / "steps.jsonl"
-    if path.exists():
-        for _, line in read_lines(path):
-            yield json.loads(line)
+    for place, line in read_lines(path) if path.exists() else ():
+        with contextlib.suppress(BadLine):
+            step = parse_object(line, place)
+            if _has(_OF_STEP, step):
+                yield step

@@ -66,21 +66,47 @@ async def run_gateway(
         tls: For HTTPS; None for HTTP.
 
     Raises:
-        CannotServe: The port is taken, or the address is not here.
+        CannotServe: The port is taken, the address is not here, or a file of TLS is not what it
+            must be.
     """
+    context = _context(tls) if tls else None
     host, _, port = settings.listen.rpartition(":")
-    listening = _listen(host.strip("[]"), int(port))
     async with open_upstream(server, server_tls) as upstream:
+        listening = _listen(host.strip("[]"), int(port))
         hosts = own_hosts(host.strip("[]"), settings.own_hosts)
-        http = _Server(_config(make_app(upstream, settings, hosts), tls))
+        http = _Server(_config(make_app(upstream, settings, hosts), context))
         serving = asyncio.create_task(http.serve(sockets=[listening]))
         try:
-            await http.ready.wait()
+            await _ready(http, serving)
             bound = listening.getsockname()[1]
             yield f"{'https' if tls else 'http'}://{host}:{bound}"
         finally:
             http.should_exit = True
             await serving
+
+
+async def _ready(http: _Server, serving: "asyncio.Task[None]") -> None:
+    """Waits until it serves; what keeps it from that is raised."""
+    ready = asyncio.create_task(http.ready.wait())
+    await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        ready.cancel()
+        await serving
+
+
+def _context(tls: ServerTls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.cert, tls.key, password="")  # or it asks the terminal
+        if tls.client_ca:
+            context.load_verify_locations(tls.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        files = ", ".join(filter(None, (tls.cert, tls.key, tls.client_ca)))
+        raise CannotServe(
+            f"cannot serve HTTPS with {files} ({error}); give PEM files, the key unencrypted"
+        ) from None
+    return context
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -94,8 +120,8 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _config(app: object, tls: ServerTls | None) -> uvicorn.Config:
-    config = uvicorn.Config(
+def _config(app: object, context: ssl.SSLContext | None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,  # type: ignore[arg-type]  # FastAPI's is an ASGI application
         log_config=None,
         access_log=False,
@@ -103,9 +129,5 @@ def _config(app: object, tls: ServerTls | None) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=_LET_FINISH,
         ws_max_size=2 * 1024 * 1024,
+        ssl_context_factory=(lambda *_: context) if context else None,
     )
-    if tls is not None:
-        config.ssl_certfile, config.ssl_keyfile = tls.cert, tls.key
-        if tls.client_ca:
-            config.ssl_ca_certs, config.ssl_cert_reqs = tls.client_ca, ssl.CERT_REQUIRED
-    return config

@@ -34,7 +34,7 @@ def endpoint(route: Route, upstream: Upstream) -> Callable[[Request], Awaitable[
         deserialise = route.response_type.FromString
         if route.is_stream:
             stream = channel.unary_stream(route.full_method, serialise, deserialise)(message)
-            return await _stream(stream)
+            return await _stream(request, stream)
         asked = channel.unary_unary(route.full_method, serialise, deserialise)(message)
         with translated():
             answer = await _unless_gone(request, asked)
@@ -69,11 +69,11 @@ async def _unless_gone(request: Request, asked: Awaitable[_Result]) -> _Result |
         await asyncio.gather(answer, gone, return_exceptions=True)
 
 
-async def _stream(stream: Any) -> Response:
+async def _stream(request: Request, stream: Any) -> Response:
     """Sends one line a message; an error before the first one still has a status of its own."""
     messages = aiter(stream)
     with translated():
-        first = await anext(messages, None)
+        first = await _unless_gone(request, anext(messages, None))
 
     async def lines() -> AsyncIterator[bytes]:
         try:

@@ -8,6 +8,7 @@ and bytes are a text where they are UTF-8, else `{"base64": "..."}`; both are ta
 import base64
 import binascii
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -28,6 +29,10 @@ DURATION = Duration.DESCRIPTOR.full_name
 TIMESTAMP = Timestamp.DESCRIPTOR.full_name
 MOST_SECONDS = 315_576_000_000
 """The longest duration that the wire knows: about 10,000 years."""
+
+
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+"""How numbers are written that JSON does not have. Only responses have such."""
 
 
 class BadJson(ValueError):
@@ -109,8 +114,14 @@ def _value_to_json(value: Any, field: FieldDescriptor) -> Json:
     if field.type == FieldDescriptor.TYPE_ENUM:
         return enum_names(enum_of(field)).get(value, str(value))
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no such number
+        return _not_finite(value)
     return value
+
+
+def _not_finite(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def bytes_to_json(data: bytes) -> Json:
@@ -163,12 +174,13 @@ def _read_into(message: Message, data: Json, where: str) -> None:
 
 def _read_field(message: Message, field: FieldDescriptor, value: Json, at: str) -> None:
     if is_map(field):
+        of = map_value(field)
         for key, one in _object(value, at).items():
-            of = map_value(field)
-            getattr(message, field.name)[_text(key, at)] = _read_value(one, of, f"{at}.{key}")
+            name = _text(key, f"a name in {at}")
+            getattr(message, field.name)[name] = _read_value(one, of, f"{at}.{name}")
     elif field.is_repeated:
         if not isinstance(value, list):
-            raise BadJson(f"{at} is {_shown(value)}; use a list")
+            raise BadJson(f"{at} is {shown(value)}; use a list")
         target = getattr(message, field.name)
         for number, one in enumerate(value):
             if field.type == FieldDescriptor.TYPE_MESSAGE:
@@ -190,7 +202,7 @@ def _read_value(value: Json, field: FieldDescriptor, at: str) -> Any:
 def _read_whole(value: Json, field: FieldDescriptor, at: str) -> int:
     least, most = _WHOLE[field.type]
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise BadJson(f"{at} is {_shown(value)}; use a whole number from {least} to {most}")
+        raise BadJson(f"{at} is {shown(value)}; use a whole number from {least} to {most}")
     return value
 
 
@@ -200,7 +212,7 @@ def _read_real(value: Json, _: FieldDescriptor, at: str) -> float:
 
 def _read_flag(value: Json, _: FieldDescriptor, at: str) -> bool:
     if not isinstance(value, bool):
-        raise BadJson(f"{at} is {_shown(value)}; use true or false")
+        raise BadJson(f"{at} is {shown(value)}; use true or false")
     return value
 
 
@@ -220,7 +232,7 @@ def _read_bytes(value: Json, _: FieldDescriptor, at: str) -> bytes:
 def _read_enum(value: Json, field: FieldDescriptor, at: str) -> int:
     numbers = {name: number for number, name in enum_names(enum_of(field)).items()}
     if not isinstance(value, str) or value not in numbers:
-        raise BadJson(f"{at} is {_shown(value)}; use one of: {', '.join(numbers)}")
+        raise BadJson(f"{at} is {shown(value)}; use one of: {', '.join(numbers)}")
     return numbers[value]
 
 
@@ -238,13 +250,13 @@ _READERS: Mapping[int, Callable[[Json, FieldDescriptor, str], Any]] = {
 
 def _object(data: Json, where: str) -> dict[str, Json]:
     if not isinstance(data, dict):
-        raise BadJson(f"{where or 'the body'} is {_shown(data)}; use an object")
+        raise BadJson(f"{where or 'the body'} is {shown(data)}; use an object")
     return data
 
 
 def _text(value: Json, at: str) -> str:
     if not isinstance(value, str):
-        raise BadJson(f"{at} is {_shown(value)}; use a text")
+        raise BadJson(f"{at} is {shown(value)}; use a text")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -259,14 +271,14 @@ def _number(value: Json, at: str) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise BadJson(f"{at} is {_shown(value)}; use a number")
+        raise BadJson(f"{at} is {shown(value)}; use a number")
     return number
 
 
 def _seconds(value: Json, at: str) -> float:
     seconds = _number(value, at)
     if abs(seconds) > MOST_SECONDS:
-        raise BadJson(f"{at} is {_shown(value)}; use seconds, at most {MOST_SECONDS}")
+        raise BadJson(f"{at} is {shown(value)}; use seconds, at most {MOST_SECONDS}")
     return seconds
 
 
@@ -274,12 +286,17 @@ def _read_timestamp(message: Timestamp, data: Json, at: str) -> None:
     try:
         message.FromJsonString(_text(data, at))
     except ValueError as error:
-        raise BadJson(f"{at} is {_shown(data)}; use a time such as 2026-11-26T12:00:00Z") from error
+        raise BadJson(f"{at} is {shown(data)}; use a time such as 2026-11-26T12:00:00Z") from error
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none, for it has no fields"
 
 
-def _shown(value: Json) -> str:
-    return repr(value)[:60]
+_brief = reprlib.Repr()  # looks at no more than it shows, however long or deep a value is
+_brief.maxstring = _brief.maxlong = _brief.maxother = 60
+
+
+def shown(value: Json) -> str:
+    """A value as messages show it: the beginning of it."""
+    return _brief.repr(value)[:60]

@@ -9,7 +9,7 @@ from fastapi import Request
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from plumb_gateway.api.json_mapping import BadJson, from_json, whole_range
+from plumb_gateway.api.json_mapping import BadJson, from_json, shown, whole_range
 from plumb_gateway.api.routes import Route
 from plumb_gateway.problem import Refused
 
@@ -83,9 +83,11 @@ def _put(data: dict[str, Any], field: str, value: str) -> None:
     """Fills in what the path says; nobody may say it again elsewhere."""
     outer, _, inner = field.partition(".")
     if inner:
-        data, field = data.setdefault(outer, {}), inner
+        if data.get(outer) is None:
+            data[outer] = {}
+        data, field = data[outer], inner
         if not isinstance(data, dict):
-            raise BadJson(f"{outer} is {str(data)[:60]!r}; use an object")
+            raise BadJson(f"{outer} is {shown(data)}; use an object")
     if field in data:
         raise BadJson(f"{field} is in the path already; leave it out elsewhere")
     data[field] = value

@@ -9,6 +9,7 @@ from plumb_gateway.api.comments import comment_on
 from plumb_gateway.api.json_mapping import (
     DURATION,
     MOST_SECONDS,
+    NOT_FINITE,
     TIMESTAMP,
     enum_names,
     enum_of,
@@ -95,6 +96,8 @@ class Schemas:
         numbers = whole_range(field)
         if numbers:
             return {"type": "integer", "minimum": numbers[0], "maximum": numbers[1]}
+        if field.type == FieldDescriptor.TYPE_DOUBLE and not is_request:
+            return {"anyOf": [{"type": "number"}, {"enum": list(NOT_FINITE)}]}
         return {"type": _PLAIN[field.type]}
 
     def _message(self, kind: Descriptor, *, is_request: bool) -> Schema:

@@ -9,7 +9,7 @@ MOST_SHOWN = 20_000
 
 _PICTURES = {chr(code): chr(0x2400 + code) for code in range(32)} | {"\x7f": "\u2421"}
 _PLAIN = frozenset("\n\t")
-_INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str, most: int = MOST_SHOWN) -> Markup:

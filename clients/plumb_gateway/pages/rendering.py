@@ -75,4 +75,5 @@ def page(
     template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> HTMLResponse:
     """Renders a page, or a part of one."""
-    return HTMLResponse(_environment.get_template(template).render(values), status, headers)
+    text = _environment.get_template(template).render(values)
+    return HTMLResponse(text.encode(errors="replace"), status, headers)

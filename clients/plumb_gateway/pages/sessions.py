@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from pydantic import Field
 
 from plumb_client import JournaledStep, aio
 from plumb_gateway.exports import Format, export
@@ -19,6 +20,8 @@ from plumb_gateway.security import live_policy
 
 SESSIONS_PER_PAGE = 50
 TURNS_PER_PAGE = 100
+Turn: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""As the wire takes it."""
 
 
 routes = APIRouter(include_in_schema=False)
@@ -70,7 +73,7 @@ async def export_some(
 
 
 @routes.get("/sessions/{session}")
-async def one(plumb: Client, session: str, turn: int = 1) -> HTMLResponse:
+async def one(plumb: Client, session: str, turn: Turn = 1) -> HTMLResponse:
     """A session, turn by turn; with `turn` the page that has it."""
     name, first = f"sessions/{session}", first_of_page(turn)
     found, asked = await plumb.journaled_session(name)
@@ -88,7 +91,7 @@ async def one(plumb: Client, session: str, turn: int = 1) -> HTMLResponse:
 
 
 @routes.get("/sessions/{session}/turns")
-async def turns(plumb: Client, session: str, first: int) -> HTMLResponse:
+async def turns(plumb: Client, session: str, first: Turn) -> HTMLResponse:
     """The turns from one on, as a part of the page: for those who watch."""
     name = f"sessions/{session}"
     found = await plumb.journaled_steps(name, first=first, page_size=TURNS_PER_PAGE)
@@ -97,13 +100,13 @@ async def turns(plumb: Client, session: str, first: int) -> HTMLResponse:
 
 
 @routes.get("/sessions/{session}/turns/{turn}/raw")
-async def raw(plumb: Client, session: str, turn: int) -> HTMLResponse:
+async def raw(plumb: Client, session: str, turn: Turn) -> HTMLResponse:
     """What the terminal sent, as a part of the page."""
     return page("raw.html", step=await _step(plumb, session, turn))
 
 
 @routes.get("/sessions/{session}/turns/{turn}/text")
-async def text(plumb: Client, session: str, turn: int, side: str = "") -> Response:
+async def text(plumb: Client, session: str, turn: Turn, side: str = "") -> Response:
     """All that was observed, as plain text."""
     seen = (await _step(plumb, session, turn)).observation
     if seen is not None and side == "counterpart":
