@@ -117,7 +117,7 @@ _PLAIN = {
 
 
 def _is_required(field: FieldDescriptor, *, is_request: bool) -> bool:
-    """Whether a field is always there: in a request by its comment, which says `Required.`."""
+    """Whether a field is always there: in a request by its comment, which says `Required`."""
     if is_request:
-        return "Required." in comment_on(field.full_name)
+        return "Required" in comment_on(field.full_name)
     return not field.has_presence
