@@ -26,7 +26,7 @@ def parse_object(line: bytes, place: str) -> dict[str, Any]:
     """
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadLine(f"{place}: this is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise BadLine(f"{place}: expected an object, found {_kind_of(data)}")

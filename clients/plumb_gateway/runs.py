@@ -98,7 +98,7 @@ def _has(fields: frozenset[str], data: object) -> bool:
 
 def _is_name(name: str) -> bool:
     """Whether a name stays in its folder."""
-    return name == Path(name).name and name not in ("", ".", "..")
+    return name == Path(name).name and name not in ("", ".", "..") and "\0" not in name
 
 
 def find_steps(

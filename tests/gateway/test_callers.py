@@ -29,9 +29,7 @@ def connection(method: str = "GET", kind: str = "http", **headers: str) -> HTTPC
         ({"cookie": "plumb_token=old", "authorization": "Bearer abc"}, "abc"),
     ],
 )
-def test_a_token_comes_in_a_header_or_else_in_a_cookie(
-    headers: dict[str, str], token: str
-) -> None:
+def test_a_token_comes_in_a_header_or_else_in_a_cookie(headers: dict[str, str], token: str) -> None:
     assert token_of(connection(**headers)) == token
 
 

@@ -13,7 +13,6 @@ from plumb_gateway.security import HEADERS, REPORT_POLICY
 if TYPE_CHECKING:
     import httpx2 as httpx
     from fastapi import FastAPI
-
     from tests.gateway.conftest import Kit
 
 AS_BROWSER = {"accept": "text/html,application/xhtml+xml"}
@@ -213,7 +212,7 @@ async def test_a_token_in_the_header_lets_in(
 
 @pytest.mark.parametrize("token", ["wrong-wrong-wrong-wrong", "two words", "größe", "\x7f"])
 async def test_another_token_lets_nobody_in(guarded_http: httpx.AsyncClient, token: str) -> None:
-    headers = {"authorization": f"Bearer {token}".encode("latin-1")}
+    headers = {b"authorization": f"Bearer {token}".encode("latin-1")}
     answer = await guarded_http.get("/v1/kinds", headers=headers)
     assert answer.status_code in (400, 401)
     assert token not in answer.text

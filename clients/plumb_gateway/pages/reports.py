@@ -26,11 +26,12 @@ routes = APIRouter(include_in_schema=False)
 async def _find(settings: GatewaySettings, name: str) -> Run:
     run = await asyncio.to_thread(read_run, settings.runs, name)
     if run is None:
-        raise Refused(
-            HTTPStatus.NOT_FOUND, "REPORT_NOT_FOUND",
-            f"there is no run {name[:100]!r}; /reports has those that there are",
-        )  # fmt: skip
+        raise _none(f"there is no run {name[:100]!r}; /reports has those that there are")
     return run
+
+
+def _none(sentence: str) -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, "REPORT_NOT_FOUND", sentence)
 
 
 @routes.get("/reports")
@@ -82,6 +83,8 @@ async def run(
 async def whole(_: Admitted, shown: Shown, name: str) -> Response:
     """The bench's own page, with its charts."""
     path = (await _find(shown, name)).folder / "report.html"
+    if not await asyncio.to_thread(path.is_file):
+        raise _none(f"the run {name!r} has no page of its own; /runs/{name} has its steps")
     return FileResponse(path, headers={"Content-Security-Policy": REPORT_POLICY})
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     import httpx2 as httpx
     from fastapi import FastAPI
+    from tests.gateway.conftest import Kit, Server
 
     from plumb_gateway.settings import GatewaySettings
-    from tests.gateway.conftest import Kit, Server
 
 
 class Caller:

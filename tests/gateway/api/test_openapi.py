@@ -29,7 +29,7 @@ def operation(route: Route) -> dict[str, Any]:
 
 def test_the_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
-    OpenAPIV31SpecValidator(DOCUMENT).validate()  # type: ignore[arg-type]  # a mapping is one
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
 async def test_it_is_what_is_served(http: httpx.AsyncClient) -> None:
@@ -53,7 +53,7 @@ def test_every_field_of_a_request_is_in_path_query_or_body_and_in_one_of_them(
     query = [one["name"] for one in told["parameters"] if one["in"] == "query"]
     content = told.get("requestBody", {}).get("content", {})
     body = content.get("application/json", {}).get("schema", {}).get("properties", {})
-    in_path = [name for name in route.bind({n: "" for n in path_names(told)}) if "." not in name]
+    in_path = [name for name in route.bind(dict.fromkeys(path_names(told), "")) if "." not in name]
     places = [*query, *body, *in_path]
     assert sorted(places) == sorted(field.name for field in route.method.input_type.fields)
 

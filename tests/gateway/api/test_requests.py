@@ -12,7 +12,6 @@ from plumb_gateway.app import MOST_BODY_BYTES
 
 if TYPE_CHECKING:
     import httpx2 as httpx
-
     from tests.gateway.conftest import Kit
 
 

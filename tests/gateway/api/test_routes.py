@@ -45,7 +45,7 @@ def test_no_other_path_is_taken_for_it(route: Route) -> None:
 @pytest.mark.parametrize("route", BY_RPC)
 def test_every_name_in_a_path_fills_a_field_of_the_request(route: Route) -> None:
     names = re.findall(r"{(\w+)}", route.path)
-    bound = route.bind({name: "x" for name in names})
+    bound = route.bind(dict.fromkeys(names, "x"))
     assert len(bound) == len(names)
     for field in bound:
         outer, _, inner = field.partition(".")

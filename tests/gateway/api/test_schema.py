@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire_messages import MESSAGES, message_of_kind
+from tests.wire_messages import MESSAGES, message_of_kind
 
 from plumb.v1 import environment_pb2, fidelity_pb2
 from plumb_gateway.api.comments import comment_on
@@ -103,7 +103,7 @@ def test_a_message_that_holds_its_own_kind_refers_to_itself() -> None:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_comment_of_the_proto_is_in_the_schema(name: str) -> None:
-    kind = MESSAGES[name].DESCRIPTOR
+    kind: Any = MESSAGES[name].DESCRIPTOR
     schema = Schemas().of_request(kind)
     assert schema["description"] == comment_on(kind.full_name) != ""
     for field in kind.fields:

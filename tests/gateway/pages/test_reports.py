@@ -1,0 +1,151 @@
+"""The pages of reports: the leaderboard, the error browser, and comparisons."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from plumb_gateway.security import REPORT_POLICY
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+
+    from plumb_gateway.settings import GatewaySettings
+
+INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
+HOSTILE = "<img src=x onerror=alert(1)>\u202e\ud800"
+
+
+def row(simulator: str, wrong: float | None) -> dict[str, Any]:
+    """A simulator's; one of which every step failed has no figures."""
+    return {
+        "simulator": simulator, "mode": "free", "steps": 10, "scored": 0 if wrong is None else 8,
+        "agreement": None if wrong is None else INTERVAL, "hallucinations_per_100": wrong,
+        "false_success": INTERVAL | ({"value": None} if wrong is None else {}),
+        "false_failure": INTERVAL, "backend_failures": 2,
+    }  # fmt: skip
+
+
+def step(turn: int, verdict: str = "EMPTY", **changes: Any) -> dict[str, Any]:
+    whole = {
+        "scenario": "count", "simulator": "naive", "mode": "free", "turn": turn, "action": "ls",
+        "real": {"text": "a\n", "exit_code": 0}, "simulated": {"text": "b\n", "exit_code": 1},
+        "verdict": verdict, "flags": [verdict], "evidence": ["look here"],
+    }  # fmt: skip
+    return whole | changes
+
+
+@pytest.fixture
+def write_run(settings: GatewaySettings) -> Any:
+    """Writes a run named `run`."""
+
+    def write(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> None:
+        folder = settings.runs / "run"
+        folder.mkdir(parents=True)
+        real = {"scenarios": 1, "steps": 10, "replicas": 3, "agreement": None}
+        (folder / "report.json").write_text(json.dumps({"rows": rows, "real": real}))
+        (folder / "steps.jsonl").write_text("".join(json.dumps(one) + "\n" for one in steps))
+        (folder / "report.html").write_text("<script>charts()</script>")
+
+    return write
+
+
+async def text_of(http: httpx.AsyncClient, path: str) -> str:
+    answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def test_the_leaderboard_has_the_best_first_and_those_without_figures_last(
+    http: httpx.AsyncClient, write_run: Any
+) -> None:
+    write_run([row("unreachable", None), row("worse", 50.0), row("better", 5.0)])
+    for path in ("/reports", "/runs/run"):
+        found = re.findall(r'<tr><th scope="row">(\w+) <span', await text_of(http, path))
+        assert found == ["better", "worse", "unreachable"]
+
+
+async def test_the_error_browser_begins_with_what_is_wrong_and_filters(
+    http: httpx.AsyncClient, write_run: Any
+) -> None:
+    write_run(
+        [row("naive", 5.0)],
+        step(1, "AGREES"), step(2), step(3, "FALSE_SUCCESS", action="cat planted"),
+        step(4, "BACKEND_FAILURE", simulated={"text": "", "failure": "no model answers"}),
+    )  # fmt: skip
+
+    async def turns(query: str = "") -> list[str]:
+        return re.findall(r", turn (\d+)\"", await text_of(http, f"/runs/run{query}"))
+
+    assert await turns() == ["2", "3"]
+    assert await turns("?verdict=") == ["1", "2", "3", "4"]
+    assert await turns("?verdict=FALSE_SUCCESS") == ["3"]
+    assert await turns("?verdict=&text=PLANTED") == ["3"]
+    assert await turns("?simulator=other") == []
+    assert "no model answers" in await text_of(http, "/runs/run?verdict=BACKEND_FAILURE")
+
+
+async def test_a_step_s_sides_are_marked_as_the_differ_laid_them(
+    http: httpx.AsyncClient, write_run: Any
+) -> None:
+    write_run([row("naive", 5.0)], step(1), step(2, aligned=[["x", None, "missing"]]))
+    text = await text_of(http, "/runs/run")
+    assert '<td dir="ltr"><mark>a</mark></td><td dir="ltr"><mark>b</mark></td>' in text
+    assert '<tr class="missing"><td dir="ltr">x</td><td dir="ltr"></td></tr>' in text
+    assert "look here" in text
+    assert "real \u00b7 status 0" in text
+
+
+async def test_many_errors_are_paged(http: httpx.AsyncClient, write_run: Any) -> None:
+    write_run([row("naive", 5.0)], *(step(turn) for turn in range(120)))
+    first = await text_of(http, "/runs/run?text=ls")
+    assert "120 steps" in first
+    more = re.search(r'href="([^"#]+)#errors" data-next', first)
+    assert more is not None
+    second = await text_of(http, "/runs/run" + more[1].replace("&amp;", "&"))
+    assert re.findall(r", turn (\d+)\"", second) == [str(turn) for turn in range(50, 100)]
+
+
+async def test_hostile_files_show_as_text(http: httpx.AsyncClient, write_run: Any) -> None:
+    hostile = {"action": HOSTILE, "evidence": [HOSTILE], "real": {"text": HOSTILE}}
+    write_run([row(HOSTILE, 5.0)], step(1, "EMPTY", **hostile))
+    for path in ("/reports", "/runs/run"):
+        text = await text_of(http, path)
+        assert "<img src=x" not in text
+        assert "&lt;img src=x" in text
+
+
+async def test_the_bench_s_own_page_is_in_a_box(http: httpx.AsyncClient, write_run: Any) -> None:
+    write_run([row("naive", 5.0)])
+    answer = await http.get("/runs/run/report.html")
+    assert answer.text == "<script>charts()</script>"
+    assert answer.headers["content-security-policy"] == REPORT_POLICY
+
+
+@pytest.mark.parametrize("name", ["none", "..%2f..", "%00", "x" * 300])
+async def test_a_run_that_is_none_is_not_found(http: httpx.AsyncClient, name: str) -> None:
+    for path in (f"/runs/{name}", f"/runs/{name}/report.html"):
+        assert (await http.get(path)).status_code == 404
+
+
+async def test_a_run_without_its_own_page_is_not_found(
+    http: httpx.AsyncClient, write_run: Any, settings: GatewaySettings
+) -> None:
+    write_run([row("naive", 5.0)])
+    (settings.runs / "run" / "report.html").unlink()
+    assert (await http.get("/runs/run/report.html")).status_code == 404
+
+
+async def test_a_comparison_has_a_page_that_filters(http: httpx.AsyncClient) -> None:
+    body = {"kind": "shell", "actions": ["say one", "say two"], "replicas": 1}
+    answer = await http.post(
+        "/v1/comparisons", json={**body, "simulator": {"model": "baseline:always_empty"}}
+    )
+    report = json.loads(answer.text.splitlines()[-1])["report"]
+    assert report["name"] in await text_of(http, "/reports")
+    page = await text_of(http, f"/{report['name']}")
+    assert f"{report['agreeing_steps']} of {report['scored_steps']} scored, of 2 steps" in page
+    assert "No step fits." in await text_of(http, f"/{report['name']}?verdict=OVERRUN")
