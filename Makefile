@@ -99,6 +99,7 @@ bench: setup ## Measures steps and creations beside other ways, each kind in one
 	$(RUN)/python benchmarks/mysql_sessions.py
 	$(RUN)/python benchmarks/paired.py
 	$(RUN)/python benchmarks/differ.py
+	PYTHONPATH=. $(RUN)/python benchmarks/pages.py
 
 clean: ## Removes what setup made in this folder (not the engine, not its images)
 	rm -rf $(VENV) $(VENV)-uv

@@ -6,11 +6,14 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import httpx2 as httpx
 import pytest
 
 import plumb_client
-from plumb_gateway.api.routes import ROUTES
+from plumb_client.errors import translated
+from plumb_gateway.api.json_mapping import from_json
+from plumb_gateway.api.routes import ROUTES, Route
 
 if TYPE_CHECKING:
     from tests.integration.gateway.conftest import Kit, Running
@@ -77,15 +80,14 @@ def test_a_mistake_has_the_reason_sentence_and_facts_that_it_has_over_grpc(
     problem = http.request(verb, asked, json=body).json()
     route, names = _route_of(verb, asked)
     message = _message(route, names, body)
-    with plumb_client_channel(running) as channel, pytest.raises(plumb_client.PlumbError) as caught:
-        _call(channel, route, message)
-    error = caught.value
+    with grpc.insecure_channel(running.address) as channel:
+        error = _error_of(channel, route, message)
     assert problem["reason"] == error.reason != ""
     assert problem["detail"] == str(error)
     assert problem.get("metadata", {}) == error.metadata
 
 
-def _route_of(verb: str, path: str) -> tuple[Any, dict[str, str]]:
+def _route_of(verb: str, path: str) -> tuple[Route, dict[str, str]]:
     """The route that serves a path, and the names in it."""
     for route in ROUTES:
         templates, pieces = route.path.split("/"), path.split("/")
@@ -97,9 +99,7 @@ def _route_of(verb: str, path: str) -> tuple[Any, dict[str, str]]:
     raise AssertionError(path)
 
 
-def _message(route: Any, names: dict[str, str], body: Any) -> Any:
-    from plumb_gateway.api.json_mapping import from_json
-
+def _message(route: Route, names: dict[str, str], body: Any) -> Any:
     data = json.loads(json.dumps(body or {}))
     for field, value in route.bind(names).items():
         outer, _, inner = field.partition(".")
@@ -110,22 +110,19 @@ def _message(route: Any, names: dict[str, str], body: Any) -> Any:
     return from_json(data, route.request_type)
 
 
-def plumb_client_channel(running: Running) -> Any:
-    import grpc
-
-    return grpc.insecure_channel(running.address)
-
-
-def _call(channel: Any, route: Any, message: Any) -> None:
-    from plumb_client.errors import translated
-
+def _error_of(channel: grpc.Channel, route: Route, message: Any) -> plumb_client.PlumbError:
     serialise = route.request_type.SerializeToString
-    make = channel.unary_stream if route.is_stream else channel.unary_unary
+    make: Any = channel.unary_stream if route.is_stream else channel.unary_unary
     call = make(route.full_method, serialise, route.response_type.FromString)
-    with translated():
-        answer = call(message, timeout=120)
-        if route.is_stream:
-            list(answer)
+
+    def ask() -> None:
+        with translated():
+            answer = call(message, timeout=120)
+            list(answer if route.is_stream else ())
+
+    with pytest.raises(plumb_client.PlumbError) as caught:
+        ask()
+    return caught.value
 
 
 def test_a_stream_of_a_step_is_output_as_it_appears_and_then_the_observation(
@@ -200,7 +197,7 @@ def test_a_caller_that_goes_away_while_sides_are_grounded_leaves_nothing(
 def test_exports_have_what_was_seen(http: httpx.Client, path: str) -> None:
     http.post(
         f"{path}/steps",
-        json={"step_index": 1, "action": "echo größe; exit_code() { return 3; }; exit_code"},
+        json={"step_index": 1, "action": "echo größe; (exit 3)"},
     )
     identifier = path.rpartition("/")[2]
     lines = http.get("/sessions/export", params={"session": identifier}).text.splitlines()
