@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets
+from fastapi.routing import APIRoute
 
+from plumb_gateway.api.routes import ROUTES, Route
 from plumb_gateway.callers import COOKIE
+from plumb_gateway.pages import others, reports, scenarios, sessions
 from plumb_gateway.security import HEADERS, REPORT_POLICY
 
 if TYPE_CHECKING:
@@ -174,12 +178,14 @@ async def test_without_a_token_programs_are_told_and_people_led_to_the_login(
 
 
 OPEN = ["/login", "/healthz", "/readyz", "/static/plumb.css", "/v1/openapi.json", "/"]
-GUARDED = [
-    "/sessions", "/sessions/new", "/sessions/export", "/sessions/x", "/sessions/x/live",
-    "/sessions/x/turns?first=1", "/sessions/x/turns/1/raw", "/sessions/x/turns/1/text",
-    "/reports", "/reports/x", "/runs/x", "/runs/x/report.html", "/scenarios", "/scenarios/x",
-    "/status", "/api", "/metrics",
-]  # fmt: skip
+PAGES = [
+    (method, re.sub(r"{\w+}", "1", route.path))
+    for pages in (others, reports, scenarios, sessions)
+    for route in pages.routes.routes
+    if isinstance(route, APIRoute)
+    for method in route.methods or ()
+]
+GUARDED = [("GET", "/metrics"), *(one for one in PAGES if one[1] not in (*OPEN, "/logout"))]
 
 
 @pytest.mark.parametrize("path", OPEN)
@@ -189,18 +195,16 @@ async def test_what_tells_nothing_needs_no_token(
     assert (await guarded_http.get(path)).status_code < 400
 
 
-@pytest.mark.parametrize("path", GUARDED)
-async def test_all_else_needs_one(guarded_http: httpx.AsyncClient, path: str) -> None:
-    assert (await guarded_http.get(path)).status_code == 401
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+async def test_all_else_needs_one(guarded_http: httpx.AsyncClient, method: str, path: str) -> None:
+    query = {"first": 1} if path.endswith("/turns") else {}
+    assert (await guarded_http.request(method, path, params=query)).status_code == 401
 
 
-def test_every_page_is_in_one_of_these_lists(app: FastAPI) -> None:
-    def first(path: str) -> str:
-        return path.partition("?")[0].replace("{", "").split("/")[1]
-
-    known = {first(path) for path in (*OPEN, *GUARDED)} | {"v1", "logout"}
-    paths: list[Any] = [getattr(route, "path", "/") for route in app.routes]
-    assert {first(path) for path in paths} <= known
+@pytest.mark.parametrize("route", [pytest.param(route, id=route.rpc) for route in ROUTES])
+async def test_every_rpc_needs_one(guarded_http: httpx.AsyncClient, route: Route) -> None:
+    path = re.sub(r"{\w+}", "1", route.path)
+    assert (await guarded_http.request(route.verb, path)).status_code == 401
 
 
 async def test_a_token_in_the_header_lets_in(

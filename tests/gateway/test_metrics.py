@@ -28,6 +28,15 @@ async def test_requests_are_counted_by_route_and_not_by_path(
     assert counted(route) == before + 2
 
 
+async def test_pages_are_counted_by_route_too(http: httpx.AsyncClient, kit: type[Kit]) -> None:
+    route = "/sessions/{session}"
+    before = counted(route)
+    for _ in range(2):
+        path = await kit.create(http)
+        assert (await http.get(path.removeprefix("/v1"))).status_code == 200
+    assert counted(route) == before + 2
+
+
 async def test_what_no_route_serves_counts_as_one(http: httpx.AsyncClient) -> None:
     before = counted("none", "404")
     for path in ("/a", "/b"):
