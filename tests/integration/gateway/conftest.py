@@ -31,7 +31,7 @@ BAD_WORDS = ("Traceback", "was destroyed", "never retrieved", "never awaited", "
 def environment(**variables: str) -> dict[str, str]:
     """This process's variables, without what is set for a server, and with some."""
     mine = {n: v for n, v in os.environ.items() if not n.startswith(("PLUMB_", "OPENAI_"))}
-    return mine | {"PLUMB_JOURNAL": "sqlite://", "PYTHONDEVMODE": "1"} | variables
+    return mine | {"PLUMB_JOURNAL": "sqlite://"} | variables
 
 
 class Running:
@@ -45,7 +45,7 @@ class Running:
         self._log = self._log_path.open("ab")
         self.process = subprocess.Popen(
             [*PLUMB, *arguments],
-            env=environment(**variables),
+            env=environment(PYTHONDEVMODE="1", **variables),  # it tells what is never closed
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
