@@ -14,6 +14,7 @@
   x LimitReached                a limit of the server; it names which
   x SandboxUnavailable          the sandbox, or the engine below it, is gone
   x ServerStopping              the server is going down
+  x JournalUnavailable          the journal cannot be opened or written
   x NotRecorded                 the recording has no observation of this action at this place
   x ModelError                  a model that plays gave no observation
     - ModelUnauthorized         the endpoint does not know the key
@@ -113,6 +114,10 @@ class SandboxUnavailable(PlumbError):
 
 class ServerStopping(PlumbError):
     """The server is going down."""
+
+
+class JournalUnavailable(PlumbError):
+    """The journal cannot be opened or written."""
 
 
 class NotRecorded(PlumbError):

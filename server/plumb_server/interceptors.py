@@ -44,6 +44,7 @@ STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.Valu
     errors.LimitReached: (grpc.StatusCode.RESOURCE_EXHAUSTED, wire.REASON_LIMIT_REACHED),
     errors.SandboxUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SANDBOX_UNAVAILABLE),
     errors.ServerStopping: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SERVER_STOPPING),
+    errors.JournalUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_JOURNAL_UNAVAILABLE),
     errors.NotRecorded: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_NOT_RECORDED),
     errors.ModelUnauthorized: (
         grpc.StatusCode.FAILED_PRECONDITION,

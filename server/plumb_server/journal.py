@@ -10,13 +10,15 @@ import dataclasses
 import datetime
 import queue
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sql
 import structlog
 from sqlalchemy.pool import StaticPool
+
+from plumb_backends.errors import JournalUnavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +65,14 @@ _reports = sql.Table(
     sql.Column("at", sql.DateTime, nullable=False),
 )
 
+_owners = sql.Table(  # who has a session, so that others can tell when nobody has it any more
+    "owners",
+    _tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("owner", sql.String(200), nullable=False),
+    sql.Column("expiry", sql.String(64), nullable=False),
+)
+
 _MAX_GROUP = 256
 
 
@@ -87,10 +97,14 @@ _STEP_FIELDS = tuple(field.name for field in dataclasses.fields(StepRecord))
 
 # Made once: SQLAlchemy takes longer to build and compile a statement than SQLite to run it.
 _INSERT_SESSION = sql.insert(_sessions)
+_INSERT_OWNER = sql.insert(_owners)
 _INSERT_STEP = sql.insert(_steps)
 _INSERT_RESET = sql.insert(_resets)
 _INSERT_REPORT = sql.insert(_reports)
 _END_SESSION = sql.update(_sessions).where(_sessions.c.name == sql.bindparam("of"))
+
+
+_WITHOUT_A_WORD = "the server that had it ended without a word"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,12 +115,12 @@ class _Entry:
     written: "asyncio.Future[None]"
 
 
-class JournalUnavailable(Exception):
-    """The journal cannot be opened."""
-
-
 class Journal:
-    """The journal of one server. Made by `open_journal`."""
+    """The journal of one server. Made by `open_journal`.
+
+    Whatever writes raises JournalUnavailable where that is not possible for now; it is possible
+    again as soon as the reason is gone.
+    """
 
     def __init__(self, engine: sql.Engine) -> None:
         self._engine = engine
@@ -121,6 +135,22 @@ class Journal:
         """Writes that a session has begun, and what was asked for (a CreateSessionRequest)."""
         values = {"name": name, "kind": kind, "backend": backend, "request": request}
         await self._write(_INSERT_SESSION, {**values, "created_at": _now()})
+
+    async def session_owned(self, name: str, owner: str, expiry: str) -> None:
+        """Writes which server has a session, and until when: see `plumb_backends.real.owner`."""
+        await self._write(_INSERT_OWNER, {"session": name, "owner": owner, "expiry": expiry})
+
+    async def end_abandoned(self, is_over: Callable[[str, str], bool]) -> int:
+        """Writes the end of the sessions whose server ended without doing so; returns how many.
+
+        Args:
+            is_over: Whether an owner is known to have ended, or its expiry has passed.
+        """
+        query = sql.select(_owners).join(_sessions, _sessions.c.name == _owners.c.session)
+        rows = await asyncio.to_thread(self._read, query.where(_sessions.c.ended_at.is_(None)))
+        left = [row.session for row in rows if is_over(row.owner, row.expiry)]
+        await asyncio.gather(*(self.session_ended(name, _WITHOUT_A_WORD) for name in left))
+        return len(left)
 
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
@@ -159,13 +189,20 @@ class Journal:
         """Why a session ended; None if it is not known to have been one."""
         query = sql.select(_sessions.c.ended_because).where(_sessions.c.name == name)
         rows = await asyncio.to_thread(self._read, query)
-        return None if not rows else rows[0][0] or "the server that had it ended without a word"
+        return None if not rows else rows[0][0] or _WITHOUT_A_WORD
 
     async def steps_of(self, name: str) -> Sequence[StepRecord]:
         """A session's answered steps, in order."""
         fields = [_steps.c[field] for field in _STEP_FIELDS]
         query = sql.select(*fields).where(_steps.c.session == name).order_by(_steps.c.step_index)
         return [StepRecord(**row._mapping) for row in await asyncio.to_thread(self._read, query)]
+
+    async def step_of(self, name: str, index: int) -> StepRecord | None:
+        """One answered step; None if it was not answered."""
+        fields = [_steps.c[field] for field in _STEP_FIELDS]
+        query = sql.select(*fields).where(_steps.c.session == name, _steps.c.step_index == index)
+        rows = await asyncio.to_thread(self._read, query)
+        return StepRecord(**rows[0]._mapping) if rows else None
 
     def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
         with self._engine.connect() as connection:
@@ -175,7 +212,13 @@ class Journal:
         loop = asyncio.get_running_loop()
         entry = _Entry(statement, values, loop, loop.create_future())
         self._entries.put(entry)
-        await entry.written
+        try:
+            await entry.written
+        except sql.exc.OperationalError as error:
+            raise JournalUnavailable(
+                f"the journal cannot be written ({error.orig}); see to its disk or its database, "
+                "and ask again"
+            ) from error
 
     # In the writer's thread.
 

@@ -19,8 +19,10 @@ prefix, for example "STEP_OUT_OF_ORDER". The status message is one sentence
 that names the offending value and says the mend. Any RPC may also answer:
 
 * `UNAVAILABLE`: the server is starting or going down (reason
-  SERVER_STOPPING). Retry with backoff; retrying is safe, because creations
-  carry a request_id and steps carry a step_index.
+  SERVER_STOPPING), or cannot write its journal (JOURNAL_UNAVAILABLE), for
+  example because a disk is full: what is not written is not answered. Retry
+  with backoff; retrying is safe, because creations carry a request_id and
+  steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
 """
@@ -109,6 +111,8 @@ class _ReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTyp
     """The recording has no observation of this action at this place."""
     REASON_REPORT_NOT_FOUND: _Reason.ValueType  # 29
     """There is no report of this name."""
+    REASON_JOURNAL_UNAVAILABLE: _Reason.ValueType  # 40
+    """The journal cannot be written."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed. The value names, without their prefix, are the reasons in
@@ -175,6 +179,8 @@ REASON_NOT_RECORDED: Reason.ValueType  # 28
 """The recording has no observation of this action at this place."""
 REASON_REPORT_NOT_FOUND: Reason.ValueType  # 29
 """There is no report of this name."""
+REASON_JOURNAL_UNAVAILABLE: Reason.ValueType  # 40
+"""The journal cannot be written."""
 
 class _Ending:
     ValueType = typing.NewType("ValueType", builtins.int)

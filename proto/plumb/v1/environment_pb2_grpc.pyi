@@ -19,8 +19,10 @@ prefix, for example "STEP_OUT_OF_ORDER". The status message is one sentence
 that names the offending value and says the mend. Any RPC may also answer:
 
 * `UNAVAILABLE`: the server is starting or going down (reason
-  SERVER_STOPPING). Retry with backoff; retrying is safe, because creations
-  carry a request_id and steps carry a step_index.
+  SERVER_STOPPING), or cannot write its journal (JOURNAL_UNAVAILABLE), for
+  example because a disk is full: what is not written is not answered. Retry
+  with backoff; retrying is safe, because creations carry a request_id and
+  steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
 """
@@ -113,6 +115,11 @@ class EnvironmentServiceStub:
     observation (or waits for the running one) and runs nothing. A call that
     is cancelled does not stop its action; ask again with the same index.
 
+    What was answered stays answered, also when the session has ended since, or
+    its server has crashed: an index that was answered with an observation gets
+    it again, from the journal. Every other index gets NOT_FOUND then, and
+    nothing runs.
+
     * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
       the kind, too large, or holds a control character; the timeout is out of
       range. Nothing ran; the step_index is still free.
@@ -125,6 +132,9 @@ class EnvironmentServiceStub:
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+      again with the same index: what ran is answered once it is written, and
+      what did not run runs then.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -272,6 +282,11 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     observation (or waits for the running one) and runs nothing. A call that
     is cancelled does not stop its action; ask again with the same index.
 
+    What was answered stays answered, also when the session has ended since, or
+    its server has crashed: an index that was answered with an observation gets
+    it again, from the journal. Every other index gets NOT_FOUND then, and
+    nothing runs.
+
     * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
       the kind, too large, or holds a control character; the timeout is out of
       range. Nothing ran; the step_index is still free.
@@ -284,6 +299,9 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+      again with the same index: what ran is answered once it is written, and
+      what did not run runs then.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -464,6 +482,11 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         observation (or waits for the running one) and runs nothing. A call that
         is cancelled does not stop its action; ask again with the same index.
 
+        What was answered stays answered, also when the session has ended since, or
+        its server has crashed: an index that was answered with an observation gets
+        it again, from the journal. Every other index gets NOT_FOUND then, and
+        nothing runs.
+
         * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
           the kind, too large, or holds a control character; the timeout is out of
           range. Nothing ran; the step_index is still free.
@@ -476,6 +499,9 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
           gives the same answer; ResetSession or create a new session.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+          again with the same index: what ran is answered once it is written, and
+          what did not run runs then.
 
         Where a model plays, these too. The action is not part of the episode then
         and MAY be tried again as a new step. With backend "paired" metadata "side"

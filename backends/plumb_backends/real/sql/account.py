@@ -9,7 +9,6 @@ owner's label, so that a sweep finds what a server that was killed has left.
 import dataclasses
 import json
 import secrets
-import time
 
 from plumb_backends.real import owner
 from plumb_backends.real.sql.access import Access
@@ -48,7 +47,7 @@ async def create_account(server: Server, session_id: str, lifetime: float) -> Ac
     password = "" if server.hides_accounts else secrets.token_urlsafe(24)
     user = f"{prefix}root"
     label = {"owner": owner.this_process(), "session": session_id,
-             "expires": int(time.time() + lifetime)}  # fmt: skip
+             "expires": owner.expiry(lifetime)}  # fmt: skip
     attribute = "" if server.is_mariadb else f" ATTRIBUTE '{json.dumps({'plumb': label})}'"
     await server.ask(
         f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}' "
@@ -135,11 +134,7 @@ async def sweep_accounts(server: Server) -> int:
         "FROM information_schema.USER_ATTRIBUTES "
         "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
     )
-    left = [
-        str(user)
-        for user, whose, expires in rows
-        if owner.is_gone(str(whose)) or float(str(expires)) < time.time()
-    ]
+    left = [str(user) for user, whose, expires in rows if owner.is_over(str(whose), str(expires))]
     for user in left:
         await remove_account(server, user)
     return len(left)
