@@ -46,6 +46,8 @@ _CHANNEL_OPTIONS = [
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back is found, not after minutes
     ("grpc.max_send_message_length", -1),  # the server says what is too large, with a sentence
 ]
 

@@ -158,7 +158,7 @@ class Journal:
         await self._write(_END_SESSION, values)
 
     async def session_reset(self, name: str, after_step: int) -> None:
-        """Writes that a session went back to its grounded state."""
+        """Writes that a session goes back to its grounded state; if it cannot, it ends."""
         await self._write(_INSERT_RESET, {"session": name, "after_step": after_step, "at": _now()})
 
     async def step_answered(self, record: StepRecord) -> None:

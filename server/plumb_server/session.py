@@ -225,11 +225,14 @@ class Session:
             return await self._environment.probe(suite)
 
     async def reset(self) -> None:
-        """Goes back to the grounded state; broken sessions are whole again then."""
+        """Goes back to the grounded state; broken sessions are whole again then.
+
+        It is written first: where that is not possible nothing is reset, and it can be asked again.
+        """
         with self._busy("a reset"):
+            await self._journal.session_reset(self.name, self.last_step_index)
             self.is_broken = True  # and stays so if the reset fails, or its caller goes away
             await self._environment.reset()
-            await self._journal.session_reset(self.name, self.last_step_index)
             self.is_broken = False
 
     async def close(self) -> None:

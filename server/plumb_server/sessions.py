@@ -204,7 +204,7 @@ class Sessions:
         session = await self.get(name)
         try:
             await session.reset()
-        except StepInProgress:
+        except (StepInProgress, JournalUnavailable):  # nothing was reset
             raise
         except PlumbError as error:
             await self.delete(name, f"its reset failed: {error}")

@@ -108,8 +108,8 @@ def test_a_file_is_a_cassette_or_a_bad_one(lines: list[bytes], ends: bool) -> No
 _SQL = st.lists(
     st.sampled_from(
         [b"USE shop", b"shop", b".", b"t", b"`", b"'", b'"', b";", b" ", b"\\G", b"/*!50000 ",
-         b"*/", b"-- ", b"\n", b"delimiter //\n", b"//", b"BEGIN", b"END", b"CREATE PROCEDURE p()", b"IF",
-         b"SELECT * FROM ", b"\x00", b"\xff", b"@", b"SHOW TABLES FROM ", b"IN ", b"("]
+         b"*/", b"-- ", b"\n", b"delimiter //\n", b"//", b"BEGIN", b"END", b"CREATE PROCEDURE p()",
+         b"IF", b"SELECT * FROM ", b"\x00", b"\xff", b"@", b"SHOW TABLES FROM ", b"IN ", b"("]
     )
     | st.binary(max_size=4),
     max_size=40,

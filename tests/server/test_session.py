@@ -397,6 +397,19 @@ async def test_while_an_answer_cannot_be_written_no_other_step_begins(
     assert [step.action for step in steps] == [b"say a", b"say b"]
 
 
+async def test_a_reset_that_cannot_be_written_resets_nothing(
+    unwritable: Unwritable, environment: FullEnvironment, tmp_path: Path
+) -> None:
+    rename(tmp_path / "journal", "resets", "resets_elsewhere")
+    with pytest.raises(JournalUnavailable):
+        await unwritable.session.reset()
+    assert environment.resets == 0
+    assert not unwritable.session.is_broken
+    rename(tmp_path / "journal", "resets_elsewhere", "resets")
+    await unwritable.session.reset()
+    assert environment.resets == 1
+
+
 async def test_an_end_writes_an_answer_that_was_held_back(unwritable: Unwritable, kit: Kit) -> None:
     session = unwritable.session
     await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())

@@ -475,6 +475,21 @@ async def test_a_reset_that_cannot_ground_again_ends_the_session_and_says_why(
         await sessions.get(made.name)
 
 
+async def test_a_reset_that_cannot_be_written_does_not_end_the_session(
+    backends: Backends, provider: FakeProvider, tmp_path: Path, kit: Kit
+) -> None:
+    async with (
+        open_journal(f"sqlite:///{tmp_path}/journal") as journal,
+        open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions,
+    ):
+        made = await sessions.create(kit.wish())
+        rename(tmp_path / "journal", "resets", "elsewhere")
+        assert isinstance(await kit.fails_soon(sessions.reset(made.name)), JournalUnavailable)
+        rename(tmp_path / "journal", "elsewhere", "resets")
+        assert await sessions.reset(made.name) is made
+        assert provider.made[0].resets == 1
+
+
 async def test_a_reset_while_something_runs_is_refused_and_the_session_lives(
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:

@@ -167,6 +167,7 @@ class EnvironmentServiceServicer:
         * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
         (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
         create a new one.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -107,6 +107,7 @@ class EnvironmentServiceStub:
     * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
       create a new one.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
     """
     Step: _grpc.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]
     """Performs one action and returns what was observed.
@@ -274,6 +275,7 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
       (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
       create a new one.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
     """
     Step: _aio.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]  # type: ignore[assignment]
     """Performs one action and returns what was observed.
@@ -468,6 +470,7 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION` (INIT_FAILED), `UNAVAILABLE`
           (SANDBOX_UNAVAILABLE): as in CreateSession. The session has ended then;
           create a new one.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
         """
 
     @_abc_1.abstractmethod
