@@ -154,7 +154,7 @@ class Player:
         before = self._chosen.choice(["", "", "", "sleep 0.2; ", "seq 3000; ", "false; "])
         if fills_disk:
             before = "for f in 1 2 3; do head -c 30000000 /dev/zero > ~/$f; done; "
-            self._world.did("fill a sandbox's disk")
+            self._world.did("hog a sandbox's disk")
             self._world.stricken.add(self.episodes[-1].name.removeprefix("sessions/"))
         return token, (f"{before}echo {token} >> ~/log; echo {token} $((n += 1)) $(wc -l < ~/log)")
 

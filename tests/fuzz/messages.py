@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
@@ -19,12 +20,21 @@ _BITS = {
 }
 _NEAR = (-1, 0, 1, 2, 3, 600, 601, 3600, 10**9)
 
+_DURATIONS = st.builds(
+    Duration,
+    seconds=st.sampled_from([-(2**63), -1, 0, 1, 2, 3601, 10**12, 2**63 - 1]),
+    nanos=st.sampled_from([-(2**31), -1, 0, 500_000_000, 2**31 - 1]),
+)
+"""Either none that anything could wait for, or short: a call that takes longer hangs."""
+
 Words = Mapping[str, Sequence[str]]
 """By a field's name, values that lead further than arbitrary ones."""
 
 
 def messages(of: Descriptor, words: Words, depth: int = _DEPTH) -> st.SearchStrategy[Message]:
     """Messages of a type: every field there or not, in its range or at its edge."""
+    if of.full_name == "google.protobuf.Duration":
+        return _DURATIONS
     fields = {
         field.name: _values(field, words, depth)
         for field in of.fields

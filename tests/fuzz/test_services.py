@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.calls import METHODS, SERVICES, WORDS, answer
 from tests.fuzz.messages import messages
@@ -30,7 +31,7 @@ from plumb_server.journal import open_journal
 from plumb_server.service import EnvironmentService
 from plumb_server.sessions import SessionLimits, open_sessions
 
-EXAMPLES = 60
+EXAMPLES = int(os.environ.get("PLUMB_FUZZ_EXAMPLES", "60"))
 LIVE = 8
 
 
@@ -109,7 +110,7 @@ def test_every_message_is_answered_or_refused_with_a_reason(
     channel: grpc.Channel, words: dict[str, Any], method: Any, data: st.DataObject
 ) -> None:
     of = messages(method.input_type, words)
-    answer(channel, method, data.draw(st.lists(of, min_size=1, max_size=3)))
+    event(answer(channel, method, data.draw(st.lists(of, min_size=1, max_size=3))))
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
