@@ -136,7 +136,7 @@ class Session:
 
     async def _perform(self, step: StepRun, last: StepRun | None) -> None:
         if last is not None and last.unwritten is not None:
-            await self._journaled(last, last.unwritten)
+            await self._write_again(last, last.unwritten)
         if last is not None and last.unwritten is not None:  # one answer is all that is held back
             self._step = last
             step.settle(

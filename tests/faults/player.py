@@ -222,8 +222,6 @@ class Player:
             try:
                 return await asyncio.wait_for(call(), _PATIENCE)
             except plumb_client.ServerUnavailable as error:
-                if time.monotonic() > until:
-                    raise Violation(f"{episode} got no answer: {error}") from error
                 self._world.note(f"{episode.name} lost a call: {str(error)[:200]}")
             except plumb_client.OutOfOrder as error:
                 if error.reason != "STEP_IN_PROGRESS" and episode.given_up is None:
@@ -233,6 +231,8 @@ class Player:
                 if self._world.kills == episode.born and not self._is_stricken(episode):
                     raise
                 raise Ended(str(error)) from error
+            if time.monotonic() > until:
+                raise Violation(f"{episode.name} got no answer within {_PATIENCE:g} s")
             await asyncio.sleep(self._chosen.uniform(0.05, 0.3))
 
     def _is_stricken(self, episode: Episode) -> bool:

@@ -410,6 +410,17 @@ async def test_a_reset_that_cannot_be_written_resets_nothing(
     assert environment.resets == 1
 
 
+async def test_an_answer_that_the_next_step_wrote_is_the_answer_where_that_step_cannot_be_typed(
+    unwritable: Unwritable, kit: Kit
+) -> None:
+    session = unwritable.session
+    await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())
+    unwritable.mend()
+    invalid = session.begin_step(2, kit.action(b"invalid"))
+    assert isinstance(await kit.fails_soon(invalid.answer()), InvalidInput)
+    assert (await kit.soon(session.begin_step(1, kit.action(b"say a")).answer())).text == "a"
+
+
 async def test_an_end_writes_an_answer_that_was_held_back(unwritable: Unwritable, kit: Kit) -> None:
     session = unwritable.session
     await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())
