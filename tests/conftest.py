@@ -8,6 +8,7 @@ here live on the session's event loop; modules that use them say
 from __future__ import annotations
 
 import functools
+import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
@@ -78,6 +79,29 @@ def _nothing_is_left_at_the_end(request: pytest.FixtureRequest) -> Iterator[None
     if any(item.get_closest_marker("docker") for item in request.session.items) and not _missing():
         left = containers_labelled(OWNER_LABEL, owner.this_process())
         assert not left, f"containers are left behind: {', '.join(left)}"
+
+
+class _Said(logging.Handler):
+    """Keeps what asyncio says of tasks that were destroyed, and of errors that nobody took."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        if "PollerCompletionQueue" not in line:  # gRPC's own, which outlives the loop of a test
+            self.lines.append(line)
+
+
+@pytest.fixture(autouse=True)
+def _asyncio_has_nothing_to_say() -> Iterator[None]:
+    """No task is destroyed pending, no exception is never retrieved: these are no warnings."""
+    said = _Said()
+    logging.getLogger("asyncio").addHandler(said)
+    yield
+    logging.getLogger("asyncio").removeHandler(said)
+    assert not said.lines, "\n".join(said.lines)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -138,8 +138,7 @@ class Player:
             self._world.did(f"give-up {asked[0]} of {episode.name}")
             episode.asked, episode.given_up = None, asked
             return
-        self._world.counts["steps"] = self._world.counts.get("steps", 0) + 1
-        self._world.note(f"{episode.name} {seen.step_index} {seen.text[-60:]!r}")
+        self._world.did(f"step {seen.step_index} of {episode.name}: {seen.text[-60:]!r}")
         episode.take(seen.step_index, seen.text, self._counted(asked[0], seen))
 
     def _next_action(self, *, fills_disk: bool = False) -> tuple[str, str]:

@@ -60,7 +60,8 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
             raise
         sessions = sum(len(player.episodes) for player in players)
         print(f"seed {SEED}, {SECONDS:g} s, {sessions} sessions: {world.counts}")
-        assert world.counts["steps"] > 5 * len(players)
+        assert world.kills
+        assert world.steps > len(players)
 
 
 async def nothing_is_left(left: Callable[[], list[str]]) -> None:

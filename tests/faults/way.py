@@ -18,11 +18,17 @@ class Loss(enum.Enum):
 
 
 class Way:
-    """One port. Made by `open_way`; leads nowhere until `lead_to`."""
+    """One port. Made by `open_way`; leads nowhere until `lead_to`.
+
+    Attributes:
+        losing: What is swallowed just now.
+        is_closed: Whether new connections are broken at once.
+    """
 
     def __init__(self) -> None:
         self.address = ""
         self.losing = Loss.NOTHING
+        self.is_closed = False
         self._target = ("", 0)
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -42,6 +48,8 @@ class Way:
         self._open.add(back)
         forth: asyncio.StreamWriter | None = None
         try:
+            if self.is_closed:
+                raise ConnectionRefusedError
             far, forth = await asyncio.open_connection(*self._target)
             self._open.add(forth)
             await asyncio.gather(

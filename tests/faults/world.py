@@ -46,6 +46,11 @@ class World:
         self._variables = variables
 
     @property
+    def steps(self) -> int:
+        """How many steps were answered."""
+        return self.counts.get("step", 0)
+
+    @property
     def server(self) -> Server:
         """The one that lives."""
         return self.servers[-1]
@@ -67,7 +72,7 @@ class World:
             way.lead_to(self.server.address)
         self.note(f"started {self.server.process.pid}")
 
-    async def kill(self) -> None:
+    async def kill(self, _: random.Random) -> None:
         """kill -9, and another server on the same journal."""
         self.kills += 1
         self.did(f"kill {self.server.process.pid}")
@@ -75,12 +80,20 @@ class World:
         await self.start()
 
     async def cut(self, chosen: random.Random) -> None:
-        """Cuts a way; before that it may lose what is on it, in one direction."""
+        """Cuts a way; before that it may lose what is on it, after that it may stay closed."""
         way = chosen.choice(self.ways)
         way.losing = chosen.choice(list(Loss))
-        self.did(f"cut {self.ways.index(way)}, losing {way.losing.value}")
+        closed_for = chosen.choice([0, 0, chosen.uniform(0.5, 4)])
+        self.did(
+            f"cut {self.ways.index(way)}, losing {way.losing.value}, closed for {closed_for:.1f} s"
+        )
         await asyncio.sleep(chosen.uniform(0, 0.5) if way.losing is not Loss.NOTHING else 0)
-        way.cut()
+        way.is_closed = bool(closed_for)
+        try:
+            way.cut()
+            await asyncio.sleep(closed_for)
+        finally:
+            way.is_closed = False
 
     async def pause(self, chosen: random.Random) -> None:
         """Stops the server's process for a while."""
