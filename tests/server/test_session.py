@@ -334,6 +334,7 @@ async def test_an_end_while_the_answer_is_being_written_leaves_nobody_waiting(
         await kit.soon(closing)
         done, _ = await asyncio.wait({waiting}, timeout=2)
         assert done, "the call hangs for ever"
+        assert isinstance(waiting.exception(), SessionNotFound)
 
 
 class Unwritable(NamedTuple):

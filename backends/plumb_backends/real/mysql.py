@@ -169,7 +169,7 @@ class RealMysql:
 
     async def reset(self) -> None:
         """Starts again in new databases; see `Environment.reset`."""
-        await self.close()
+        await asyncio.shield(self.close())  # half of it would leave an account that nobody knows
         await self.start()
 
     async def probe(self, suite: str) -> ProbeResult:
@@ -215,15 +215,16 @@ class RealMysql:
             server = await self._servers.dedicated(session_id)
         else:
             server = await self._servers.shared()
-        account: Account | None = None
+        creating = asyncio.create_task(
+            create_root(server)
+            if self._options.isolation is Isolation.DEDICATED
+            else create_account(server, session_id, self._settings.max_life)
+        )
         try:
-            if self._options.isolation is Isolation.DEDICATED:
-                account = await create_root(server)
-            else:
-                account = await create_account(server, session_id, self._settings.max_life)
+            account = await asyncio.shield(creating)
             connection = await open_connection(server, account)
         except BaseException:
-            await asyncio.shield(self._leave(server, account))
+            await asyncio.shield(self._leave_created(server, creating))
             raise
         names = Names(account.prefix, self._options.database)
         database = _quoted(names.physical(self._options.database))
@@ -233,10 +234,18 @@ class RealMysql:
         await self._insist(place, place.use)
         return place
 
-    async def _leave(self, server: Server, account: Account | None) -> None:
+    async def _leave_created(self, server: Server, creating: "asyncio.Task[Account]") -> None:
+        """Leaves in mid-creation: what was asked of the server is let happen, and then undone."""
+        with suppress(SandboxUnavailable):
+            await self._leave(server, await creating)
+            return
         if self._options.isolation is Isolation.DEDICATED:
             await self._servers.remove(server)
-        elif account is not None:
+
+    async def _leave(self, server: Server, account: Account) -> None:
+        if self._options.isolation is Isolation.DEDICATED:
+            await self._servers.remove(server)
+        else:
             with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
                 await remove_account(server, account.user)
 
