@@ -47,6 +47,7 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
     async with open_world(tmp_path / "server", PLUMB_MYSQL_URL=url) as world:
         try:
             players = await Soak(seed=SEED, seconds=SECONDS).run(world)
+            await nothing_is_left(world.left_containers)  # while the server lives
             assert await asyncio.to_thread(world.server.stop) == 0
             check_journal(world.server.journal, players)
             await nothing_is_left(world.left_containers)
