@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images browser demo test test-fast check check-differ proto docs vendor examples bench clean
+.PHONY: help setup engine images browser demo test test-fast soak check check-differ proto docs vendor examples bench clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ test: setup browser check check-differ ## Runs every test; needs Docker
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
 	$(RUN)/pytest -m "not docker"
+
+SECONDS ?= 3600
+soak: setup ## Strikes a server with faults for an hour (SECONDS=300: shorter; SEED=x: as then), and fuzzes it
+	PLUMB_SOAK_SECONDS=$(SECONDS) PLUMB_SOAK_SEED=$(SEED) $(RUN)/pytest tests/faults -s
+	PLUMB_FUZZ_EXAMPLES=1200 $(RUN)/pytest tests/fuzz
 
 check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated code
 	$(RUN)/ruff check .

@@ -8,6 +8,7 @@ here live on the session's event loop; modules that use them say
 from __future__ import annotations
 
 import functools
+import logging
 import subprocess
 import sys
 import uuid
@@ -99,6 +100,29 @@ def plumb_server_image() -> str:
 def plumb_server_settings() -> Mapping[str, str]:
     """Those of the other servers here."""
     return {"PLUMB_SHELL_IMAGE": IMAGE, "PLUMB_SHELL_MEMORY_BYTES": str(MEMORY_BYTES)}
+
+
+class _Said(logging.Handler):
+    """Keeps what asyncio says of tasks that were destroyed, and of errors that nobody took."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        if "PollerCompletionQueue" not in line:  # gRPC's own, which outlives the loop of a test
+            self.lines.append(line)
+
+
+@pytest.fixture(autouse=True)
+def _asyncio_has_nothing_to_say() -> Iterator[None]:
+    """No task is destroyed pending, no exception is never retrieved: these are no warnings."""
+    said = _Said()
+    logging.getLogger("asyncio").addHandler(said)
+    yield
+    logging.getLogger("asyncio").removeHandler(said)
+    assert not said.lines, "\n".join(said.lines)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -16,6 +16,7 @@
   x ServerStopping              the server is going down
   x Unauthenticated             the caller has no token, or none of this server
   x PermissionDenied            the caller's token may not do this
+  x JournalUnavailable          the journal cannot be opened or written
   x NotRecorded                 the recording has no observation of this action at this place
   x ModelError                  a model that plays gave no observation
     - ModelUnauthorized         the endpoint does not know the key
@@ -123,6 +124,10 @@ class Unauthenticated(PlumbError):
 
 class PermissionDenied(PlumbError):
     """The caller's token may not do this."""
+
+
+class JournalUnavailable(PlumbError):
+    """The journal cannot be opened or written."""
 
 
 class NotRecorded(PlumbError):

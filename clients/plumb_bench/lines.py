@@ -1,9 +1,12 @@
 """Files of JSON lines, read strictly: a line that is wrong is told with its place and its field."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class BadLine(ValueError):
@@ -26,7 +29,7 @@ def parse_object(line: bytes, place: str) -> dict[str, Any]:
     """
     try:
         data = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the latter where it is too deep
         raise BadLine(f"{place}: this is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise BadLine(f"{place}: expected an object, found {_kind_of(data)}")
@@ -60,20 +63,20 @@ def take(
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a text."""
-    return isinstance(value, str)
+    """Whether it is a text that can be sent: an escape in JSON can make half a character."""
+    return isinstance(value, str) and not _HALF_A_CHARACTER.search(value)
 
 
 def is_filled(value: Any) -> bool:
     """Whether it is a text that is not empty."""
-    return isinstance(value, str) and bool(value)
+    return is_text(value) and bool(value)
 
 
 def is_texts(value: Any) -> bool:
     """Whether it is a list of texts."""
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, list) and all(map(is_text, value))
 
 
 def _kind_of(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= 60 else text[:57] + "..."

@@ -35,6 +35,8 @@ _CHANNEL_OPTIONS = [
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back is found, not after minutes
     ("grpc.max_send_message_length", -1),  # the server says what is too large, with a sentence
 ]
 
@@ -45,8 +47,8 @@ def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.C
     Raises:
         InvalidInput: The token cannot be one, or a file of TLS is missing.
     """
-    if token and (not token.isascii() or not token.isprintable() or " " in token):
-        raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
+    if token:
+        _check(token)
     if tls is None:
         channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
     else:
@@ -63,7 +65,13 @@ def with_token(channel: grpc.aio.Channel, token: str) -> grpc.aio.Channel:
     Raises:
         InvalidInput: That cannot be a token.
     """
+    _check(token)
     return _WithToken(channel, token)
+
+
+def _check(token: str) -> None:
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
 
 
 class _WithToken(grpc.aio.Channel):

@@ -10,7 +10,7 @@
   x LimitReached               a limit of the server; its attributes say which, and when to retry
   x Unavailable
     - SandboxUnavailable       the session's sandbox is gone; reset the session, or make a new one
-    - ServerUnavailable        the server is not there, or going down
+    - ServerUnavailable        the server is not there, going down, or cannot write its journal
   x Unauthenticated            no token was given, or none of this server
   x PermissionDenied           the token is an agent's, and may not do this
   x ReportNotFound             there is no report of this name
@@ -114,7 +114,10 @@ class SandboxUnavailable(Unavailable):
 
 
 class ServerUnavailable(Unavailable, ConnectionError):
-    """The server is not there, or going down."""
+    """The server is not there, going down, or cannot write its journal.
+
+    A step may have run or not: to ask for the same action again is safe, and gives its answer.
+    """
 
 
 class Unauthenticated(PlumbError):
@@ -170,6 +173,7 @@ REASONS: dict[str, type[PlumbError]] = {
     "LIMIT_REACHED": LimitReached,
     "SANDBOX_UNAVAILABLE": SandboxUnavailable,
     "SERVER_STOPPING": ServerUnavailable,
+    "JOURNAL_UNAVAILABLE": ServerUnavailable,
     "INTERNAL": ServerFault,
     "MODEL_UNAUTHORIZED": ModelFailed,
     "MODEL_UNKNOWN": ModelFailed,
@@ -190,9 +194,12 @@ REASONS: dict[str, type[PlumbError]] = {
 }
 
 
+_FOR_NOW = "JOURNAL_UNAVAILABLE"
+
+
 def is_answer(error: grpc.RpcError) -> bool:
-    """Whether plumb itself said this, and not the connection."""
-    return bool(_details(error)[0].reason)
+    """Whether plumb itself said this, for good, and not the connection."""
+    return _details(error)[0].reason not in ("", _FOR_NOW)
 
 
 def to_error(error: grpc.RpcError) -> PlumbError:

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import pydantic
 
+from plumb_backends.errors import JournalUnavailable
 from plumb_backends.simulated.cassette import BadCassette
 from plumb_backends.simulated.prompting import BadPrompt
 from plumb_server.app import run_server
-from plumb_server.journal import JournalUnavailable
 from plumb_server.listening import CannotListen
 from plumb_server.logs import configure_logs
 from plumb_server.settings import Settings

@@ -6,34 +6,15 @@ from contextlib import asynccontextmanager
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from plumb.v1 import (
-    diagnosis_pb2,
-    diagnosis_pb2_grpc,
-    environment_pb2,
-    environment_pb2_grpc,
-    fidelity_pb2,
-    fidelity_pb2_grpc,
-    grounding_pb2,
-    grounding_pb2_grpc,
-    journal_pb2,
-    journal_pb2_grpc,
-)
 from plumb_backends.registry import open_backends
 from plumb_server import metrics
 from plumb_server.auth import Authentication, Tokens
-from plumb_server.diagnosis_service import DiagnosisService
-from plumb_server.fidelity_service import FidelityService
-from plumb_server.grounding_service import GroundingService
 from plumb_server.health import watch_health
-from plumb_server.history import History
 from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
-from plumb_server.journal_service import JournalService
 from plumb_server.listening import CannotListen, bind, check_may_listen, read_token
-from plumb_server.service import EnvironmentService
+from plumb_server.services import Parts, add_services
 from plumb_server.sessions import SessionLimits, open_sessions
 from plumb_server.settings import Settings
 from plumb_server.watching import PoolWatcher
@@ -93,23 +74,15 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
         watch_health(backends, settings.health_interval) as health_servicer,
     ):
         server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
-        environment_pb2_grpc.add_EnvironmentServiceServicer_to_server(
-            EnvironmentService(sessions, tokens.agent_token), server
+        parts = Parts(
+            settings=settings,
+            backends=backends,
+            journal=journal,
+            sessions=sessions,
+            tokens=tokens,
+            health=health_servicer,
         )
-        grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
-            GroundingService(backends, sessions.places), server
-        )
-        fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
-            FidelityService(backends, journal, sessions.places), server
-        )
-        journal_pb2_grpc.add_JournalServiceServicer_to_server(
-            JournalService(History(journal), sessions), server
-        )
-        diagnosis_pb2_grpc.add_DiagnosisServiceServicer_to_server(
-            DiagnosisService(settings), server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-        _add_reflection(server)
+        add_services(server, parts)
         address = bind(server, settings)
         if private_address:
             server.add_insecure_port(private_address)
@@ -138,11 +111,3 @@ def _serve_metrics(port: int) -> None:
         raise CannotListen(
             f"cannot serve metrics on port {port} ({error}); set PLUMB_METRICS_PORT to another"
         ) from error
-
-
-def _add_reflection(server: grpc.aio.Server) -> None:
-    files = (environment_pb2, fidelity_pb2, grounding_pb2, journal_pb2, diagnosis_pb2, health_pb2)
-    names = [
-        service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
-    ]
-    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)

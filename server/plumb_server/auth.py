@@ -125,7 +125,7 @@ def _refusing(handler: Any, error: PlumbError) -> Any:
     async def refuse(request: Any, context: _Context) -> NoReturn:
         raise error
 
-    return handler_like(handler, refuse)
+    return handler_like(handler, refuse, deserializer=handler.request_deserializer)
 
 
 def _for_agent(handler: Any, method: str, session: str) -> Any:
@@ -139,7 +139,7 @@ def _for_agent(handler: Any, method: str, session: str) -> Any:
             f"an agent's token may only take steps, and not call {method.rpartition('/')[2]}; "
             "leave that to the operator's token"
         )
-    return handler_like(handler, wrap(handler, session))
+    return handler_like(handler, wrap(handler, session), deserializer=handler.request_deserializer)
 
 
 def _step(handler: Any, session: str) -> Any:

@@ -4,6 +4,7 @@ The one table from our errors to statuses is here. A handler is wrapped, not its
 is raised while a stream runs must become a status too.
 """
 
+import functools
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ import grpc
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -46,6 +48,7 @@ STATUSES: dict[type[errors.PlumbError], tuple[grpc.StatusCode, "wire.Reason.Valu
     errors.ServerStopping: (grpc.StatusCode.UNAVAILABLE, wire.REASON_SERVER_STOPPING),
     errors.Unauthenticated: (grpc.StatusCode.UNAUTHENTICATED, wire.REASON_UNAUTHENTICATED),
     errors.PermissionDenied: (grpc.StatusCode.PERMISSION_DENIED, wire.REASON_PERMISSION_DENIED),
+    errors.JournalUnavailable: (grpc.StatusCode.UNAVAILABLE, wire.REASON_JOURNAL_UNAVAILABLE),
     errors.NotRecorded: (grpc.StatusCode.FAILED_PRECONDITION, wire.REASON_NOT_RECORDED),
     errors.ModelUnauthorized: (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -141,11 +144,13 @@ class Guard(grpc.aio.ServerInterceptor):
         )
         # A streaming handler may also be a coroutine that writes by itself, as health's Watch is.
         wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_unary
-        return handler_like(handler, wrap(inner, method))
+        read = _read_each if handler.request_streaming else _read
+        read = functools.partial(read, handler.request_deserializer)
+        return handler_like(handler, wrap(inner, method, read), deserializer=None)
 
 
-def handler_like(handler: Any, inner: Any) -> Any:
-    """A handler of the same shape that does something else."""
+def handler_like(handler: Any, inner: Any, *, deserializer: Any) -> Any:
+    """A handler of the same shape that does something else, and reads requests so."""
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -153,13 +158,30 @@ def handler_like(handler: Any, inner: Any) -> Any:
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
     make = kinds[handler.request_streaming, handler.response_streaming]
-    return make(inner, handler.request_deserializer, handler.response_serializer)
+    return make(inner, deserializer, handler.response_serializer)
 
 
-def _wrap_unary(inner: Any, method: str) -> Any:
+def _read(deserialize: Callable[[bytes], Any], data: bytes) -> Any:
+    """Reads a request here, where what is none can be refused with a reason."""
+    try:
+        return deserialize(data)
+    except DecodeError as error:
+        raise errors.InvalidInput(
+            f"the request is no message of this call ({error}); make the client from plumb's protos"
+        ) from error
+
+
+async def _read_each(
+    deserialize: Callable[[bytes], Any], requests: AsyncIterator[bytes]
+) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield _read(deserialize, data)
+
+
+def _wrap_unary(inner: Any, method: str, read: Callable[[Any], Any]) -> Any:
     async def wrapped(request: Any, context: _Context) -> Any:
         try:
-            reply = await inner(request, context)
+            reply = await inner(read(request), context)
         except Exception as error:  # noqa: BLE001 - every error becomes a status here
             await _abort(context, method, error)
         _log.debug("call", method=method)
@@ -168,10 +190,10 @@ def _wrap_unary(inner: Any, method: str) -> Any:
     return wrapped
 
 
-def _wrap_stream(inner: Any, method: str) -> Any:
+def _wrap_stream(inner: Any, method: str, read: Callable[[Any], Any]) -> Any:
     async def wrapped(request: Any, context: _Context) -> AsyncIterator[Any]:
         try:
-            async for reply in inner(request, context):
+            async for reply in inner(read(request), context):
                 yield reply
         except Exception as error:  # noqa: BLE001 - every error becomes a status here
             await _abort(context, method, error)
@@ -183,6 +205,8 @@ def _wrap_stream(inner: Any, method: str) -> Any:
 async def _abort(context: _Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, NotImplementedError):  # of a service that is not ours, as health's List
+        error = errors.Unsupported(f"{method} is not served here; use another call")
     if isinstance(error, errors.PlumbError):
         status = to_status(error)
         _log.info("call refused", method=method, message=status.message)

@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import queue
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -18,7 +18,16 @@ import sqlalchemy as sql
 import structlog
 from sqlalchemy.pool import StaticPool
 
-from plumb_server.journal_tables import make_missing, reports, resets, sessions, steps, verdicts
+from plumb_backends.errors import JournalUnavailable
+from plumb_server.journal_tables import (
+    make_missing,
+    owners,
+    reports,
+    resets,
+    sessions,
+    steps,
+    verdicts,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +59,7 @@ _STEP_FIELDS = tuple(
 
 # Made once: SQLAlchemy takes longer to build and compile a statement than SQLite to run it.
 _INSERT_SESSION = sql.insert(sessions)
+_INSERT_OWNER = sql.insert(owners)
 _INSERT_STEP = sql.insert(steps)
 _INSERT_RESET = sql.insert(resets)
 _INSERT_VERDICT = sql.insert(verdicts)
@@ -60,6 +70,9 @@ _END_SESSION = sql.update(sessions).where(sessions.c.name == sql.bindparam("of")
 _Write: TypeAlias = tuple[sql.Executable, Mapping[str, object]]
 
 
+_WITHOUT_A_WORD = "the server that had it ended without a word"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
     writes: Sequence[_Write]
@@ -67,12 +80,12 @@ class _Entry:
     written: "asyncio.Future[None]"
 
 
-class JournalUnavailable(Exception):
-    """The journal cannot be opened."""
-
-
 class Journal:
-    """The journal of one server. Made by `open_journal`."""
+    """The journal of one server. Made by `open_journal`.
+
+    Whatever writes raises JournalUnavailable where that is not possible for now; it is possible
+    again as soon as the reason is gone.
+    """
 
     def __init__(self, engine: sql.Engine) -> None:
         self._engine = engine
@@ -88,13 +101,30 @@ class Journal:
         values = {"name": name, "kind": kind, "backend": backend, "request": request}
         await self._write((_INSERT_SESSION, {**values, "created_at": _now()}))
 
+    async def session_owned(self, name: str, owner: str, expiry: str) -> None:
+        """Writes which server has a session, and until when: see `plumb_backends.real.owner`."""
+        values = {"session": name, "owner": owner, "expiry": expiry}
+        await self._write((_INSERT_OWNER, values))
+
+    async def end_abandoned(self, is_over: Callable[[str, str], bool]) -> int:
+        """Writes the end of the sessions whose server ended without doing so; returns how many.
+
+        Args:
+            is_over: Whether an owner is known to have ended, or its expiry has passed.
+        """
+        query = sql.select(owners).join(sessions, sessions.c.name == owners.c.session)
+        rows = await self.read(query.where(sessions.c.ended_at.is_(None)))
+        left = [row.session for row in rows if is_over(row.owner, row.expiry)]
+        await asyncio.gather(*(self.session_ended(name, _WITHOUT_A_WORD) for name in left))
+        return len(left)
+
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
         values = {"of": name, "ended_at": _now(), "ended_because": because[:200]}
         await self._write((_END_SESSION, values))
 
     async def session_reset(self, name: str, after_step: int) -> None:
-        """Writes that a session went back to its grounded state."""
+        """Writes that a session goes back to its grounded state; if it cannot, it ends."""
         values = {"session": name, "after_step": after_step, "at": _now()}
         await self._write((_INSERT_RESET, values))
 
@@ -130,7 +160,7 @@ class Journal:
         """Why a session ended; None if it is not known to have been one."""
         query = sql.select(sessions.c.ended_because).where(sessions.c.name == name)
         rows = await self.read(query)
-        return None if not rows else rows[0][0] or "the server that had it ended without a word"
+        return None if not rows else rows[0][0] or _WITHOUT_A_WORD
 
     async def steps_of(self, name: str) -> Sequence[StepRecord]:
         """A session's answered steps, in order."""
@@ -142,6 +172,13 @@ class Journal:
         """Asks the tables; `history` does so for people."""
         return await asyncio.to_thread(self._read, query)
 
+    async def step_of(self, name: str, index: int) -> StepRecord | None:
+        """One answered step; None if it was not answered."""
+        fields = [steps.c[field] for field in _STEP_FIELDS]
+        query = sql.select(*fields).where(steps.c.session == name, steps.c.step_index == index)
+        rows = await self.read(query)
+        return StepRecord(**rows[0]._mapping) if rows else None
+
     def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
         with self._engine.connect() as connection:
             return connection.execute(query).all()
@@ -151,7 +188,13 @@ class Journal:
         loop = asyncio.get_running_loop()
         entry = _Entry(writes, loop, loop.create_future())
         self._entries.put(entry)
-        await entry.written
+        try:
+            await entry.written
+        except sql.exc.OperationalError as error:
+            raise JournalUnavailable(
+                f"the journal cannot be written ({error.orig}); see to its disk or its database, "
+                "and ask again"
+            ) from error
 
     # In the writer's thread.
 

@@ -54,6 +54,15 @@ verdicts = sql.Table(
 )
 """A table of its own: journals that were made before it have the others already."""
 
+owners = sql.Table(
+    "owners",
+    tables,
+    sql.Column("session", sql.String(64), primary_key=True),
+    sql.Column("owner", sql.String(200), nullable=False),
+    sql.Column("expiry", sql.String(64), nullable=False),
+)
+"""Who has a session, so that others can tell when nobody has it any more."""
+
 INDICES = (
     sql.Index("sessions_by_time", sessions.c.created_at, sessions.c.name),
     sql.Index("verdicts_by_verdict", verdicts.c.verdict, verdicts.c.session),

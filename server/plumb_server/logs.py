@@ -1,7 +1,10 @@
 """Structured logs on standard error."""
 
+import contextlib
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -26,6 +29,24 @@ def configure_logs(log_format: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(
+            file=_Lossy(sys.stderr)  # type: ignore[arg-type]  # it is only written and flushed
+        ),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lossy(io.TextIOBase):
+    """Writes what can be written: no call may fail because the disk of the log is full."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()

@@ -13,6 +13,7 @@ from plumb_backends.errors import InvalidInput
 from plumb_backends.registry import all_backends, all_kinds
 from plumb_server import convert
 from plumb_server.paging import page_size
+from plumb_server.past_steps import PastStep
 from plumb_server.session import Session
 from plumb_server.sessions import Sessions, Wish
 from plumb_server.steps import StepRun
@@ -149,13 +150,12 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         await self._sessions.delete(request.name)
         return wire.DeleteSessionResponse()
 
-    async def _begin(self, request: wire.StepRequest) -> StepRun:
+    async def _begin(self, request: wire.StepRequest) -> StepRun | PastStep:
         action = convert.action_from_wire(request)
-        session = await self._sessions.get(request.name)
-        return session.begin_step(request.step_index, action)
+        return await self._sessions.begin_step(request.name, request.step_index, action)
 
 
-async def _response(step: StepRun) -> wire.StepResponse:
+async def _response(step: StepRun | PastStep) -> wire.StepResponse:
     await step.answer()
     return wire.StepResponse(observation=step.message, step_index=step.index)
 

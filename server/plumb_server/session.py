@@ -23,6 +23,7 @@ from plumb_backends.environment import (
 )
 from plumb_backends.errors import (
     InvalidInput,
+    JournalUnavailable,
     PlumbError,
     SandboxUnavailable,
     SessionNotFound,
@@ -41,7 +42,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Session:
-    """One live session. All times are Unix times in seconds."""
+    """One live session.
+
+    What it shows are Unix times in seconds. What it goes by is the monotonic clock: nobody's
+    session ends because a clock was set.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class Session:
         self.backend = spec.backend
         self.init_results = grounded.init_results
         self.created = time.time()
-        self.expires = self.created + max_life
+        self._over = time.monotonic() + max_life
         self.is_broken = False
         self._environment: Environment = grounded.environment
         self._idle_timeout = idle_timeout
@@ -69,12 +74,28 @@ class Session:
 
     def touch(self) -> None:
         """Notes that somebody is interested."""
-        self._touched = time.time()
+        self._touched = time.monotonic()
+
+    @property
+    def life_left(self) -> float:
+        """Seconds until it ends in any case."""
+        return self._over - time.monotonic()
+
+    @property
+    def idle_left(self) -> float:
+        """Seconds until it ends if nothing is asked of it any more."""
+        idle_for = 0.0 if self.is_busy else time.monotonic() - self._touched
+        return self._idle_timeout - idle_for
+
+    @property
+    def expires(self) -> float:
+        """When it ends in any case."""
+        return time.time() + self.life_left
 
     @property
     def idle_expires(self) -> float:
         """When it ends if nothing is asked of it any more."""
-        return (time.time() if self.is_busy else self._touched) + self._idle_timeout
+        return time.time() + self.idle_left
 
     @property
     def last_step_index(self) -> int:
@@ -98,6 +119,9 @@ class Session:
                 raise StepMismatch(
                     f"step {index} of {self.name} was another action; use {index + 1} for a new one"
                 )
+            if last.is_answered and last.unwritten is not None:
+                last.reopen()
+                self._worker = asyncio.create_task(self._write_again(last, last.unwritten))
             return last
         if index != self.last_step_index + 1:
             raise StepOutOfOrder(
@@ -111,6 +135,17 @@ class Session:
         return step
 
     async def _perform(self, step: StepRun, last: StepRun | None) -> None:
+        if last is not None and last.unwritten is not None:
+            await self._write_again(last, last.unwritten)
+        if last is not None and last.unwritten is not None:  # one answer is all that is held back
+            self._step = last
+            step.settle(
+                JournalUnavailable(
+                    f"step {step.index} of {self.name} was not begun: the journal still cannot be "
+                    f"written; make space, and ask for step {last.index} or {step.index} again"
+                )
+            )
+            return
         answer = await self._answer(step)
         if isinstance(answer, InvalidInput):  # nothing ran: the index is still free
             self._step = last
@@ -141,14 +176,29 @@ class Session:
     async def _journaled(
         self, step: StepRun, answer: Observation | Exception
     ) -> Observation | Exception:
-        """Writes the answer; what could not be written must not be answered."""
+        """Writes the answer; what could not be written must not be answered.
+
+        It is held back where it can be written later: when the step is asked for again, or the
+        next one.
+        """
         if isinstance(answer, Observation):
             step.message = observation_to_wire(answer)
+        step.unwritten = None
         try:
             await self._journal.step_answered(_record(self.name, step, answer))
+        except JournalUnavailable as error:
+            step.unwritten = answer
+            return JournalUnavailable(
+                f"step {step.index} of {self.name} has ended, but cannot be answered: {error} for "
+                "the same step_index"
+            )
         except Exception as error:  # noqa: BLE001 - see above
             return error
         return answer
+
+    async def _write_again(self, step: StepRun, answer: Observation | Exception) -> None:
+        step.settle(await self._journaled(step, answer))
+        self.touch()
 
     def _was_ended(self, step: StepRun) -> SessionNotFound:
         return SessionNotFound(f"{self.name} was ended while step {step.index} ran")
@@ -175,11 +225,14 @@ class Session:
             return await self._environment.probe(suite)
 
     async def reset(self) -> None:
-        """Goes back to the grounded state; broken sessions are whole again then."""
+        """Goes back to the grounded state; broken sessions are whole again then.
+
+        It is written first: where that is not possible nothing is reset, and it can be asked again.
+        """
         with self._busy("a reset"):
+            await self._journal.session_reset(self.name, self.last_step_index)
             self.is_broken = True  # and stays so if the reset fails, or its caller goes away
             await self._environment.reset()
-            await self._journal.session_reset(self.name, self.last_step_index)
             self.is_broken = False
 
     async def close(self) -> None:
@@ -189,6 +242,8 @@ class Session:
             await asyncio.wait({self._worker})
         if self._step is not None and not self._step.is_answered:  # cut off outside of its action
             self._step.settle(self._was_ended(self._step))
+        if self._step is not None and self._step.unwritten is not None:  # the last chance
+            await self._journaled(self._step, self._step.unwritten)
         await self._environment.close()
 
     async def finish_step(self) -> None:

@@ -10,19 +10,24 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from plumb_backends.environment import Action
 from plumb_backends.errors import (
     InvalidInput,
+    JournalUnavailable,
     LimitReached,
     PlumbError,
     SandboxUnavailable,
     SessionNotFound,
     StepInProgress,
 )
+from plumb_backends.real import owner
 from plumb_backends.registry import Backends, Grounded, Spec
 from plumb_server import metrics
 from plumb_server.journal import Journal
+from plumb_server.past_steps import PastStep, find_past_step
 from plumb_server.places import Places
 from plumb_server.session import Session
+from plumb_server.steps import StepRun
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +74,7 @@ class Sessions:
         self._creations: dict[str, asyncio.Task[Session]] = {}  # by request_id
         self._waiting: dict[str, int] = {}  # by request_id: calls that wait for the creation
         self._ending: dict[str, str] = {}  # by name: why, until the journal says so
-        self._deletions: set[asyncio.Task[None]] = set()
+        self._deletions: dict[str, asyncio.Task[None]] = {}  # by name: under way
 
     async def create(self, wish: Wish) -> Session:
         """Makes a session; with a request_id that is known, finds it.
@@ -111,6 +116,9 @@ class Sessions:
                 idle_timeout=wish.idle_timeout or self._limits.idle_timeout,
                 max_life=self._limits.max_life,
             )
+            await self._journal.session_owned(
+                session.name, owner.this_process(), owner.expiry(self._limits.max_life)
+            )
             await self._journal.session_created(
                 session.name, session.kind, session.backend, wish.request
             )
@@ -128,8 +136,8 @@ class Sessions:
 
     def _next_end(self) -> float:
         """In how many seconds the first session ends if nobody asks anything of any."""
-        ends = (min(session.expires, session.idle_expires) for session in self._live.values())
-        return min(ends, default=float("inf")) - time.time()
+        left = (min(session.life_left, session.idle_left) for session in self._live.values())
+        return min(left, default=float("inf"))
 
     def _forsake(self, request_id: str) -> None:
         """Ends a session whose caller went away before it was made, and did not come back."""
@@ -139,11 +147,7 @@ class Sessions:
         self._forget(request_id)
         creation.cancel()
         if creation.done() and not creation.cancelled() and creation.exception() is None:
-            deletion = asyncio.create_task(
-                self.delete(creation.result().name, "its caller went away")
-            )
-            self._deletions.add(deletion)
-            deletion.add_done_callback(self._deletions.discard)
+            self._begin_delete(creation.result().name, "its caller went away")
 
     def _forget_creation_of(self, session: Session) -> None:
         for request_id, creation in list(self._creations.items()):
@@ -174,13 +178,26 @@ class Sessions:
         """The live sessions, oldest first."""
         return list(self._live.values())
 
+    async def begin_step(self, name: str, index: int, action: Action) -> StepRun | PastStep:
+        """Begins a step, or finds it again, also where its session has ended since.
+
+        Raises:
+            SessionNotFound: The session never was, or has ended and has no answer to this step.
+            StepOutOfOrder, StepMismatch, StepInProgress: See errors; nothing ran.
+        """
+        try:
+            session = await self.get(name)
+        except SessionNotFound as ended:
+            return await find_past_step(self._journal, name, index, action.text, ended)
+        return session.begin_step(index, action)
+
     async def reset(self, name: str) -> Session:
         """Resets a session; one that cannot be grounded again ends."""
         session = await self.get(name)
         try:
             await session.reset()
-        except (StepInProgress, LimitReached):
-            raise  # it may be tried again
+        except (StepInProgress, LimitReached, JournalUnavailable):
+            raise  # nothing was reset; it may be tried again
         except PlumbError as error:
             await self.delete(name, f"its reset failed: {error}")
             raise
@@ -189,32 +206,52 @@ class Sessions:
     async def delete(self, name: str, because: str = "it was deleted") -> None:
         """Ends a session; one that is not there is left at that.
 
+        It goes on when the call that asked for it is gone: half an end would leave a sandbox.
+
         Raises:
             InvalidInput: That is no session name.
         """
         check_name(name)
+        self._begin_delete(name, because)
+        if deletion := self._deletions.get(name):
+            await asyncio.shield(deletion)
+
+    def _begin_delete(self, name: str, because: str) -> None:
         session = self._live.pop(name, None)
         if session is None:
             return
         self.places.give_back()
         self._forget_creation_of(session)
         self._ending[name] = because
-        try:
-            await session.close()
-            await self._journal.session_ended(name, because)
-        finally:
-            del self._ending[name]
+        deletion = self._deletions[name] = asyncio.create_task(self._end(session, because))
+        deletion.add_done_callback(lambda _: self._deletions.pop(name))
+
+    async def _end(self, session: Session, because: str) -> None:
+        name = session.name
+        await session.close()
+        await self._write_end(name, because)
         metrics.session_ended(session.kind, session.backend)
         _log.info("session ended", session=name, because=because)
 
+    async def _write_end(self, name: str, because: str) -> None:
+        """Writes an end; what cannot be written now is written by a later sweep, or start."""
+        with contextlib.suppress(JournalUnavailable):  # the journal has logged it
+            await self._journal.session_ended(name, because)
+            self._ending.pop(name, None)
+
+    async def _write_ends(self) -> None:
+        for name, because in list(self._ending.items()):
+            if name not in self._deletions:
+                await self._write_end(name, because)
+
     async def sweep(self) -> None:
         """Ends the sessions whose time is over, and removes what outlived others."""
-        now = time.time()
         for session in self.list():
-            if session.expires <= now:
+            if session.life_left <= 0:
                 await self.delete(session.name, "it reached its longest life")
-            elif session.idle_expires <= now:
+            elif session.idle_left <= 0:
                 await self.delete(session.name, "it was idle too long")
+        await self._write_ends()
         with contextlib.suppress(SandboxUnavailable):  # health says so already
             orphans = await self._backends.sweep()
             if orphans:
@@ -241,7 +278,7 @@ class Sessions:
         await asyncio.gather(
             *(self.delete(session.name, "the server went down") for session in self.list())
         )
-        await asyncio.gather(*self._deletions, return_exceptions=True)
+        await asyncio.gather(*self._deletions.values(), return_exceptions=True)
 
 
 def _result(creation: asyncio.Task[Session]) -> Session | None:
@@ -275,6 +312,9 @@ async def open_sessions(
 ) -> AsyncIterator[Sessions]:
     """Sweeps, serves sessions, sweeps again from time to time, and ends all of them at the end."""
     sessions = Sessions(backends, journal, limits)
+    with contextlib.suppress(JournalUnavailable):  # the next start may do it
+        if abandoned := await journal.end_abandoned(owner.is_over):
+            _log.warning("their server ended without a word", sessions=abandoned)
     await sessions.sweep()
     sweeper = asyncio.create_task(_sweep_for_ever(sessions, sweep_interval))
     try:

@@ -75,6 +75,7 @@ class StepRun:
 
     Attributes:
         message: The observation as it is journaled and sent; made once.
+        unwritten: The answer while the journal cannot be written; an error is given instead.
     """
 
     def __init__(self, index: int, action: Action) -> None:
@@ -82,6 +83,7 @@ class StepRun:
         self.action = action
         self.output = OutputLog()
         self.message = wire.Observation()
+        self.unwritten: Observation | Exception | None = None
         self._answer: Observation | BaseException = RuntimeError("not answered yet")
         self._answered = asyncio.Event()
 
@@ -95,6 +97,10 @@ class StepRun:
         self._answer = answer
         self.output.close()
         self._answered.set()
+
+    def reopen(self) -> None:
+        """Takes the answer back, for another one that is to come."""
+        self._answered.clear()
 
     async def answer(self) -> Observation:
         """Waits for the observation; raises what the step was answered with instead."""

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -64,3 +65,31 @@ def test_a_pid_that_is_used_again_does_not_count_as_its_old_owner() -> None:
 )
 def test_what_cannot_be_known_is_not_gone(name: str) -> None:
     assert not owner.is_gone(name)
+
+
+HERE, ELSEWHERE = f"{socket.gethostname()}/1/1", "elsewhere/1/1"
+
+
+@pytest.mark.parametrize("owner_name", [HERE, ELSEWHERE])
+@pytest.mark.parametrize("lifetime", [-2, 60])
+def test_an_expiry_passes_after_its_lifetime(owner_name: str, lifetime: int) -> None:
+    assert owner.has_expired(owner_name, owner.expiry(lifetime)) is (lifetime < 0)
+
+
+@pytest.mark.parametrize("set_by", [-10_000, 10_000])
+def test_a_clock_that_is_set_ends_no_owner_s_time_on_this_host(
+    monkeypatch: pytest.MonkeyPatch, set_by: int
+) -> None:
+    short, long = owner.expiry(-60), owner.expiry(60)
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + set_by)
+    assert owner.has_expired(HERE, short)
+    assert not owner.has_expired(HERE, long)
+    assert owner.has_expired(ELSEWHERE, short) is (set_by > 0)  # all that is known is the label
+
+
+@pytest.mark.parametrize(("expiry", "expired"), [("0", True), ("inf", False)])
+def test_an_expiry_that_tells_only_the_wall_s_time_goes_by_that(
+    expiry: str, *, expired: bool
+) -> None:
+    assert owner.has_expired(HERE, expiry) is expired

@@ -214,10 +214,10 @@ async def _serve(folder: Path, token: str) -> AsyncIterator[Server]:
             EnvironmentService(sessions, tokens.agent_token), server
         )
         fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
-            FidelityService(backends, journal), server
+            FidelityService(backends, journal, sessions.places), server
         )
         grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
-            GroundingService(backends), server
+            GroundingService(backends, sessions.places), server
         )
         journal_pb2_grpc.add_JournalServiceServicer_to_server(
             JournalService(History(journal), sessions), server

@@ -265,18 +265,27 @@ async def session(
 
 
 class Clock:
-    """Unix time as the tests say."""
+    """The time as the tests say, in place of the module `time`.
+
+    Attributes:
+        now: Unix time while nobody has set the clock.
+        set_by: Seconds by which somebody has set it.
+    """
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
+        self.set_by = 0.0
 
-    def __call__(self) -> float:
+    def time(self) -> float:
+        return self.now + self.set_by
+
+    def monotonic(self) -> float:
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Stands still until it is put forward."""
+    """Stands still until it is put forward; sessions go by it."""
     clock = Clock()
-    monkeypatch.setattr("time.time", clock)
+    monkeypatch.setattr("plumb_server.session.time", clock)
     return clock

@@ -90,6 +90,44 @@ async def test_why_a_session_ended_is_told_and_none_for_one_that_never_was(
     assert await journal.why_ended("sessions/b") is None
 
 
+async def test_one_step_is_read_by_its_index_and_none_where_there_is_none(
+    journal: Journal,
+) -> None:
+    await journal.step_answered(record(1))
+    await journal.step_answered(record(2, action=b"other"))
+    assert await journal.step_of("sessions/a", 2) == record(2, action=b"other")
+    assert await journal.step_of("sessions/a", 3) is None
+    assert await journal.step_of("sessions/b", 1) is None
+
+
+async def test_sessions_whose_owner_has_ended_or_whose_time_is_over_are_ended_and_no_others(
+    journal: Journal,
+) -> None:
+    owners = {"a": ("gone", "9"), "b": ("lives", "9"), "c": ("elsewhere", "1"), "d": ("gone", "9")}
+    for name, (owner, expiry) in owners.items():
+        await journal.session_owned(f"sessions/{name}", owner, expiry)
+        await journal.session_created(f"sessions/{name}", "shell", "real", b"")
+    await journal.session_created("sessions/e", "shell", "real", b"")  # from before there were any
+    await journal.session_ended("sessions/d", "it was deleted")
+
+    def is_over(owner: str, expiry: str) -> bool:
+        return owner == "gone" or expiry == "1"
+
+    assert await journal.end_abandoned(is_over) == 2
+    assert await journal.end_abandoned(is_over) == 0
+    assert ended(journal) == {
+        "sessions/a": "the server that had it ended without a word",
+        "sessions/c": "the server that had it ended without a word",
+        "sessions/d": "it was deleted",
+    }
+
+
+def ended(journal: Journal) -> dict[str, str]:
+    query = "SELECT name, ended_because FROM sessions WHERE ended_at IS NOT NULL"
+    with journal._engine.connect() as connection:
+        return {row.name: row.ended_because for row in connection.exec_driver_sql(query)}
+
+
 async def test_a_long_reason_is_cut_and_does_not_fail(journal: Journal) -> None:
     await journal.session_created("sessions/a", "shell", "real", b"")
     await journal.session_ended("sessions/a", "x" * 10_000)

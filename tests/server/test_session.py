@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -12,6 +15,7 @@ from plumb_backends.environment import Ending, Program
 from plumb_backends.errors import (
     InitFailed,
     InvalidInput,
+    JournalUnavailable,
     SandboxUnavailable,
     SessionNotFound,
     StepInProgress,
@@ -20,14 +24,10 @@ from plumb_backends.errors import (
     Unsupported,
 )
 from plumb_server.journal import Journal, open_journal
+from plumb_server.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
     from tests.server.conftest import Clock, FullEnvironment, Kit, MakeSession
-
-    from plumb_server.session import Session
 
 
 async def test_steps_are_numbered_from_one(session: Session, kit: Kit) -> None:
@@ -334,6 +334,124 @@ async def test_an_end_while_the_answer_is_being_written_leaves_nobody_waiting(
         await kit.soon(closing)
         done, _ = await asyncio.wait({waiting}, timeout=2)
         assert done, "the call hangs for ever"
+        assert isinstance(waiting.exception(), SessionNotFound)
+
+
+class Unwritable(NamedTuple):
+    """A session whose journal cannot be written, and what mends it."""
+
+    session: Session
+    journal: Journal
+    mend: Callable[[], None]
+
+
+@pytest.fixture
+async def unwritable(
+    tmp_path: Path, environment: FullEnvironment, make_session: MakeSession
+) -> AsyncIterator[Unwritable]:
+    path = tmp_path / "journal"
+    async with open_journal(f"sqlite:///{path}") as journal:
+        rename(path, "steps", "elsewhere")
+        session = make_session(environment, journal)
+        yield Unwritable(session, journal, lambda: rename(path, "elsewhere", "steps"))
+        await session.close()
+
+
+def rename(path: Path, old: str, new: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+async def test_an_answer_that_could_not_be_written_is_given_once_it_can_and_nothing_runs_twice(
+    unwritable: Unwritable, environment: FullEnvironment, kit: Kit
+) -> None:
+    for _ in range(2):
+        error = await kit.fails_soon(
+            unwritable.session.begin_step(1, kit.action(b"say a")).answer()
+        )
+        assert isinstance(error, JournalUnavailable)
+        assert "step 1 of" in str(error)
+        assert "no such table" in str(error)
+    unwritable.mend()
+    again = unwritable.session.begin_step(1, kit.action(b"say a"))
+    assert (await kit.soon(again.answer())).text == "a"
+    assert environment.ran == [b"say a"]
+    (step,) = await unwritable.journal.steps_of(unwritable.session.name)
+    assert step.observation == again.message.SerializeToString()
+
+
+async def test_while_an_answer_cannot_be_written_no_other_step_begins(
+    unwritable: Unwritable, environment: FullEnvironment, kit: Kit
+) -> None:
+    session = unwritable.session
+    await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())
+    for _ in range(2):
+        error = await kit.fails_soon(session.begin_step(2, kit.action(b"say b")).answer())
+        assert isinstance(error, JournalUnavailable)
+        assert "step 2 of" in str(error)
+        assert "not begun" in str(error)
+        assert session.last_step_index == 1
+    assert environment.ran == [b"say a"]
+    unwritable.mend()
+    assert (await kit.soon(session.begin_step(2, kit.action(b"say b")).answer())).text == "b"
+    steps = await unwritable.journal.steps_of(session.name)
+    assert [step.action for step in steps] == [b"say a", b"say b"]
+
+
+async def test_a_reset_that_cannot_be_written_resets_nothing(
+    unwritable: Unwritable, environment: FullEnvironment, tmp_path: Path
+) -> None:
+    rename(tmp_path / "journal", "resets", "resets_elsewhere")
+    with pytest.raises(JournalUnavailable):
+        await unwritable.session.reset()
+    assert environment.resets == 0
+    assert not unwritable.session.is_broken
+    rename(tmp_path / "journal", "resets_elsewhere", "resets")
+    await unwritable.session.reset()
+    assert environment.resets == 1
+
+
+async def test_an_answer_that_the_next_step_wrote_is_the_answer_where_that_step_cannot_be_typed(
+    unwritable: Unwritable, kit: Kit
+) -> None:
+    session = unwritable.session
+    await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())
+    unwritable.mend()
+    invalid = session.begin_step(2, kit.action(b"invalid"))
+    assert isinstance(await kit.fails_soon(invalid.answer()), InvalidInput)
+    assert (await kit.soon(session.begin_step(1, kit.action(b"say a")).answer())).text == "a"
+
+
+async def test_an_end_writes_an_answer_that_was_held_back(unwritable: Unwritable, kit: Kit) -> None:
+    session = unwritable.session
+    await kit.fails_soon(session.begin_step(1, kit.action(b"say a")).answer())
+    unwritable.mend()
+    await kit.soon(session.close())
+    assert [s.action for s in await unwritable.journal.steps_of(session.name)] == [b"say a"]
+
+
+async def test_an_error_that_could_not_be_written_is_the_answer_once_it_can(
+    unwritable: Unwritable, kit: Kit
+) -> None:
+    step = unwritable.session.begin_step(1, kit.action(b"gone"))
+    assert isinstance(await kit.fails_soon(step.answer()), JournalUnavailable)
+    unwritable.mend()
+    step = unwritable.session.begin_step(1, kit.action(b"gone"))
+    assert isinstance(await kit.fails_soon(step.answer()), SandboxUnavailable)
+
+
+@pytest.mark.parametrize("hours", [-1000, 1000])
+async def test_a_clock_that_is_set_changes_what_is_shown_and_nobody_s_end(
+    clock: Clock, session: Session, hours: int
+) -> None:
+    before = session.idle_left, session.life_left
+    clock.set_by = hours * 3600
+    assert (session.idle_left, session.life_left) == before
+    assert session.idle_expires == clock.time() + 100
+    assert session.expires == clock.time() + 1000
+    clock.now += 60
+    assert session.idle_left == before[0] - 60
+    assert session.life_left == before[1] - 60
 
 
 async def test_idle_time_runs_from_the_last_call_and_stands_still_while_something_runs(

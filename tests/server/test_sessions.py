@@ -7,6 +7,7 @@ import dataclasses
 import re
 import sqlite3
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,15 @@ import pytest
 from plumb_backends.errors import (
     InitFailed,
     InvalidInput,
+    JournalUnavailable,
     LimitReached,
     SandboxUnavailable,
     ServerStopping,
     SessionNotFound,
     StepInProgress,
+    StepMismatch,
 )
+from plumb_backends.real import owner
 from plumb_server import sessions as module
 from plumb_server.journal import Journal, open_journal
 from plumb_server.sessions import SessionLimits, Sessions, check_name, open_sessions
@@ -120,11 +124,10 @@ async def test_a_creation_that_cannot_be_journaled_closes_its_environment(
         open_journal(f"sqlite:///{tmp_path}/journal") as journal,
         open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions,
     ):
-        with sqlite3.connect(tmp_path / "journal") as connection:
-            connection.execute("ALTER TABLE sessions RENAME TO elsewhere")
-        connection.close()
+        rename(tmp_path / "journal", "sessions", "elsewhere")
         for request_id in ("", "once"):
-            assert await kit.fails_soon(sessions.create(kit.wish(request_id)))
+            error = await kit.fails_soon(sessions.create(kit.wish(request_id)))
+            assert isinstance(error, JournalUnavailable)
         assert sessions.list() == []
         assert [environment.closes for environment in provider.made] == [1, 1]
 
@@ -333,6 +336,100 @@ async def test_a_session_that_is_being_removed_says_already_why(
     await kit.soon(end)
 
 
+async def test_an_end_goes_on_when_its_caller_is_gone_and_can_be_waited_for_again(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    environment = provider.made[0]
+    environment.waits_in_close = True
+    end = asyncio.create_task(sessions.delete(made.name))
+    await kit.soon(environment.entered.wait())
+    end.cancel()
+    await asyncio.wait({end})
+    again = asyncio.create_task(sessions.delete(made.name))
+    await asyncio.sleep(0)
+    assert not again.done()
+    environment.release.set()
+    await kit.soon(again)
+    assert environment.closed.is_set()
+    assert environment.closes == 1
+
+
+async def test_an_end_that_cannot_be_written_is_one_and_a_later_sweep_writes_it(
+    backends: Backends, provider: FakeProvider, tmp_path: Path, kit: Kit
+) -> None:
+    async with (
+        open_journal(f"sqlite:///{tmp_path}/journal") as journal,
+        open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions,
+    ):
+        made = await sessions.create(kit.wish())
+        rename(tmp_path / "journal", "sessions", "elsewhere")
+        await kit.soon(sessions.delete(made.name, "it was idle too long"))
+        await kit.soon(sessions.sweep())
+        assert provider.made[0].closes == 1
+        rename(tmp_path / "journal", "elsewhere", "sessions")
+        with pytest.raises(SessionNotFound, match="it was idle too long"):
+            await sessions.get(made.name)
+        await kit.soon(sessions.sweep())
+        assert await journal.why_ended(made.name) == "it was idle too long"
+
+
+def rename(path: Path, old: str, new: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+async def test_a_step_that_was_answered_is_answered_again_after_its_session_has_ended(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    live = await sessions.begin_step(made.name, 1, kit.action(b"say 1"))
+    await kit.soon(live.answer())
+    await sessions.delete(made.name)
+    again = await sessions.begin_step(made.name, 1, kit.action(b"say 1"))
+    await kit.soon(again.answer())
+    assert again.message == live.message
+    assert again.index == 1
+    assert await kit.soon(again.output.next(0)) is None
+    assert provider.made[0].ran == [b"say 1"]
+
+
+async def test_a_step_of_an_ended_session_that_was_not_answered_so_is_refused_and_says_why(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    made = await sessions.create(kit.wish())
+    await made.begin_step(1, kit.action(b"say a")).answer()
+    await kit.fails_soon(made.begin_step(2, kit.action(b"gone")).answer())
+    await sessions.delete(made.name)
+    with pytest.raises(StepMismatch, match="was another action, and the session has ended"):
+        await sessions.begin_step(made.name, 1, kit.action(b"say b"))
+    with pytest.raises(SessionNotFound, match=r"step 2 was answered .* the sandbox is gone"):
+        await sessions.begin_step(made.name, 2, kit.action(b"gone"))
+    with pytest.raises(SessionNotFound, match="has ended: it was deleted"):
+        await sessions.begin_step(made.name, 3, kit.action(b"say c"))
+    with pytest.raises(SessionNotFound, match="never created here"):
+        await sessions.begin_step(f"sessions/{uuid.uuid4()}", 1, kit.action(b"say a"))
+    assert provider.made[0].ran == [b"say a", b"gone"]
+
+
+async def test_at_the_start_the_sessions_of_a_server_that_is_gone_end_in_the_journal(
+    backends: Backends, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_sessions(backends, journal, SessionLimits()) as first:
+        made = await first.create(kit.wish())
+        async with open_sessions(backends, journal, SessionLimits()):
+            assert ended(journal) == []  # both are this process, which lives
+        monkeypatch.setattr(owner, "is_over", lambda *_: True)
+        async with open_sessions(backends, journal, SessionLimits()):
+            assert ended(journal) == [made.name]
+
+
+def ended(journal: Journal) -> list[str]:
+    query = "SELECT name FROM sessions WHERE ended_because LIKE '%without a word'"
+    with journal._engine.connect() as connection:
+        return [row.name for row in connection.exec_driver_sql(query)]
+
+
 async def test_an_end_cuts_a_running_step_off(
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:
@@ -389,6 +486,21 @@ async def test_a_reset_that_cannot_ground_again_ends_the_session_and_says_why(
     assert provider.made[0].closes == 1
     with pytest.raises(SessionNotFound, match="its reset failed: init script 1"):
         await sessions.get(made.name)
+
+
+async def test_a_reset_that_cannot_be_written_does_not_end_the_session(
+    backends: Backends, provider: FakeProvider, tmp_path: Path, kit: Kit
+) -> None:
+    async with (
+        open_journal(f"sqlite:///{tmp_path}/journal") as journal,
+        open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions,
+    ):
+        made = await sessions.create(kit.wish())
+        rename(tmp_path / "journal", "resets", "elsewhere")
+        assert isinstance(await kit.fails_soon(sessions.reset(made.name)), JournalUnavailable)
+        rename(tmp_path / "journal", "elsewhere", "resets")
+        assert await sessions.reset(made.name) is made
+        assert provider.made[0].resets == 1
 
 
 async def test_a_reset_while_something_runs_is_refused_and_the_session_lives(

@@ -5,9 +5,10 @@ there is no network and no port; a published port is one on loopback.
 """
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from typing import Any
+
+from plumb_backends.real import owner
 
 LABEL = "dev.plumb.sandbox"
 OWNER_LABEL = "dev.plumb.owner"
@@ -131,7 +132,7 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
             LABEL: "1",
             OWNER_LABEL: owner_name,
             SESSION_LABEL: spec.session_id,
-            EXPIRY_LABEL: str(int(time.time() + limits.lifetime)),
+            EXPIRY_LABEL: owner.expiry(limits.lifetime),
         },
         "HostConfig": host,
     }

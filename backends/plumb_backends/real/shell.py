@@ -185,7 +185,7 @@ class RealShell:
 
     async def reset(self) -> None:
         """Starts again in a new sandbox; see `Environment.reset`."""
-        await self.close()
+        await asyncio.shield(self.close())  # half of it would leave a sandbox that nobody ends
         await self.start()
 
     async def probe(self, suite: str) -> ProbeResult:

@@ -13,11 +13,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_type_hints
 
 from plumb_backends.simulated.messages import ChatReply, ChatRequest
 
 _FORMAT = 1
+_REPLY_TYPES = get_type_hints(ChatReply)
 
 
 class BadCassette(Exception):
@@ -114,8 +115,8 @@ class Cassette:
     def _take(self, line: bytes) -> None:
         try:
             record: Any = json.loads(line)
-            self._replies[record["key"]] = ChatReply(**record["reply"])
-        except (ValueError, TypeError, KeyError) as error:
+            self._replies[record["key"]] = _checked(ChatReply(**record["reply"]))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BadCassette(
                 f"{self._path}:{self._line}: this is no recorded reply ({error}); "
                 "take the line out, or record anew"
@@ -129,6 +130,14 @@ class Cassette:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _checked(reply: ChatReply) -> ChatReply:
+    """Checks what a file says of a reply; raises TypeError."""
+    for name, wanted in _REPLY_TYPES.items():
+        if not isinstance(getattr(reply, name), wanted):
+            raise TypeError(f"{name} is {getattr(reply, name)!r}")
+    return reply
 
 
 def _take_away_rest(file: BinaryIO) -> None:

@@ -25,8 +25,10 @@ prefix, for example "STEP_OUT_OF_ORDER". The status message is one sentence
 that names the offending value and says the mend. Any RPC may also answer:
 
 * `UNAVAILABLE`: the server is starting or going down (reason
-  SERVER_STOPPING). Retry with backoff; retrying is safe, because creations
-  carry a request_id and steps carry a step_index.
+  SERVER_STOPPING), or cannot write its journal (JOURNAL_UNAVAILABLE), for
+  example because a disk is full: what is not written is not answered. Retry
+  with backoff; retrying is safe, because creations carry a request_id and
+  steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
 * `UNAUTHENTICATED` (UNAUTHENTICATED): the call carries no token, or none of
@@ -123,6 +125,8 @@ class _ReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTyp
     """The call carries no token, or none of this server."""
     REASON_PERMISSION_DENIED: _Reason.ValueType  # 31
     """The caller's token may not do this."""
+    REASON_JOURNAL_UNAVAILABLE: _Reason.ValueType  # 32
+    """The journal cannot be written."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed. The value names, without their prefix, are the reasons in
@@ -193,6 +197,8 @@ REASON_UNAUTHENTICATED: Reason.ValueType  # 30
 """The call carries no token, or none of this server."""
 REASON_PERMISSION_DENIED: Reason.ValueType  # 31
 """The caller's token may not do this."""
+REASON_JOURNAL_UNAVAILABLE: Reason.ValueType  # 32
+"""The journal cannot be written."""
 
 class _Ending:
     ValueType = typing.NewType("ValueType", builtins.int)

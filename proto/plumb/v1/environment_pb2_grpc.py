@@ -170,6 +170,7 @@ class EnvironmentServiceServicer:
         create a new one.
         * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
         BROKEN then; reset it again.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +182,11 @@ class EnvironmentServiceServicer:
         Idempotent by step_index: the same index again returns the stored
         observation (or waits for the running one) and runs nothing. A call that
         is cancelled does not stop its action; ask again with the same index.
+
+        What was answered stays answered, also when the session has ended since, or
+        its server has crashed: an index that was answered with an observation gets
+        it again, from the journal. Every other index gets NOT_FOUND then, and
+        nothing runs.
 
         * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
         the kind, too large, or holds a control character; the timeout is out of
@@ -195,6 +201,9 @@ class EnvironmentServiceServicer:
         another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
         gives the same answer; ResetSession or create a new session.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+        again with the same index: what ran is answered once it is written, and
+        what did not run runs then.
 
         Where a model plays, these too. The action is not part of the episode then
         and MAY be tried again as a new step. With backend "paired" metadata "side"

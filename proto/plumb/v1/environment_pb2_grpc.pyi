@@ -25,8 +25,10 @@ prefix, for example "STEP_OUT_OF_ORDER". The status message is one sentence
 that names the offending value and says the mend. Any RPC may also answer:
 
 * `UNAVAILABLE`: the server is starting or going down (reason
-  SERVER_STOPPING). Retry with backoff; retrying is safe, because creations
-  carry a request_id and steps carry a step_index.
+  SERVER_STOPPING), or cannot write its journal (JOURNAL_UNAVAILABLE), for
+  example because a disk is full: what is not written is not answered. Retry
+  with backoff; retrying is safe, because creations carry a request_id and
+  steps carry a step_index.
 * `INTERNAL`: a fault of plumb's own. Report it; the message names the log
   line.
 * `UNAUTHENTICATED` (UNAUTHENTICATED): the call carries no token, or none of
@@ -118,6 +120,7 @@ class EnvironmentServiceStub:
       create a new one.
     * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
       BROKEN then; reset it again.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
     """
     Step: _grpc.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]
     """Performs one action and returns what was observed.
@@ -125,6 +128,11 @@ class EnvironmentServiceStub:
     Idempotent by step_index: the same index again returns the stored
     observation (or waits for the running one) and runs nothing. A call that
     is cancelled does not stop its action; ask again with the same index.
+
+    What was answered stays answered, also when the session has ended since, or
+    its server has crashed: an index that was answered with an observation gets
+    it again, from the journal. Every other index gets NOT_FOUND then, and
+    nothing runs.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
       the kind, too large, or holds a control character; the timeout is out of
@@ -139,6 +147,9 @@ class EnvironmentServiceStub:
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+      again with the same index: what ran is answered once it is written, and
+      what did not run runs then.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -281,6 +292,7 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       create a new one.
     * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
       BROKEN then; reset it again.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
     """
     Step: _aio.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]  # type: ignore[assignment]
     """Performs one action and returns what was observed.
@@ -288,6 +300,11 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     Idempotent by step_index: the same index again returns the stored
     observation (or waits for the running one) and runs nothing. A call that
     is cancelled does not stop its action; ask again with the same index.
+
+    What was answered stays answered, also when the session has ended since, or
+    its server has crashed: an index that was answered with an observation gets
+    it again, from the journal. Every other index gets NOT_FOUND then, and
+    nothing runs.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
       the kind, too large, or holds a control character; the timeout is out of
@@ -302,6 +319,9 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
       gives the same answer; ResetSession or create a new session.
+    * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+      again with the same index: what ran is answered once it is written, and
+      what did not run runs then.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -471,6 +491,7 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           create a new one.
         * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): as in CreateSession. The session is
           BROKEN then; reset it again.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): nothing was reset. Ask again.
         """
 
     @_abc_1.abstractmethod
@@ -485,6 +506,11 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         observation (or waits for the running one) and runs nothing. A call that
         is cancelled does not stop its action; ask again with the same index.
 
+        What was answered stays answered, also when the session has ended since, or
+        its server has crashed: an index that was answered with an observation gets
+        it again, from the journal. Every other index gets NOT_FOUND then, and
+        nothing runs.
+
         * `INVALID_ARGUMENT` (INVALID_INPUT): the action is empty of meaning for
           the kind, too large, or holds a control character; the timeout is out of
           range. Nothing ran; the step_index is still free.
@@ -498,6 +524,9 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
           gives the same answer; ResetSession or create a new session.
+        * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
+          again with the same index: what ran is answered once it is written, and
+          what did not run runs then.
 
         Where a model plays, these too. The action is not part of the episode then
         and MAY be tried again as a new step. With backend "paired" metadata "side"

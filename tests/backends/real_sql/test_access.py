@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
 
 from plumb_backends.errors import InvalidInput
-from plumb_backends.real.sql.access import Access, parse_url
+from plumb_backends.real.sql.access import Access, connect, parse_url
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,25 @@ def test_what_is_none_gets_a_sentence_without_the_password(url: str) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert "hidden" not in repr(parse_url("mysql://root:hidden@db/"))
+
+
+async def test_a_connection_whose_caller_goes_away_while_it_is_made_is_closed() -> None:
+    arrived, closed = asyncio.Event(), asyncio.Event()
+
+    async def never_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(never_greet, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        connecting = asyncio.create_task(
+            connect(Access(host=host, port=port, user="u", password="p"))
+        )
+        await asyncio.wait_for(arrived.wait(), 5)
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        assert connecting.cancelled()
+        await asyncio.wait_for(closed.wait(), 5)

@@ -65,6 +65,24 @@ async def test_a_session_that_is_closed_while_it_works_leaves_nothing(
     assert await left_on(server) == ([], [])
 
 
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_a_reset_whose_caller_goes_away_at_any_moment_leaves_nothing_behind_at_the_end(
+    make_mysql: MakeMysql, turns: int
+) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    server = place_of(session)
+    reset = asyncio.create_task(session.reset())
+    for _ in range(turns):  # of the event loop: each time it is cut off at another moment
+        await asyncio.sleep(0)
+    await asyncio.sleep(turns / 4000)
+    reset.cancel()
+    await asyncio.wait({reset})
+    await session.close()
+    async with asyncio.timeout(10):
+        while await left_on(server) != ([], []):  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.02)  # what was under way is let happen, and then undone
+
+
 async def test_a_failed_init_leaves_nothing(make_mysql: MakeMysql) -> None:
     server = place_of(await make_mysql())
     before = await left_on(server)

@@ -188,17 +188,27 @@ class SecondEngine:
     def __init__(self, folder: Path, image: str) -> None:
         self.address = f"unix://{folder}/d.sock"
         self._folder = folder
-        self._log = (folder / "log").open("wb")
-        self.process = subprocess.Popen(
-            # In a network of its own: without a bridge, dockerd deletes the machine's docker0.
-            ["unshare", "--net", "dockerd",
-             f"--data-root={folder}/data", f"--exec-root={folder}/exec",
-             f"--pidfile={folder}/pid", f"--host={self.address}", "--bridge=none",
-             "--iptables=false", "--shutdown-timeout=1"],
-            stdout=self._log,
-            stderr=self._log,
-        )  # fmt: skip
-        self._wait_until_it_answers()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+        self._load(image)
+
+    def start(self) -> None:
+        """Starts it, where it does not run already."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                # In a network of its own: without a bridge, dockerd deletes the machine's docker0.
+                ["unshare", "--net", "dockerd",
+                 f"--data-root={self._folder}/data", f"--exec-root={self._folder}/exec",
+                 f"--pidfile={self._folder}/pid", f"--host={self.address}", "--bridge=none",
+                 "--iptables=false", "--shutdown-timeout=1"],
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        self._wait_until_it_answers(self._process)
+
+    def _load(self, image: str) -> None:
         save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
         subprocess.run(
             ["docker", "-H", self.address, "load"], stdin=save.stdout, check=True,
@@ -208,7 +218,7 @@ class SecondEngine:
         assert save.stdout is not None
         save.stdout.close()
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         answers = threading.Event()
         for _ in range(300):
             asked = subprocess.run(
@@ -216,20 +226,19 @@ class SecondEngine:
             )
             if asked.returncode == 0:
                 return
-            assert self.process.poll() is None, (self._folder / "log").read_text()
+            assert process.poll() is None, (self._folder / "log").read_text()
             answers.wait(0.1)
         raise AssertionError((self._folder / "log").read_text())
 
     def stop(self) -> None:
         """Ends it as the machine's service manager would."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait(60)
-        self._log.close()
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
 
 
-@pytest.fixture
-def second_engine(kit: Kit) -> Iterator[SecondEngine]:
+@pytest.fixture(scope="module")
+def loaded_engine(kit: Kit) -> Iterator[SecondEngine]:
     if os.geteuid() != 0:
         pytest.fail("a second dockerd needs root: run this test as root", pytrace=False)
     folder = Path(tempfile.mkdtemp(prefix="plumb-"))
@@ -237,6 +246,13 @@ def second_engine(kit: Kit) -> Iterator[SecondEngine]:
     yield second
     second.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def second_engine(loaded_engine: SecondEngine) -> SecondEngine:
+    """One that answers."""
+    loaded_engine.start()
+    return loaded_engine
 
 
 @pytest.mark.timeout(400)
@@ -260,3 +276,45 @@ def test_a_real_engine_that_is_stopped_in_mid_session_gives_unavailable(
         with pytest.raises(plumb_client.SandboxUnavailable, match="engine does not answer"):
             plumb.session("shell")
         assert server.stop() == 0  # it ends cleanly although nothing can be removed
+
+
+def count_until(shell: plumb_client.Session, restarted: threading.Event) -> tuple[int, int]:
+    """Counts in the shell, before its engine is lost and after a reset; how far it came."""
+    before = after = 0
+    with pytest.raises(plumb_client.SandboxUnavailable):  # noqa: PT012 - at whichever step
+        while True:
+            assert shell.step("echo $((n += 1))").text.strip() == str(before + 1)
+            before += 1
+    assert restarted.wait(60)
+    shell.reset()
+    for after in range(1, 4):
+        assert shell.step("echo $((n += 1))").text.strip() == str(after)
+    return before, after
+
+
+@pytest.mark.timeout(400)
+def test_a_real_engine_that_is_restarted_under_load_costs_each_session_a_reset_and_nothing_else(
+    second_engine: SecondEngine, start_server: StartServer, kit: Kit
+) -> None:
+    server = start_server(PLUMB_ENGINE=second_engine.address, PLUMB_HEALTH_INTERVAL="0.1")
+    restarted = threading.Event()
+    with plumb_client.connect(server.address) as plumb, ThreadPoolExecutor(4) as pool:
+        shells = [plumb.session("shell") for _ in range(4)]
+        counting = [pool.submit(count_until, shell, restarted) for shell in shells]
+        kit.eventually(lambda: all(shell.info().last_step_index > 10 for shell in shells))
+        second_engine.stop()
+        second_engine.start()
+        restarted.set()
+        for counted in counting:
+            before, after = counted.result(120)
+            assert before > 9
+            assert after == 3
+        kit.eventually(lambda: is_healthy(server))
+        for shell in shells:
+            shell.close()
+    assert server.stop() == 0
+    listed = subprocess.run(
+        ["docker", "-H", second_engine.address, "ps", "--all", "--quiet"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert listed.stdout == b""

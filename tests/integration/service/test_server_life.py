@@ -18,6 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import plumb_client
+from plumb.v1 import environment_pb2 as wire
+from plumb.v1 import environment_pb2_grpc as wire_grpc
 
 if TYPE_CHECKING:
     from tests.integration.service.conftest import Kit, Server, StartServer
@@ -108,10 +110,45 @@ def test_after_kill_9_and_a_restart_no_container_is_left_and_the_old_session_is_
     assert [index for index, _, _ in steps_in(first.journal)] == [1, 2, 3, 4, 5]
     second = start_server()
     assert not first.containers()  # at once: it sweeps before it listens
+    assert ended_in(second.journal) == {shell.name: "the server that had it ended without a word"}
     with plumb_client.connect(second.address) as plumb:
         assert plumb.sessions() == []
         with pytest.raises(plumb_client.SessionNotFound, match=f"{shell.name} has ended"):
             plumb.attach(shell.name)
+
+
+def ended_in(journal: Path) -> dict[str, str]:
+    query = "SELECT name, ended_because FROM sessions WHERE ended_at IS NOT NULL"
+    with closing(sqlite3.connect(journal)) as connection:
+        return dict(connection.execute(query))
+
+
+def test_after_kill_9_and_a_restart_an_answered_step_is_answered_again_and_no_other_runs(
+    start_server: StartServer,
+) -> None:
+    first = start_server()
+    with grpc.insecure_channel(first.address) as channel:
+        stub = wire_grpc.EnvironmentServiceStub(channel)
+        name = stub.CreateSession(wire.CreateSessionRequest(kind="shell")).session.name
+        asked = wire.StepRequest(name=name, step_index=1, action=b"echo $RANDOM")
+        answered = stub.Step(asked)
+        first.process.kill()
+        first.process.wait()
+    second = start_server()
+    next_step = wire.StepRequest(name=name, step_index=2, action=b"echo hi")
+    with grpc.insecure_channel(second.address) as channel:
+        stub = wire_grpc.EnvironmentServiceStub(channel)
+        assert stub.Step(asked) == answered
+        (talked,) = stub.Converse(iter([wire.ConverseRequest(step=asked)]))
+        assert talked.step == answered
+        (streamed,) = stub.StreamStep(wire.StreamStepRequest(step=asked))
+        assert streamed.observation == answered.observation
+        for call in (
+            lambda: stub.Step(next_step),
+            lambda: list(stub.StreamStep(wire.StreamStepRequest(step=next_step))),
+        ):
+            with pytest.raises(grpc.RpcError, match="ended without a word"):
+                call()
 
 
 def test_at_sigterm_a_running_step_is_answered_and_nothing_is_left(

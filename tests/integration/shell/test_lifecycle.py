@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
+from tests.conftest import containers_labelled
 
 from plumb_backends.environment import Action, Program
 from plumb_backends.errors import (
@@ -130,6 +131,22 @@ async def test_reset_gives_a_fresh_sandbox_in_the_grounded_state(make_shell: Mak
         "/root\nfile\ngrounded\n[]\n"
     )
     assert (await shell.execute(Program(["pgrep", "sleep"]))).exit_code == 1
+
+
+@pytest.mark.parametrize("after", [0, 0.0005, 0.001, 0.002, 0.004, 0.05, 0.2])
+async def test_a_reset_whose_caller_goes_away_leaves_no_container_behind(
+    backends: Backends, after: float
+) -> None:
+    spec = _spec()
+    shell = (await backends.create(spec)).environment
+    reset = asyncio.create_task(shell.reset())
+    await asyncio.sleep(after)
+    reset.cancel()
+    await asyncio.wait({reset})
+    await shell.close()
+    async with asyncio.timeout(10):
+        while containers_labelled(SESSION_LABEL, spec.session_id):  # noqa: ASYNC110 - in the engine
+            await asyncio.sleep(0.05)
 
 
 async def test_reset_leaves_one_container(backends: Backends) -> None:

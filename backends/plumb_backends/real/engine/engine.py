@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -236,8 +235,8 @@ def _labels(container: DockerContainer) -> Mapping[str, str]:
 
 def _is_orphan(labels: Mapping[str, str], me: str) -> bool:
     whose = labels.get(OWNER_LABEL, "")
-    expired = float(labels.get(EXPIRY_LABEL, "inf").partition("/")[0]) < time.time()
-    return expired or (whose != me and owner.is_gone(whose))
+    expiry = labels.get(EXPIRY_LABEL, "inf")
+    return owner.has_expired(whose, expiry) or (whose != me and owner.is_gone(whose))
 
 
 @asynccontextmanager

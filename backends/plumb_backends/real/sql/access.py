@@ -89,7 +89,11 @@ async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> M
         init_command=_KEEP_ALIVE,
         collation=collation,
     )
-    await connection.connect()
+    try:
+        await connection.connect()
+    except BaseException:  # the connector itself leaves it open when its caller goes away
+        await shut(connection)
+        raise
     return connection
 
 

@@ -6,10 +6,10 @@ agent may create, use and drop databases as if the server were its own. The user
 owner's label, so that a sweep finds what a server that was killed has left.
 """
 
+import asyncio
 import dataclasses
 import json
 import secrets
-import time
 
 from plumb_backends.real import owner
 from plumb_backends.real.sql.access import Access
@@ -18,6 +18,8 @@ from plumb_backends.real.sql.server import Refused, Server
 _NO_WILDCARD = str.maketrans({"_": r"\_", "%": r"\%"})
 _MOST_CONNECTIONS = 8
 _NO_SUCH_THREAD = 1094
+_ASK_AGAIN_AFTER = 0.01
+_ASK_TIMES = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ async def create_account(server: Server, session_id: str, lifetime: float) -> Ac
     password = "" if server.hides_accounts else secrets.token_urlsafe(24)
     user = f"{prefix}root"
     label = {"owner": owner.this_process(), "session": session_id,
-             "expires": int(time.time() + lifetime)}  # fmt: skip
+             "expires": owner.expiry(lifetime)}  # fmt: skip
     attribute = "" if server.is_mariadb else f" ATTRIBUTE '{json.dumps({'plumb': label})}'"
     await server.ask(
         f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}' "
@@ -92,11 +94,7 @@ async def remove_account(server: Server, user: str) -> None:
         SandboxUnavailable: The server does not answer.
     """
     prefix = user.removesuffix("root")
-    connections = await server.ask(
-        f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'"  # noqa: S608
-    )
-    for (connection,) in connections:
-        await _kill(server, connection)
+    await _end_connections(server, user)
     databases = await server.ask(
         "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "  # noqa: S608 - names of our own
         f"WHERE SCHEMA_NAME LIKE '{prefix.translate(_NO_WILDCARD)}%'"
@@ -106,6 +104,19 @@ async def remove_account(server: Server, user: str) -> None:
         *(f"DROP DATABASE IF EXISTS `{name}`" for name in names),
         f"DROP USER IF EXISTS '{user}'@'%'",
     )
+
+
+async def _end_connections(server: Server, user: str) -> None:
+    """Ends what a user's connections run, and waits for it: it may be making a database."""
+    for _ in range(_ASK_TIMES):
+        connections = await server.ask(
+            f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'"  # noqa: S608
+        )
+        if not connections:
+            return
+        for (connection,) in connections:
+            await _kill(server, connection)
+        await asyncio.sleep(_ASK_AGAIN_AFTER)
 
 
 async def _kill(server: Server, connection: object) -> None:
@@ -146,11 +157,7 @@ async def sweep_accounts(server: Server) -> int:
         "FROM information_schema.USER_ATTRIBUTES "
         "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
     )
-    left = [
-        str(user)
-        for user, whose, expires in rows
-        if owner.is_gone(str(whose)) or float(str(expires)) < time.time()
-    ]
+    left = [str(user) for user, whose, expires in rows if owner.is_over(str(whose), str(expires))]
     for user in left:
         await remove_account(server, user)
     return len(left)

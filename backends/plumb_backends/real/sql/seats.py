@@ -135,13 +135,19 @@ class Seats:
 
 
 async def _make(server: Server, session_id: str, max_life: float) -> Seat:
-    account = await create_account(server, session_id, max_life)
+    creating = asyncio.create_task(create_account(server, session_id, max_life))
     try:
+        account = await asyncio.shield(creating)
         return Seat(server, account, await open_connection(server, account))
     except BaseException:
-        with suppress(SandboxUnavailable):
-            await asyncio.shield(remove_account(server, account.user))
+        await asyncio.shield(_undo(server, creating))
         raise
+
+
+async def _undo(server: Server, creating: "asyncio.Task[Account]") -> None:
+    """Undoes a creation in its middle: what was asked of the server is let happen first."""
+    with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
+        await remove_account(server, (await creating).user)
 
 
 @asynccontextmanager

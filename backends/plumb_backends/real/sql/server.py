@@ -62,7 +62,7 @@ class Server:
         self.access = access
         self.sandbox = sandbox
         self.hides_accounts = hides_accounts
-        self.started = time.time()
+        self.started = time.monotonic()
         self.version = ""
         self.ended_because: dict[str, str] = {}
         self._idle: list[MySQLConnection] = []
@@ -263,7 +263,7 @@ class Servers:
 
     def _is_young(self, server: Server) -> bool:
         life = self._settings.limits.lifetime
-        return server.sandbox is None or time.time() < server.started + life / 2
+        return server.sandbox is None or time.monotonic() < server.started + life / 2
 
     async def _retire(self, server: Server) -> None:
         """An old server goes on for its sessions; a dead one is removed."""

@@ -1,0 +1,50 @@
+"""Steps of sessions that have ended: what was answered stays answered, and nothing runs."""
+
+import dataclasses
+
+from plumb.v1 import environment_pb2 as wire
+from plumb_backends.errors import SessionNotFound, StepMismatch
+from plumb_server.journal import Journal
+from plumb_server.steps import OutputLog
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PastStep:
+    """A step that was answered before its session ended, as a `StepRun` is.
+
+    Attributes:
+        message: The observation as it was sent.
+        output: Empty: only what the observation holds was kept.
+    """
+
+    index: int
+    message: wire.Observation
+    output: OutputLog
+
+    async def answer(self) -> None:
+        """Has come already."""
+
+
+async def find_past_step(
+    journal: Journal, name: str, index: int, action: bytes, ended: SessionNotFound
+) -> PastStep:
+    """Finds the answer of a step of a session that has ended.
+
+    Raises:
+        SessionNotFound: `ended` itself where the step was not answered, or one that says with
+            which error it was.
+        StepMismatch: It was another action.
+    """
+    record = await journal.step_of(name, index)
+    if record is None:
+        raise ended
+    if record.action != action:
+        raise StepMismatch(
+            f"step {index} of {name} was another action, and the session has ended; "
+            "create a new session"
+        )
+    if record.observation is None:
+        raise SessionNotFound(f"{ended} (step {index} was answered with an error: {record.error})")
+    output = OutputLog()
+    output.close()
+    return PastStep(index, wire.Observation.FromString(record.observation), output)

@@ -1,0 +1,37 @@
+"""A world for each test, and what every one of them must leave behind: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from tests.faults.world import World, open_world
+
+
+class MakeWorld(Protocol):
+    """Opens a world; at its end its server ends as it should, and nothing of it is left."""
+
+    def __call__(self, **variables: str) -> AbstractAsyncContextManager[World]:
+        """Opens one, its servers with these settings."""
+        ...
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> MakeWorld:
+    @asynccontextmanager
+    async def make(**variables: str) -> AsyncIterator[World]:
+        async with open_world(tmp_path / "server", **variables) as world:
+            yield world
+            assert await asyncio.to_thread(world.server.stop) == 0
+            end = time.monotonic() + 20  # the engine removes containers in its own time
+            while left := await asyncio.to_thread(world.left_containers):
+                assert time.monotonic() < end, f"left behind: {left}"
+                await asyncio.sleep(0.1)
+            assert not world.complaints()
+
+    return make

@@ -1,0 +1,167 @@
+"""The server that is killed, the ways to it, and all that is done to them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+
+import docker
+import docker.errors
+from tests.faults.way import Loss, Way, open_way
+from tests.served import Server
+
+from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL
+
+SHELL_DISK_BYTES = 48 * 1024**2
+_WAYS = 4
+
+
+class World:
+    """One journal, one server after the other, and several ways to whichever lives.
+
+    Attributes:
+        kills: How often the server was killed; counted before it is.
+        stricken: The ids of sessions whose sandbox was killed or filled.
+        counts: How often each thing was done.
+        over: Set when nothing more will be done to it.
+    """
+
+    def __init__(self, folder: Path, ways: Sequence[Way], variables: dict[str, str]) -> None:
+        self.ways = ways
+        self.kills = 0
+        self.stricken: set[str] = set()
+        self.counts: dict[str, int] = {}
+        self.over = asyncio.Event()
+        self.history: list[str] = []
+        self.servers: list[Server] = []
+        self._started = time.monotonic()
+        self._folder = folder
+        self._variables = variables
+
+    @property
+    def steps(self) -> int:
+        """How many steps were answered."""
+        return self.counts.get("step", 0)
+
+    @property
+    def server(self) -> Server:
+        """The one that lives."""
+        return self.servers[-1]
+
+    def note(self, what: str) -> None:
+        """Writes into the history."""
+        self.history.append(f"{time.monotonic() - self._started:8.3f} {what}")
+
+    def did(self, what: str) -> None:
+        """Counts, and writes into the history."""
+        word = what.partition(" ")[0]
+        self.counts[word] = self.counts.get(word, 0) + 1
+        self.note(what)
+
+    async def start(self) -> None:
+        """Starts a server, and leads the ways to it."""
+        self.servers.append(await asyncio.to_thread(Server, self._folder, **self._variables))
+        for way in self.ways:
+            way.lead_to(self.server.address)
+        self.note(f"started {self.server.process.pid}")
+
+    async def kill(self, _: random.Random) -> None:
+        """kill -9, and another server on the same journal."""
+        self.kills += 1
+        self.did(f"kill {self.server.process.pid}")
+        await asyncio.to_thread(self.server.kill)
+        await self.start()
+
+    async def cut(self, chosen: random.Random) -> None:
+        """Cuts a way; before that it may lose what is on it, after that it may stay closed."""
+        way = chosen.choice(self.ways)
+        way.losing = chosen.choice(list(Loss))
+        closed_for = chosen.choice([0, 0, chosen.uniform(0.5, 4)])
+        self.did(
+            f"cut {self.ways.index(way)}, losing {way.losing.value}, closed for {closed_for:.1f} s"
+        )
+        await asyncio.sleep(chosen.uniform(0, 0.5) if way.losing is not Loss.NOTHING else 0)
+        way.is_closed = bool(closed_for)
+        try:
+            way.cut()
+            await asyncio.sleep(closed_for)
+        finally:
+            way.is_closed = False
+
+    async def pause(self, chosen: random.Random) -> None:
+        """Stops the server's process for a while."""
+        self.did("pause")
+        process = self.server.process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(chosen.uniform(0.1, 1.5))
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    async def fill_disk(self, chosen: random.Random) -> None:
+        """Lets no file of the server grow for a while: its journal is full, and its log."""
+        self.did("fill the server's disk")
+        pid = self.server.process.pid
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1024, hard))
+        try:
+            await asyncio.sleep(chosen.uniform(0.2, 2))
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+    async def kill_sandbox(self, chosen: random.Random) -> None:
+        """Kills one of the server's shells."""
+        await asyncio.to_thread(self._kill_sandbox, chosen)
+
+    def _kill_sandbox(self, chosen: random.Random) -> None:
+        with closing(docker.from_env()) as engine:
+            of = f"{socket.gethostname()}/{self.server.process.pid}/"
+            mine = {
+                str(found["Labels"][SESSION_LABEL]): found["Id"]
+                for found in engine.api.containers(filters={"label": [LABEL]})
+                if found["Labels"][OWNER_LABEL].startswith(of)
+            }
+            if not mine:
+                return
+            session_id = chosen.choice(sorted(mine))
+            self.stricken.add(session_id)
+            self.did(f"strike the sandbox of {session_id}")
+            try:
+                engine.api.kill(mine[session_id])
+            except docker.errors.APIError:
+                self.note("it had ended already")
+
+    def left_containers(self) -> list[str]:
+        """What any of its servers has left in the engine."""
+        return [name for server in self.servers for name in server.containers()]
+
+    def complaints(self) -> list[str]:
+        """What its servers' log tells of faults of plumb's own."""
+        return self.server.complaints()
+
+
+@asynccontextmanager
+async def open_world(folder: Path, **variables: str) -> AsyncIterator[World]:
+    """Starts the first server; at the end stops what is left."""
+    async with AsyncExitStack() as stack:
+        ways = [await stack.enter_async_context(open_way()) for _ in range(_WAYS)]
+        settings = {
+            "PLUMB_SHELL_DISK_BYTES": str(SHELL_DISK_BYTES),
+            "PLUMB_SHELL_MEMORY_BYTES": str(128 * 1024**2),
+            "PLUMB_SWEEP_INTERVAL": "1",
+            "PLUMB_LOG_LEVEL": "INFO",
+        }
+        world = World(folder, ways, settings | variables)
+        await world.start()
+        try:
+            yield world
+        finally:
+            for server in world.servers:
+                await asyncio.to_thread(server.stop)

@@ -1,0 +1,36 @@
+"""Logs: one line an event, and never a reason for a call to fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+LOGS = textwrap.dedent(
+    """
+    import resource, structlog
+    from plumb_server.logs import configure_logs
+
+    configure_logs("json")
+    log = structlog.get_logger()
+    log.info("before", number=1)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))  # as a disk that is full
+    for _ in range(1000):
+        log.info("lost" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    log.info("after", number=2)
+    """
+)
+
+
+def test_a_log_that_cannot_be_written_is_lost_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run([sys.executable, "-c", LOGS], stderr=log, timeout=60, check=False)
+    assert done.returncode == 0
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert json.loads(lines[0])["event"] == "before"
+    assert json.loads(lines[-1])["event"] == "after"
+    assert len(lines) < 1000
