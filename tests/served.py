@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import docker
@@ -23,18 +23,33 @@ _COMPLAINTS = ("Traceback", '"exception"', "Task was destroyed", "never retrieve
 """What no server may ever write into its log."""
 
 
-class Server:
-    """One `python -m plumb_server`."""
+def environment(**variables: str) -> dict[str, str]:
+    """This process's variables, without what is set for a server, and with some."""
+    mine = {name: v for name, v in os.environ.items() if not name.startswith(("PLUMB_", "OPENAI_"))}
+    return mine | variables
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+
+class Command:
+    """One command that serves.
+
+    Args:
+        folder: Its working directory, and where its log is; made if it is missing.
+        arguments: What Python is told.
+        lines: How many lines it prints when it is ready.
+        variables: Of its environment.
+
+    Attributes:
+        lines: What it printed.
+    """
+
+    def __init__(
+        self, folder: Path, arguments: Sequence[str], lines: int, variables: Mapping[str, str]
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.journal = folder / "journal.sqlite"
         self._log = (folder / "log").open("ab")
-        environment = {
-            name: v for name, v in os.environ.items() if not name.startswith(("PLUMB_", "OPENAI_"))
-        }
-        environment |= {
+        usual = {
             "PLUMB_LISTEN": "127.0.0.1:0",
             "PLUMB_JOURNAL": f"sqlite:///{self.journal}",
             "PLUMB_SHELL_IMAGE": IMAGE,
@@ -43,8 +58,8 @@ class Server:
             "PYTHONWARNINGS": "always::ResourceWarning",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "plumb_server"],
-            env=environment | variables,
+            [sys.executable, *arguments],
+            env=environment(**usual | dict(variables)),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -52,9 +67,8 @@ class Server:
             bufsize=1,
         )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("plumb listens on "), (line, self.log())
-        self.address = line.split()[-1]
+        self.lines = [self.process.stdout.readline().strip() for _ in range(lines)]
+        assert all(self.lines), self.log()
 
     def log(self) -> str:
         """All that it logged."""
@@ -95,6 +109,24 @@ class Server:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._log.close()
+
+
+class Server(Command):
+    """One `python -m plumb_server`."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        super().__init__(folder, ["-m", "plumb_server"], 1, variables)
+        self.address = self.lines[0].removeprefix("plumb listens on ")
+
+
+class Site(Command):
+    """One `plumb serve --http`, and where it is: `address` for gRPC, `url` for HTTP."""
+
+    def __init__(self, folder: Path, *more: str, **variables: str) -> None:
+        serve = ["-m", "plumb_cli", "serve", "--http", "127.0.0.1:0", *more]
+        super().__init__(folder, serve, 2, variables)
+        self.address = self.lines[0].removeprefix("plumb listens on ")
+        self.url = self.lines[1].removeprefix("plumb shows pages on ")
 
 
 def containers_of(owner_prefix: str) -> set[str]:

@@ -23,6 +23,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from tests.served import Site
 
 import plumb_client
 
@@ -54,54 +55,23 @@ def _chromium() -> str:
     return next(filter(None, found), "")
 
 
-class Site:
-    """`plumb serve --http`, and a client of its server."""
-
-    def __init__(self, folder: Path, **variables: str) -> None:
-        self._log = (folder / "log").open("wb")
-        clean = {
-            name: v for name, v in os.environ.items() if not name.startswith(("PLUMB_", "OPENAI_"))
-        }
-        own = {
-            "PLUMB_JOURNAL": f"sqlite:///{folder}/journal.sqlite",
-            "PLUMB_SHELL_MEMORY_BYTES": str(256 * 1024**2),
-            "PLUMB_LOG_FORMAT": "json",
-            "PLUMB_HTTP_LEAVE_GRACE": LEAVE_GRACE,
-            "PLUMB_HTTP_SCENARIOS": str(ROOT / "scenarios"),
-            "PLUMB_HTTP_RUNS": str(folder / "runs"),
-        }
-        command = [sys.executable, "-m", "plumb_cli", "serve", "--listen", "127.0.0.1:0",
-                   "--http", "127.0.0.1:0"]  # fmt: skip
-        self.runs = folder / "runs"
-        self.process = subprocess.Popen(
-            command,
-            env=clean | own | variables,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        said = [self.process.stdout.readline().split()[-1:] for _ in range(2)]
-        assert all(said), (folder / "log").read_text()
-        (self.address,), (self.url,) = said
-
-    def stop(self) -> int:
-        """Ends it as a person would; its exit status."""
-        self.process.terminate()
-        try:
-            return self.process.wait(60)
-        finally:
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self._log.close()
+def open_site(folder: Path, **variables: str) -> Site:
+    """A site with the project's scenarios, and a folder for runs of the bench."""
+    shown = {
+        "PLUMB_HTTP_LEAVE_GRACE": LEAVE_GRACE,
+        "PLUMB_HTTP_SCENARIOS": str(ROOT / "scenarios"),
+        "PLUMB_HTTP_RUNS": str(folder / "runs"),
+    }
+    return Site(folder, **shown | variables)
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One site for all tests here."""
-    site = Site(tmp_path_factory.mktemp("site"))
+    site = open_site(tmp_path_factory.mktemp("site"))
     yield site
     assert site.stop() == 0
+    assert not site.complaints()
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +132,7 @@ def page(open_page: OpenPage) -> Page:
 class Kit:
     """What the tests of this folder need of this file: pytest imports no test folder by name."""
 
-    Site = Site
+    open_site = staticmethod(open_site)
 
     @staticmethod
     def run(page: Page, action: str) -> None:
@@ -208,13 +178,13 @@ def twin(plumb: plumb_client.Plumb) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def run_name(site: Site) -> str:
     """A run of the bench, by name: two scenarios, a recorded simulator and a baseline."""
-    scenarios = site.runs.parent / "scenarios.jsonl"
+    scenarios = site.folder / "scenarios.jsonl"
     lines = (ROOT / "scenarios/shell.jsonl").read_text().splitlines(keepends=True)
     scenarios.write_text("".join(lines[:2]))
     subprocess.run(
         [sys.executable, "-m", "plumb_cli", "bench", scenarios, "--server", site.address,
          "--simulator", f"transcripts:{ROOT}/transcripts/shell_naive.jsonl",
-         "--simulator", "baseline:always_empty", "--out", site.runs / "nightly"],
+         "--simulator", "baseline:always_empty", "--out", site.folder / "runs" / "nightly"],
         check=True, capture_output=True,
     )  # fmt: skip
     return "nightly"

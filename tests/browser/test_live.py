@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.served import eventually
 
 import plumb_client
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Kit, Site
+    from tests.browser.conftest import Kit
+    from tests.served import Site
 
 OpenPage = Callable[..., Page]
-
-
-def eventually(holds: Callable[[], object], within: float = 20.0) -> None:
-    """Waits for what no event tells: the state of the server."""
-    end = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_a_command_is_typed_and_its_output_is_read(

@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect
 import plumb_client
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Kit, Site
+    from tests.browser.conftest import Kit
+    from tests.served import Site
 
 OpenPage = Callable[..., Page]
 
@@ -22,7 +23,7 @@ TOKEN = "a-token-of-32-characters-or-more"
 @pytest.fixture(scope="module")
 def guarded(kit: type[Kit], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that wants a token."""
-    site = kit.Site(tmp_path_factory.mktemp("guarded"), PLUMB_TOKEN=TOKEN)
+    site = kit.open_site(tmp_path_factory.mktemp("guarded"), PLUMB_TOKEN=TOKEN)
     yield site
     assert site.stop() == 0
 

@@ -126,7 +126,7 @@ def refused(kit: type[Kit], *arguments: str, **variables: str) -> str:
     """What a command says that does not start; one line."""
     done = subprocess.run(
         [*kit.PLUMB, *arguments],
-        env=kit.environment(**variables),
+        env=kit.environment(PLUMB_JOURNAL="sqlite://", **variables),
         capture_output=True,
         text=True,
         timeout=kit.WITHIN,
