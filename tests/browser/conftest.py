@@ -81,9 +81,9 @@ def plumb(site: Site) -> Iterator[plumb_client.Plumb]:
         yield connected
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium, and no longer than it is wanted: Playwright's loop bars all others meanwhile."""
     expect.set_options(timeout=_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=_chromium(), args=_FLAGS)
