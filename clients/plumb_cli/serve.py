@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 
 from plumb_server.__main__ import Beside
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.http
         )
     except ModuleNotFoundError as error:
-        if arguments.http:
+        if arguments.http or os.environ.get("PLUMB_HTTP_LISTEN"):
             mend = "pip install 'plumb[gateway]'"
             sys.stderr.write(f"plumb serve --http: {error.name} is missing; {mend}\n")
             return 2

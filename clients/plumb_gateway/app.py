@@ -11,7 +11,7 @@ from plumb_gateway import metrics
 from plumb_gateway.api.calls import endpoint
 from plumb_gateway.api.openapi import document
 from plumb_gateway.api.routes import LIVE_PATH, ROUTES
-from plumb_gateway.callers import token_of
+from plumb_gateway.callers import MOST_BODY_BYTES, token_of
 from plumb_gateway.guard import Guarded, tell_errors
 from plumb_gateway.leaving import Leaving
 from plumb_gateway.live import serve_live
@@ -19,9 +19,6 @@ from plumb_gateway.pages import others, reports, scenarios, sessions
 from plumb_gateway.pages.dependencies import provide
 from plumb_gateway.settings import GatewaySettings
 from plumb_gateway.upstream import Upstream
-
-MOST_BODY_BYTES = 16 * 1024 * 1024
-"""As the gRPC server takes; what is too large within gets a sentence there."""
 
 
 def make_app(upstream: Upstream, settings: GatewaySettings, hosts: frozenset[str]) -> FastAPI:
@@ -39,6 +36,7 @@ def make_app(upstream: Upstream, settings: GatewaySettings, hosts: frozenset[str
         redoc_url=None,
         openapi_url=None,
         max_body_size=MOST_BODY_BYTES,
+        redirect_slashes=False,
         lifespan=_life(leaving),
     )
     tell_errors(app)

@@ -13,6 +13,9 @@ from plumb_gateway.problem import Refused
 COOKIE = "plumb_token"
 """Where a browser keeps its token; out of reach for scripts."""
 
+MOST_BODY_BYTES = 16 * 1024 * 1024
+"""As the gRPC server takes; what is too large within gets a sentence there."""
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -73,6 +76,21 @@ def _name(address: str) -> str:
         return urlsplit(address).hostname or ""
     except ValueError:
         return ""
+
+
+def check_size(connection: HTTPConnection) -> None:
+    """Checks that a body that says how long it is can be taken; others are counted as they come.
+
+    Raises:
+        Refused: It is too large.
+    """
+    length = connection.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:20]) > MOST_BODY_BYTES:
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "INVALID_INPUT",
+            f"the body has {length[:20]} bytes; send at most {MOST_BODY_BYTES}",
+        )
 
 
 def own_hosts(listen_host: str, more: frozenset[str]) -> frozenset[str]:

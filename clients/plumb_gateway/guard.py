@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumb_client.errors import PlumbError
-from plumb_gateway.callers import check_host, check_site
+from plumb_gateway.callers import check_host, check_site, check_size
 from plumb_gateway.pages.rendering import page
 from plumb_gateway.problem import MEDIA_TYPE, Refused, describe, details_of, to_response
 from plumb_gateway.security import HEADERS
@@ -49,16 +49,22 @@ class Guarded:
         try:
             check_host(connection, self._hosts)
             check_site(connection)
+            check_size(connection)
         except Refused as error:
             await _refuse(error, scope, receive, send)
             return
 
+        has_body = scope.get("method") != "HEAD"
+
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 _add_headers(MutableHeaders(scope=message))
+            elif message["type"] == "http.response.body" and not has_body:
+                message["body"] = b""
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        # What can be got can be asked after, too.
+        await self._app(scope if has_body else {**scope, "method": "GET"}, receive, with_headers)
 
 
 def _add_headers(headers: MutableHeaders) -> None:
@@ -81,18 +87,18 @@ def _wants_page(request: Request) -> bool:
     return not path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
 
 
-def _answer(request: Request, details: dict[str, Any], response: Response) -> Response:
+async def _answer(request: Request, details: dict[str, Any], response: Response) -> Response:
     if not _wants_page(request):
         return response
     if details["status"] == HTTPStatus.UNAUTHORIZED:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?{urlencode({'to': here})}", HTTPStatus.SEE_OTHER)
-    return page("error.html", status=details["status"], details=details)
+    return await page("error.html", status=details["status"], details=details)
 
 
 async def _tell(request: Request, error: Exception) -> Response:
     assert isinstance(error, (PlumbError, Refused))  # noqa: S101 - what it is registered for
-    return _answer(request, details_of(error), to_response(error))
+    return await _answer(request, details_of(error), to_response(error))
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
@@ -102,7 +108,7 @@ async def _tell_http(request: Request, error: Exception) -> Response:
     sentence = f"{request.method} {request.url.path[:200]}: {error.detail}; /api has what there is"
     details = describe(status, "INVALID_INPUT", sentence)
     response = JSONResponse(details, status, error.headers, media_type=MEDIA_TYPE)
-    return _answer(request, details, response)
+    return await _answer(request, details, response)
 
 
 async def _tell_invalid(request: Request, error: Exception) -> Response:
@@ -118,7 +124,7 @@ async def _tell_fault(request: Request, error: Exception) -> Response:
     _log.error("a request failed as none should", path=request.url.path, exc_info=error)
     sentence = "a fault of plumb's own; report it with the gateway's log"
     details = describe(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", sentence)
-    response = _answer(request, details, JSONResponse(details, 500, media_type=MEDIA_TYPE))
+    response = await _answer(request, details, JSONResponse(details, 500, media_type=MEDIA_TYPE))
     _add_headers(response.headers)  # the framework sends this one round `Guarded`
     return response
 

@@ -24,7 +24,7 @@ class Leaving:
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._watched: dict[str, int] = {}
-        self._kept: dict[str, bool] = {}  # what owners wanted last
+        self._wishes: dict[str, tuple[bool, aio.Plumb]] = {}  # what owners wanted last
         self._ends: dict[str, asyncio.Task[None]] = {}
 
     def arrive(self, name: str) -> None:
@@ -39,19 +39,20 @@ class Leaving:
 
         Args:
             name: The session's.
-            plumb: What may end it.
+            plumb: What may end it, if this is its owner's page.
             keep: Whether the session is to live on; None for a page without a wish.
         """
         if keep is not None:
-            self._kept[name] = keep
+            self._wishes[name] = keep, plumb
         self._watched[name] -= 1
         if self._watched[name]:
             return
         del self._watched[name]
-        if self._kept.get(name, True):
-            self._kept.pop(name, None)
+        keep, owner = self._wishes.get(name, (True, plumb))
+        if keep:
+            self._wishes.pop(name, None)
         else:
-            self._ends[name] = asyncio.create_task(self._end(name, plumb))
+            self._ends[name] = asyncio.create_task(self._end(name, owner))
 
     async def _end(self, name: str, plumb: aio.Plumb) -> None:
         with contextlib.suppress(TimeoutError):
@@ -62,7 +63,7 @@ class Leaving:
         except PlumbError as error:  # it has ended by itself, or will
             _log.info("a session that nobody looks at was not ended", session=name, why=str(error))
         self._ends.pop(name, None)
-        self._kept.pop(name, None)
+        self._wishes.pop(name, None)
 
     async def __aenter__(self) -> "Leaving":
         self._closing = asyncio.Event()

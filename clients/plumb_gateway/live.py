@@ -4,9 +4,12 @@ Messages are JSON objects with one member.
 
 * From the client: `{"step": {"action": "ls", "timeout": 5}}`, `{"interrupt": {}}`, and
   `{"keep": false}`: whether the session lives on when its last page is gone.
-* From the server: `{"session": {...}}` first, then for each step any number of
-  `{"chunk": {"offset": 0, "data": ...}}` and at last `{"observation": {...}, "step_index": 1}`, or
-  `{"error": {...}}`, a problem's details. All are mapped as over HTTP.
+* From the server: `{"session": {...}}` first, and again when what ran before has ended; then for
+  each step any number of `{"chunk": {"offset": 0, "data": ...}}` and at last
+  `{"observation": {...}, "step_index": 1}`, or `{"error": {...}, "of": "step"}`, a problem's
+  details; `of` is `interrupt`, `message` or `session` where it was that which failed.
+
+All are mapped as over HTTP.
 
 Steps run one after the other; an interrupt goes past them. A socket that breaks stops no step.
 """
@@ -22,7 +25,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import OutOfOrder, PlumbError
+from plumb_client import OutOfOrder, PlumbError, SessionNotFound, Unavailable
 from plumb_client.errors import translated
 from plumb_gateway.api.json_mapping import BadJson, from_json, shown, to_json
 from plumb_gateway.api.requests import read_object
@@ -34,7 +37,10 @@ _TOUCH_EVERY = 15.0
 _MOST_WAITING = 100
 """Steps that may wait; a program that sends more has gone wrong."""
 
-_CLOSED_FOR_POLICY = 1008
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at a session that is busy with what began before this socket."""
+
+_CLOSED_FOR_POLICY, _TRY_AGAIN_LATER = 1008, 1013
 
 
 class Live:
@@ -62,13 +68,15 @@ class Live:
         self._name = name
         self._steps: asyncio.Queue[wire.StepRequest] = asyncio.Queue(_MOST_WAITING)
 
-    async def run(self) -> None:
-        """Serves until the client goes away, or the session is no more."""
-        await self._send({"session": to_json(await self._look())})
-        tasks = [
-            asyncio.create_task(work)
-            for work in (self._read_for_ever(), self._step_for_ever(), self._touch_for_ever())
-        ]
+    async def run(self, found: wire.Session) -> None:
+        """Serves until the client goes away, or the session is no more.
+
+        Args:
+            found: The session as it is now.
+        """
+        await self._send({"session": to_json(found)})
+        work = [self._read_for_ever(), self._step_for_ever(), self._touch_for_ever(found)]
+        tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -78,28 +86,42 @@ class Live:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look(self) -> wire.Session:
+    async def look(self) -> wire.Session:
+        """The session as it is now.
+
+        Raises:
+            PlumbError: It is not there, or not for this caller.
+        """
         with translated():
             response = await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
         return response.session
 
-    async def _touch_for_ever(self) -> None:
-        """Keeps the session from ending for want of calls while somebody looks at it."""
+    async def _touch_for_ever(self, found: wire.Session) -> None:
+        """Keeps the session from ending for want of calls while somebody looks at it.
+
+        Says when what was running before has ended: of that no answer comes here.
+        """
+        while found.state == wire.SESSION_STATE_BUSY:
+            await asyncio.sleep(_LOOK_EVERY)
+            found = await self.look()
+            if found.state != wire.SESSION_STATE_BUSY:
+                await self._send({"session": to_json(found)})
         while True:
             await asyncio.sleep(_TOUCH_EVERY)
-            with translated():
-                await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
+            await self.look()
 
     async def _read_for_ever(self) -> None:
         while True:
             text = await self._receive()
+            message: dict[str, Any] = {}
             try:
-                await self._take(read_object(text))
+                message = read_object(text)
+                await self._take(message)
             except BadJson as error:
                 refused = Refused(HTTPStatus.BAD_REQUEST, "INVALID_INPUT", str(error))
-                await self._send({"error": details_of(refused)})
+                await self._fail(refused, "step" if "step" in message else "message")
             except PlumbError as error:  # nothing is running, or it cannot be interrupted
-                await self._send({"error": details_of(error)})
+                await self._fail(error, "interrupt")
 
     async def _receive(self) -> str | bytes:
         """The next message, as text or as bytes: JSON is both."""
@@ -133,8 +155,13 @@ class Live:
             step = await self._steps.get()
             try:
                 await self._perform(step)
+            except SessionNotFound:
+                raise  # there is nothing here any more
             except PlumbError as error:
-                await self._send({"error": details_of(error)})
+                await self._fail(error, "step")
+
+    async def _fail(self, error: PlumbError | Refused, of: str) -> None:
+        await self._send({"error": details_of(error), "of": of})
 
     async def _perform(self, step: wire.StepRequest) -> None:
         """Takes a step; where somebody else took one meanwhile, nothing ran, and it is the next.
@@ -155,7 +182,7 @@ class Live:
             await self._stream(step)
 
     async def _next_index(self) -> int:
-        return (await self._look()).last_step_index + 1
+        return (await self.look()).last_step_index + 1
 
     async def _stream(self, step: wire.StepRequest) -> None:
         call = self._stub.StreamStep(wire.StreamStepRequest(step=step))
@@ -193,9 +220,10 @@ async def serve_live(
             upstream.channel(token)
         )
         live = Live(socket, stub, name, keep=keep)
+        found = await live.look()  # before it counts as a visitor: it may be let in by nobody
         leaving.arrive(name)
         try:
-            await live.run()
+            await live.run(found)
         finally:
             leaving.leave(name, upstream.plumb(token), keep=live.keep)
 
@@ -207,8 +235,10 @@ async def _closing_with_a_reason(socket: WebSocket) -> AsyncIterator[None]:
     except WebSocketDisconnect:
         return
     except PlumbError as error:
-        await _unless_gone(socket.send_text(json.dumps({"error": details_of(error)})))
-        await _unless_gone(socket.close(_CLOSED_FOR_POLICY, error.reason))
+        told = {"error": details_of(error), "of": "session"}
+        code = _TRY_AGAIN_LATER if isinstance(error, Unavailable) else _CLOSED_FOR_POLICY
+        await _unless_gone(socket.send_text(json.dumps(told)))
+        await _unless_gone(socket.close(code, error.reason))
 
 
 async def _unless_gone(sent: Awaitable[None]) -> None:

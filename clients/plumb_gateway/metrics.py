@@ -13,6 +13,9 @@ _requests = prometheus_client.Counter(
 _seconds = prometheus_client.Histogram(
     "plumb_http_seconds", "Requests over HTTP, until their last byte", ["route"]
 )
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Callers may make up others, and as many as they like."""
+
 _sockets = prometheus_client.Gauge("plumb_http_sockets", "Open WebSockets")
 
 
@@ -47,5 +50,6 @@ class Counted:
             await self._app(scope, receive, noting)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            _requests.labels(route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            _requests.labels(route, method, str(status)).inc()
             _seconds.labels(route).observe(time.monotonic() - started)

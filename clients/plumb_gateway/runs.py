@@ -88,8 +88,18 @@ def read_run(folder: Path, name: str) -> Run | None:
 
 def _is_report(report: dict[str, Any]) -> bool:
     rows = report.get("rows")
-    has_rows = isinstance(rows, list) and all(_has(_OF_ROW, row) for row in rows)
+    has_rows = isinstance(rows, list) and all(
+        _has(_OF_ROW, row) and _is_share(row["agreement"]) for row in rows
+    )
     return has_rows and _has(_OF_REAL, report.get("real"))
+
+
+def _is_share(data: object) -> bool:
+    """Whether something is a figure with its interval, or the lack of one."""
+    parts = ("value", "low", "high")
+    return data is None or (
+        isinstance(data, dict) and all(isinstance(data.get(part), float | int) for part in parts)
+    )
 
 
 def _has(fields: frozenset[str], data: object) -> bool:

@@ -124,6 +124,7 @@ def _config(app: object, context: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # FastAPI's is an ASGI application
         log_config=None,
+        log_level="critical",  # what fails is told once, by the guard
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -51,26 +51,29 @@ async def diagnose(settings: Settings) -> list[Finding]:
 async def _engine(settings: Settings) -> AsyncIterator[Finding]:
     async with open_engine(address=settings.engine) as engine:
         try:
-            about = await engine.describe()
+            async for finding in _of_engine(engine, settings):
+                yield finding
         except PlumbError as error:
             yield Finding("engine", State.BROKEN, str(error), "make engine, or set DOCKER_HOST")
-            return
+
+
+async def _of_engine(engine: Engine, settings: Settings) -> AsyncIterator[Finding]:
+    about = await engine.describe()
+    says = ", ".join(f"{key} {value}" for key, value in about.items())
+    yield Finding("engine", State.WELL, says)
+    if settings.shell_runtime and settings.shell_runtime not in about["runtimes"].split(", "):
         yield Finding(
-            "engine", State.WELL, ", ".join(f"{key} {value}" for key, value in about.items())
+            "runtime",
+            State.BROKEN,
+            f"the engine does not know {settings.shell_runtime}",
+            "register it there, or unset PLUMB_SHELL_RUNTIME",
         )
-        if settings.shell_runtime and settings.shell_runtime not in about["runtimes"].split(", "):
-            yield Finding(
-                "runtime",
-                State.BROKEN,
-                f"the engine does not know {settings.shell_runtime}",
-                "register it there, or unset PLUMB_SHELL_RUNTIME",
-            )
-        yield await _image(engine, "shell", settings.shell_image)
-        if not settings.mysql_url:
-            yield await _image(engine, "mysql", settings.mysql_image)
-        left = await engine.count_orphans()
-        state, mend = (State.MISSING, "plumb gc") if left else (State.WELL, "")
-        yield Finding("left behind", state, f"{left} sandboxes without an owner", mend)
+    yield await _image(engine, "shell", settings.shell_image)
+    if not settings.mysql_url:
+        yield await _image(engine, "mysql", settings.mysql_image)
+    left = await engine.count_orphans()
+    state, mend = (State.MISSING, "plumb gc") if left else (State.WELL, "")
+    yield Finding("left behind", state, f"{left} sandboxes without an owner", mend)
 
 
 async def _image(engine: Engine, kind: str, image: str) -> Finding:

@@ -22,7 +22,9 @@ def configure_logs(log_format: str, level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = [
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     ]
     if log_format == "json":
         last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]

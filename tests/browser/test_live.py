@@ -169,6 +169,59 @@ def test_a_session_that_is_kept_lives_on_when_its_page_is_closed(
     plumb.attach(name).close()
 
 
+def test_what_was_before_is_on_the_screen_of_a_page_that_is_opened_later(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        shell.step("cd /tmp; echo before")
+        page = open_page(f"/{shell.name}/live")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\nbefore")
+        kit.run(page, "echo after")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\nafter")
+        expect(page.locator("#prompt")).to_have_text("/tmp$")
+        assert kit.screen(page).count("before") == 2  # as it was typed, and as it came
+
+
+def test_what_runs_already_is_said_and_can_be_stopped(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        first = open_page(f"/{shell.name}/live")
+        kit.run(first, "sleep 1000")
+        expect(first.locator("#state")).to_have_text("running")
+        second = open_page(f"/{shell.name}/live")
+        expect(second.locator("#state")).to_have_text("running")
+        second.get_by_role("button", name="Stop").click()
+        expect(second.locator("#state")).to_have_text("ready")
+        expect(second.locator("#screen-one .xterm-rows")).to_contain_text("[interrupted")
+
+
+def test_a_page_on_a_session_that_has_ended_says_so(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        expect(page.locator("#state")).to_have_text("ready")
+    kit.run(page, "echo too late")
+    expect(page.locator("#state")).to_have_text("ended")
+    expect(page.get_by_role("alert")).to_contain_text("it was deleted")
+
+
+def test_the_screen_is_scrolled_and_typed_into_by_whoever_clicks_it(
+    plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
+) -> None:
+    with plumb.session("shell") as shell:
+        page = open_page(f"/{shell.name}/live")
+        kit.run(page, "seq 200")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\n200")
+        page.keyboard.press("PageUp")
+        expect(page.locator("#screen-one .xterm-rows")).not_to_contain_text("\n200")
+        page.keyboard.press("PageDown")
+        expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\n200")
+        page.locator("#screen-one").click()
+        expect(page.locator("#input")).to_be_focused()
+
+
 def test_somebody_elses_session_lives_on_when_a_page_on_it_is_closed(
     plumb: plumb_client.Plumb, open_page: OpenPage, kit: type[Kit]
 ) -> None:

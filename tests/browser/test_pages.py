@@ -92,6 +92,26 @@ def test_turns_appear_on_the_page_of_a_live_session_as_they_come(
         expect(page.locator("#steps")).to_have_text("2")
 
 
+def test_the_page_of_a_session_tells_when_it_has_ended(
+    plumb: plumb_client.Plumb, open_page: OpenPage
+) -> None:
+    with plumb.session("shell") as shell:
+        shell.step("echo once")
+        page = open_page(f"/{shell.name}")
+        expect(page.locator(".facts .live")).to_be_visible()
+    expect(page.locator(".facts")).to_contain_text("it was deleted")
+    expect(page.get_by_text("Open live")).to_have_count(0)
+
+
+def test_the_arrows_pass_by_filters_and_enter_takes_one(page: Page) -> None:
+    page.locator("[name=kind]").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[name=kind]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("kind=shell"))
+
+
 def test_the_error_browser_filters(run_name: str, open_page: OpenPage) -> None:
     page = open_page(f"/runs/{run_name}")
     turns, count = page.locator("article.turn"), page.locator("#count")
@@ -172,8 +192,10 @@ def test_what_is_not_there_is_told_in_a_sentence_on_a_page(open_page: OpenPage) 
 
 def test_a_selection_is_exported(twin: str, open_page: OpenPage, kit: type[Kit]) -> None:
     page = open_page("/sessions?backend=paired")
+    page.get_by_label(f"Export {twin.removeprefix('sessions/')[:8]}").check()
     with page.expect_download() as download:
-        page.get_by_role("link", name="ShareGPT").click()
+        page.get_by_role("button", name="ShareGPT").click()
+    assert len(download.value.path().read_text().splitlines()) == 1
     conversations = download.value.path().read_text()
     assert '{"from": "gpt", "value": "cat /srv/n"}' in conversations
     assert '{"from": "human", "value": "a 1\\nb 2\\nc 3\\n"}' in conversations

@@ -127,6 +127,18 @@ async def test_a_watcher_who_comes_in_time_does_not_change_the_owner_s_wish(
     assert fake.ended == [NAME]
 
 
+async def test_it_is_the_owner_who_ends_it_and_not_whoever_left_last(
+    fake: Plumb, plumb: aio.Plumb
+) -> None:
+    watcher: Any = Plumb()
+    async with Leaving(3600) as leaving:
+        leaving.arrive(NAME)
+        leaving.arrive(NAME)
+        leaving.leave(NAME, plumb, keep=False)
+        leaving.leave(NAME, watcher, keep=None)
+    assert (fake.ended, watcher.ended) == ([NAME], [])
+
+
 async def test_a_kept_session_is_nobody_s_to_end_later(fake: Plumb, plumb: aio.Plumb) -> None:
     async with Leaving(3600) as leaving:
         for keep in (False, True, None):

@@ -1,5 +1,8 @@
 """Text from sandboxes and models on a page: shown as it is, and able to do nothing."""
 
+import functools
+import re
+import sys
 import unicodedata
 
 from markupsafe import Markup, escape
@@ -7,9 +10,8 @@ from markupsafe import Markup, escape
 MOST_SHOWN = 20_000
 """Characters of one text on a page; the whole is one click away."""
 
-_PICTURES = {chr(code): chr(0x2400 + code) for code in range(32)} | {"\x7f": "\u2421"}
-_PLAIN = frozenset("\n\t")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SHOWN_AS_THEY_ARE = "\n\t"
 
 
 def visible(text: str, most: int = MOST_SHOWN) -> Markup:
@@ -19,28 +21,26 @@ def visible(text: str, most: int = MOST_SHOWN) -> Markup:
         text: What a sandbox, a model or a person wrote.
         most: How many characters to show.
     """
-    shown = text[:most]
-    parts, plain = [], 0
-    for at, character in enumerate(shown):
-        picture = _picture(character)
-        if picture:
-            parts.append(escape(shown[plain:at]))
-            parts.append(Markup('<span class="control">{}</span>').format(picture))
-            plain = at + 1
-    parts.append(escape(shown[plain:]))
+    shown = Markup(_unseen().sub(_picture, str(escape(text[:most]))))  # noqa: S704 - it is escaped
     if len(text) > most:
         rest = f"{len(text) - most:,} more characters"
-        parts.append(Markup('<span class="cut">… {}</span>').format(rest))
-    return Markup("").join(parts)
+        shown += Markup('<span class="cut">… {}</span>').format(rest)
+    return shown
 
 
-def _picture(character: str) -> str:
-    """What stands for a character that nobody could see; empty for the others."""
-    if character in _PICTURES:
-        return "" if character in _PLAIN else _PICTURES[character]
-    if character.isprintable() or unicodedata.category(character) not in _INVISIBLE:
-        return ""
-    return f"U+{ord(character):04X}"
+@functools.cache
+def _unseen() -> re.Pattern[str]:
+    """Finds characters that nobody could see, lines and tabs left out."""
+    codes = map(chr, range(sys.maxunicode + 1))
+    unseen = (one for one in codes if unicodedata.category(one) in _INVISIBLE)
+    return re.compile(f"[{re.escape(''.join(set(unseen) - set(_SHOWN_AS_THEY_ARE)))}]")
+
+
+def _picture(found: re.Match[str]) -> str:
+    """What stands for a character that nobody could see."""
+    code = ord(found[0])
+    picture = chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else f"U+{code:04X}"
+    return f'<span class="control">{picture}</span>'
 
 
 def escaped_bytes(data: bytes) -> str:

@@ -10,7 +10,7 @@ from plumb_gateway.api.comments import comment_on
 from plumb_gateway.api.examples import BODIES, PATHS
 from plumb_gateway.api.routes import LIVE_PATH, ROUTES, Route
 from plumb_gateway.callers import COOKIE, token_of
-from plumb_gateway.pages.dependencies import Client, Server
+from plumb_gateway.pages.dependencies import Admitted, Client, Server
 from plumb_gateway.pages.rendering import page
 
 routes = APIRouter(include_in_schema=False)
@@ -23,28 +23,28 @@ async def home() -> RedirectResponse:
 
 
 @routes.get("/status")
-async def status(plumb: Client, upstream: Server) -> HTMLResponse:
+async def status(request: Request, plumb: Client, upstream: Server) -> HTMLResponse:
     """What is up, and what is not."""
-    return page(
+    return await page(
         "status.html",
         findings=await plumb.diagnose(),
         kinds=await plumb.kinds(),
         sessions=await plumb.sessions(),
         is_serving=await upstream.is_serving(),
+        has_token=bool(token_of(request)),
     )
 
 
 @routes.get("/api")
-async def api(request: Request, plumb: Client) -> HTMLResponse:
+async def api(request: Request, plumb: Admitted) -> HTMLResponse:
     """Every call, with an example to paste."""
-    live = [one for one in await plumb.sessions() if one.kind == "shell"]
-    return page(
+    return await page(
         "api.html",
         routes=ROUTES,
         live_path=LIVE_PATH,
         comment_on=comment_on,
         bodies=BODIES,
-        path_of=lambda route: _filled(route, live[-1].name if live else ""),
+        path_of=_filled,
         base=str(request.base_url).rstrip("/"),
         has_token=bool(token_of(request)),
     )
@@ -53,7 +53,7 @@ async def api(request: Request, plumb: Client) -> HTMLResponse:
 @routes.get("/login")
 async def login() -> HTMLResponse:
     """Asks for the token."""
-    return page("login.html")
+    return await page("login.html")
 
 
 @routes.post("/login")
@@ -77,7 +77,6 @@ async def leave() -> Response:
     return response
 
 
-def _filled(route: Route, session: str) -> str:
-    """A path as it can be pasted, with a live session where there is one."""
-    values = {"session": session.removeprefix("sessions/") or "$SESSION", "report": "$REPORT"}
-    return route.path.format_map({**values, **PATHS})
+def _filled(route: Route) -> str:
+    """A path as it can be pasted, where the names are in variables."""
+    return route.path.format_map({"session": "$SESSION", "report": "$REPORT", **PATHS})

@@ -16,8 +16,8 @@ Words: TypeAlias = list[tuple[str, bool]]
 """A line in pieces, and whether each differs from the other side's."""
 
 _WORD = re.compile(r"\w+|\s+|.", re.DOTALL)
-_MOST_WEIGHED = 2000
-"""Characters of both lines together; longer ones are shown as they are."""
+_MOST_WEIGHED = 4000
+"""Words of one line times those of the other; what is longer is marked as a whole."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,9 +78,11 @@ def _line(real: str | None, simulated: str | None) -> Line:
 def words_of(line: Line) -> tuple[Words, Words]:
     """Both sides of a line; where it is wrong, with the words marked that differ."""
     real, simulated, mark = line
-    if mark != "wrong" or not real or not simulated or len(real + simulated) > _MOST_WEIGHED:
+    if mark != "wrong" or not real or not simulated:
         return _unmarked(real), _unmarked(simulated)
     left, right = _WORD.findall(real), _WORD.findall(simulated)
+    if len(left) * len(right) > _MOST_WEIGHED:
+        return _unmarked(real), _unmarked(simulated)
     blocks = difflib.SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     return (
         list(_marked(left, [(block.a, block.a + block.size) for block in blocks])),

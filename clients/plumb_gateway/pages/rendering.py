@@ -1,5 +1,6 @@
 """The templates, and how they write times, sizes and names."""
 
+import asyncio
 import datetime
 import functools
 import json
@@ -71,9 +72,9 @@ _environment.globals.update(
 )
 
 
-def page(
+async def page(
     template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> HTMLResponse:
-    """Renders a page, or a part of one."""
-    text = _environment.get_template(template).render(values)
+    """Renders a page, or a part of one; beside the event loop, which serves others meanwhile."""
+    text = await asyncio.to_thread(_environment.get_template(template).render, values)
     return HTMLResponse(text.encode(errors="replace"), status, headers)

@@ -38,7 +38,7 @@ def _none(sentence: str) -> Refused:
 async def reports(plumb: Admitted, shown: Shown) -> HTMLResponse:
     """All runs, and all comparisons."""
     runs = await asyncio.to_thread(list_runs, shown.runs)
-    return page("reports.html", runs=runs, reports=await plumb.reports(), folder=shown.runs)
+    return await page("reports.html", runs=runs, reports=await plumb.reports(), folder=shown.runs)
 
 
 @routes.get("/reports/{report}")
@@ -47,7 +47,7 @@ async def report(plumb: Client, report: str, verdict: str = "") -> HTMLResponse:
     found, steps = await plumb.report(f"reports/{report}")
     wanted = HALLUCINATIONS if verdict == "wrong" else (verdict,)
     shown = [step for step in steps if not verdict or step.verdict.verdict in wanted]
-    return page("report.html", report=found, steps=shown, verdict=verdict, pair=pair)
+    return await page("report.html", report=found, steps=shown, verdict=verdict, pair=pair)
 
 
 @routes.get("/runs/{name}")
@@ -66,7 +66,7 @@ async def run(
     steps, total = await asyncio.to_thread(
         find_steps, found, wanted, HALLUCINATIONS, first, STEPS_PER_PAGE
     )
-    return page(
+    return await page(
         "run.html",
         run=found,
         rows=found.report["rows"],

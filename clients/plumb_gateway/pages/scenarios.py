@@ -34,13 +34,15 @@ async def scenarios(_: Admitted, shown: Shown, text: str = "") -> HTMLResponse:
     """All scenarios."""
     found, wrong = await asyncio.to_thread(read_folder, shown.scenarios)
     fitting = [one for one in found if text.casefold() in _searched(one)]
-    return page("scenarios.html", scenarios=fitting, wrong=wrong, text=text, folder=shown.scenarios)
+    return await page(
+        "scenarios.html", scenarios=fitting, wrong=wrong, text=text, folder=shown.scenarios
+    )
 
 
 @routes.get("/scenarios/{name}")
 async def scenario(_: Admitted, shown: Shown, name: str) -> HTMLResponse:
     """One scenario."""
-    return page("scenario.html", scenario=await _find(shown, name))
+    return await page("scenario.html", scenario=await _find(shown, name))
 
 
 @routes.post("/scenarios/{name}/capture")
@@ -51,7 +53,7 @@ async def capture(plumb: Admitted, shown: Shown, name: str) -> HTMLResponse:
     if found.database:
         options["database"] = found.database
     captured = await plumb.capture_grounding(found.environment, **options)
-    return page("captured.html", scenario=found, captured=captured)
+    return await page("captured.html", scenario=found, captured=captured)
 
 
 def read_folder(folder: Path) -> tuple[list[Scenario], list[str]]:

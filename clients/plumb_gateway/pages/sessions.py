@@ -42,13 +42,15 @@ async def sessions(
     found = await plumb.journaled_sessions(**wanted)
     filters = {"kind": kind, "backend": backend, "verdict": verdict, "state": state}
     kinds = await plumb.kinds()
-    return page("sessions.html", found=found, filters=filters, kinds=kinds, page_token=page_token)
+    return await page(
+        "sessions.html", found=found, filters=filters, kinds=kinds, page_token=page_token
+    )
 
 
 @routes.get("/sessions/new")
 async def new(plumb: Client) -> HTMLResponse:
     """Asks what a new session shall be."""
-    return page("new.html", kinds=await plumb.kinds())
+    return await page("new.html", kinds=await plumb.kinds())
 
 
 @routes.get("/sessions/export")
@@ -62,6 +64,8 @@ async def export_some(
     session: Annotated[tuple[str, ...], Query()] = (),
 ) -> Response:
     """Sessions as a file: those that are named, or all that fit."""
+    for identifier in session:  # an error has a status of its own before anything is sent
+        await plumb.journaled_session(f"sessions/{identifier}")
     names = every_name(plumb, session, journal_filter(kind, backend, verdict, state))
     lines = export(plumb, names, form)
     first = await anext(lines, b"")  # an error has a status of its own before anything is sent
@@ -75,10 +79,12 @@ async def export_some(
 @routes.get("/sessions/{session}")
 async def one(plumb: Client, session: str, turn: Turn = 1) -> HTMLResponse:
     """A session, turn by turn; with `turn` the page that has it."""
-    name, first = f"sessions/{session}", first_of_page(turn)
+    name = f"sessions/{session}"
     found, asked = await plumb.journaled_session(name)
+    turn = min(turn, max(1, found.steps))  # a link may be to a turn that is not there yet
+    first = first_of_page(turn)
     turns = await plumb.journaled_steps(name, first=first, page_size=TURNS_PER_PAGE)
-    return page(
+    return await page(
         "session.html",
         session=found,
         request=asked,
@@ -96,13 +102,14 @@ async def turns(plumb: Client, session: str, first: Turn) -> HTMLResponse:
     name = f"sessions/{session}"
     found = await plumb.journaled_steps(name, first=first, page_size=TURNS_PER_PAGE)
     one, _ = await plumb.journaled_session(name)
-    return page("turns.html", turns=found, session=one, pair_of=pair_of)
+    headers = {"Plumb-Live": str(one.live).lower()}
+    return await page("turns.html", headers=headers, turns=found, session=one, pair_of=pair_of)
 
 
 @routes.get("/sessions/{session}/turns/{turn}/raw")
 async def raw(plumb: Client, session: str, turn: Turn) -> HTMLResponse:
     """What the terminal sent, as a part of the page."""
-    return page("raw.html", step=await _step(plumb, session, turn))
+    return await page("raw.html", step=await _step(plumb, session, turn))
 
 
 @routes.get("/sessions/{session}/turns/{turn}/text")
@@ -119,7 +126,7 @@ async def live(plumb: Client, session: str, own: bool = False) -> HTMLResponse:
     """The terminal, or the console, of a session."""
     found, asked = await plumb.journaled_session(f"sessions/{session}")
     nonce = secrets.token_urlsafe(16)
-    return page(
+    return await page(
         "live.html",
         headers={"Content-Security-Policy": live_policy(nonce)},
         session=found,

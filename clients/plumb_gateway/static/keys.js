@@ -6,8 +6,15 @@ const dialog = one("#keys");
 
 one("#show-keys").addEventListener("click", () => dialog.showModal());
 
+// With the pointer a choice is made at once; with the arrows one passes by others first.
 for (const form of document.querySelectorAll("[data-filters]")) {
-  form.addEventListener("change", (event) => event.target.matches("select") && form.requestSubmit());
+  let byKeys = false;
+  form.addEventListener("pointerdown", () => { byKeys = false; });
+  form.addEventListener("keydown", (event) => {
+    byKeys = true;
+    if (event.key === "Enter" && event.target.matches("select")) form.requestSubmit();
+  });
+  form.addEventListener("change", (event) => event.target.matches("select") && !byKeys && form.requestSubmit());
   form.addEventListener("submit", () => {
     for (const field of form.elements) field.disabled = !field.value && field.name !== "verdict";
   });

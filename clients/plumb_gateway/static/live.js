@@ -10,6 +10,7 @@ const { session, kind, backend, observe, nonce } = live.dataset;
 const own = live.hasAttribute("data-own");
 const isPair = backend === "paired";
 const input = one("#input");
+const MOST_RECALLED = 20;
 const history = new History(input);
 
 useNonce(nonce);
@@ -21,6 +22,9 @@ let socket = null;
 let attempts = 0;
 let waiting = 0; // steps that are not answered yet
 let answers = 0;
+let shown = 0; // the last turn that is on the screens
+let isRecalling = false; // what was before is being written onto the screens
+let isBusy = false; // with what began before this page
 let streamed = false; // whether output of the present step was shown as it came
 
 function connect() {
@@ -39,30 +43,60 @@ function connect() {
 function receive(message) {
   if (message.session) {
     attempts = 0;
-    one("#state").textContent = "ready";
+    isBusy = message.session.state === "BUSY";
     tell("");
     if (own && one("#keep").checked) send({ keep: true });
+    isRecalling = true;
+    recall(message.session.last_step_index - (isBusy ? 1 : 0)).finally(() => {
+      isRecalling = false;
+      show();
+    });
   } else if (message.chunk) {
     streamed = true;
     seenBy.output(message.chunk.data);
   } else if (message.observation) {
     answered(message.observation, message.step_index);
   } else if (message.error) {
-    settled();
+    if (message.of === "step") {
+      settled();
+      streamed = false;
+    }
     tell(message.error.detail);
     seenBy.note(message.error.detail);
   }
   show();
 }
 
+// Shows the turns up to one that are not on the screens yet: those before a reload, or of others.
+async function recall(last) {
+  const first = Math.max(shown + 1, last - MOST_RECALLED + 1, 1);
+  if (last < first) return;
+  shown = last;
+  const response = await fetch(`/v1/journal/sessions/${session}/steps?first_step_index=${first}&page_size=${MOST_RECALLED}`);
+  if (!response.ok) return;
+  for (const step of (await response.json()).steps.filter((step) => step.step_index <= last)) {
+    for (const screen of Object.values(screens)) screen.typed(one("#prompt").textContent, text(step.action));
+    if (step.observation) present(step.observation, step.step_index);
+    else seenBy.note(step.error);
+  }
+}
+
+const text = (data) => (typeof data === "string" ? data : "(bytes)");
+
 function answered(seen, index) {
+  shown = index;
   settled();
+  present(seen, index);
+  streamed = false;
+  one("#spoken").textContent = seen.text.slice(0, 2000);
+}
+
+// Shows an answer: what was not shown as it came, how it ended, and how a pair compares.
+function present(seen, index) {
   if (!streamed) seenBy.output(seen.text);
   seenBy.end(seen);
-  streamed = false;
   if (isPair) compare(seen, index);
   if (seen.shell) one("#prompt").textContent = `${seen.shell.cwd}$`;
-  one("#spoken").textContent = seen.text.slice(0, 2000);
 }
 
 function compare(seen, index) {
@@ -73,6 +107,7 @@ function compare(seen, index) {
   } else other.note("this side failed");
   const item = document.createElement("li");
   const link = document.createElement("a");
+  if (own) Object.assign(link, { target: "_blank", rel: "noopener" }); // leaving would end the session
   link.href = `/sessions/${session}?turn=${index}#turn-${index}`;
   link.textContent = `turn ${index}`;
   const chip = document.createElement("span");
@@ -93,8 +128,9 @@ function settled() {
 }
 
 function show() {
-  one("#stop").disabled = !waiting;
-  if (socket?.readyState === WebSocket.OPEN) one("#state").textContent = waiting ? "running" : "ready";
+  const runs = waiting || isBusy;
+  one("#stop").disabled = !runs;
+  if (socket?.readyState === WebSocket.OPEN) one("#state").textContent = isRecalling ? "loading" : runs ? "running" : "ready";
 }
 
 function send(message) {
@@ -108,7 +144,7 @@ function send(message) {
 
 function run() {
   const action = input.value;
-  if (!action.trim() || !send({ step: { action } })) return;
+  if (isRecalling || !action.trim() || !send({ step: { action } })) return;
   tell("");
   waiting += 1;
   history.add(action);
@@ -126,10 +162,14 @@ input.addEventListener("keydown", (event) => {
     run();
   } else if (event.key === "c" && event.ctrlKey && input.selectionStart === input.selectionEnd) {
     event.preventDefault();
-    if (waiting) send({ interrupt: {} });
+    if (waiting || isBusy) send({ interrupt: {} });
     else input.value = "";
+  } else if (event.key === "PageUp" || event.key === "PageDown") {
+    event.preventDefault();
+    for (const screen of Object.values(screens)) screen.scroll(event.key === "PageUp" ? -1 : 1);
   } else history.key(event);
 });
+for (const screen of Object.values(screens)) screen.whenClicked(() => input.focus());
 one("#stop").addEventListener("click", () => send({ interrupt: {} }));
 one("#keep")?.addEventListener("change", (event) => send({ keep: event.target.checked }));
 one("#end").addEventListener("click", async () => {

@@ -1,7 +1,5 @@
 import { post } from "./problem.js";
 
-const IDLE_SECONDS = 60; // of a session that is not kept, should the gateway go away, too
-
 const form = document.querySelector("#new");
 const field = (name) => form.elements[name];
 
@@ -21,7 +19,6 @@ function request() {
   if (asked.kind === "mysql" && field("database").value) asked.mysql = { database: field("database").value };
   if (asked.backend !== "real") asked.simulator = { model: field("model").value, strategy: field("strategy").value };
   if (asked.backend === "paired") asked.observe = field("observe").value;
-  if (!field("keep").checked) asked.idle_timeout = IDLE_SECONDS;
   return asked;
 }
 

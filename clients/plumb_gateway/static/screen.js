@@ -65,6 +65,15 @@ export class Screen {
     if (notes.length) this.note(notes.join(", "));
   }
 
+  scroll(pages) {
+    this.#terminal.scrollPages(pages);
+  }
+
+  // Somebody who clicks wants to type; somebody who marks text does not.
+  whenClicked(act) {
+    this.#terminal.element.addEventListener("mouseup", () => this.#terminal.hasSelection() || act());
+  }
+
   note(text) {
     this.#terminal.write(`${FAINT}[${harmless(text)}]${PLAIN}\n`);
   }

@@ -13,13 +13,17 @@ document.addEventListener("toggle", async (event) => {
 }, true);
 
 const asked = Number(new URLSearchParams(location.search).get("turn"));
-if (asked && !location.hash) document.querySelector(`#turn-${asked}`)?.scrollIntoView();
+const wanted = location.search && asked && document.querySelector(`#turn-${asked}`);
+if (wanted) {
+  wanted.focus({ preventScroll: true });
+  if (!location.hash) wanted.scrollIntoView();
+}
 
 async function look() {
   const last = turns.querySelector(".turn:last-of-type");
   const first = Number(last?.dataset.index ?? 0) + 1;
   const response = await fetch(`/sessions/${turns.dataset.session}/turns?first=${first}`);
-  if (!response.ok) return false;
+  if (!response.ok) throw new Error(response.statusText);
   const part = document.createElement("template");
   part.innerHTML = await response.text(); // escaped there
   const found = part.content.querySelectorAll(".turn").length;
@@ -28,11 +32,16 @@ async function look() {
     document.querySelector("#steps").textContent = first + found - 1;
     turns.append(part.content);
   }
-  return true;
+  return response.headers.get("Plumb-Live") === "true";
 }
 
 async function watch() {
-  if (!document.hidden && !(await look())) return;
-  setTimeout(watch, 1000);
+  let wait = 1000;
+  try {
+    if (!document.hidden && !(await look())) return location.reload(); // it has ended: all facts are others
+  } catch {
+    wait = 5000; // the gateway is away; it may come back
+  }
+  setTimeout(watch, wait);
 }
 if (turns.hasAttribute("data-watch")) watch();

@@ -8,7 +8,7 @@ import pytest
 
 from plumb_gateway.api.json_mapping import BadJson
 from plumb_gateway.api.requests import read_object
-from plumb_gateway.app import MOST_BODY_BYTES
+from plumb_gateway.callers import MOST_BODY_BYTES
 
 if TYPE_CHECKING:
     import httpx2 as httpx

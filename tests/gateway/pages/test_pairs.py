@@ -71,7 +71,7 @@ def test_the_pieces_of_a_line_are_the_line(real: str, simulated: str) -> None:
         ("a", "a", "same"),
         ("a", None, "missing"),
         (None, "b", "extra"),
-        ("x" * 1500, "y" * 1500, "wrong"),
+        ("x " * 100, "y " * 100, "wrong"),
     ],
 )
 def test_what_is_not_wrong_or_too_long_to_weigh_has_no_marks(line: Line) -> None:
@@ -93,3 +93,8 @@ async def test_a_paired_session_s_page_has_both_sides_marked_and_the_verdict_exp
     assert '<tr class="extra"><td dir="ltr"></td><td dir="ltr">made up</td></tr>' in shown
     assert "The simulator has lines, rows or columns that are not there." in shown
     assert "a line too many: made up" in shown
+
+
+def test_a_line_that_repeats_itself_is_weighed_in_a_moment() -> None:
+    line = ("ab " * 330, "ba " * 330, "wrong")
+    assert words_of(line) == ([(line[0], False)], [(line[1], False)])

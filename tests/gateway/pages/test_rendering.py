@@ -29,9 +29,9 @@ def test_times_sizes_and_names_are_written_for_people() -> None:
     assert short("sessions/12345678-9") == "12345678"
 
 
-def test_what_a_page_was_not_given_is_an_error_and_no_gap() -> None:
+async def test_what_a_page_was_not_given_is_an_error_and_no_gap() -> None:
     with pytest.raises(Exception, match="undefined"):
-        page("session.html")
+        await page("session.html")
 
 
 async def pages_of(http: httpx.AsyncClient, session: str) -> dict[str, str]:
