@@ -17,6 +17,7 @@ from tests.served import Command, environment, eventually
 WITHIN = 120.0
 """Seconds after which what should have happened has not, however busy the machine is."""
 TOKEN = "0123456789abcdef0123456789abcdef"
+SCENARIOS = Path(__file__).parents[3] / "scenarios"
 PLUMB = [sys.executable, "-m", "plumb_cli"]
 
 
@@ -74,7 +75,8 @@ class Socket:
 def serve(folder: Path, *more: str, **variables: str) -> Running:
     """Starts `plumb serve --http`."""
     where = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-    return Running(folder, [*where, *more], 2, variables)
+    shown = {"PLUMB_HTTP_SCENARIOS": str(SCENARIOS)}
+    return Running(folder, [*where, *more], 2, shown | variables)
 
 
 class Kit:
