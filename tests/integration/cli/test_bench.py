@@ -44,15 +44,18 @@ def lines(path: Path, *data: Any) -> Path:
 def start(*arguments: object, **env: str) -> "subprocess.Popen[str]":
     kept = {name: v for name, v in os.environ.items() if not name.startswith("OPENAI_")}
     return subprocess.Popen(
-        [*PLUMB, "bench", *map(str, arguments)],
+        [sys.executable, "-c", _AS_AT_A_TERMINAL, *PLUMB, "bench", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | env,
-        preexec_fn=_listen_to_interrupts,
     )  # fmt: skip
 
 
-def _listen_to_interrupts() -> None:
-    """As at a terminal: what a shell starts in its background ignores them, and so its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# What a shell starts in its background ignores interrupts, and so do its children. That is put back
+# after the fork: between it and exec no Python may run where gRPC has threads.
+_AS_AT_A_TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def bench(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]":
