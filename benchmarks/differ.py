@@ -1,15 +1,37 @@
-"""How fast the differ is: pairs a second for outputs of 1 KB, and how time grows to 1 MB.
+"""How fast the differ is, pairs a second of 1 KB, how time grows to 1 MB; and how good it is.
 
 One process, one core. A live pair has one real run; a bench has three, which it learns once for all
-simulators; learning them anew for every pair is the slowest way there is.
+simulators; learning them anew for every pair is the slowest way there is. How good it is `make
+check-differ` tells class by class; here is the class that it finds least often.
 """
 
 import random
 import statistics
 import time
+from pathlib import Path
 
+from bench import Bench
+from findings import Budget, Findings, Row
+from plumb_bench.lines import parse_object, read_lines
+from plumb_bench.mutation import LEAST_RECALL, MOST_FALSE_ALARMS, mutation_table
+from plumb_bench.mutation_check import SEED
+from plumb_bench.scenario import read_scenarios
+from plumb_bench.scoring import score
+from plumb_bench.trajectory import Trajectory
 from plumb_fidelity import Seen, Truth
+from plumb_fidelity.verdict import HALLUCINATIONS
 
+_PROJECT = Path(__file__).resolve().parents[1]
+_SCENARIOS = [_PROJECT / "scenarios" / f"{kind}.jsonl" for kind in ("shell", "mysql")]
+_RUNS = _PROJECT / "tests" / "fidelity" / "data" / "real_runs.jsonl"
+LEAST_PAIRS = 2000.0
+MOST_TIMES_LINEAR = 1.5
+"""Of ten times the size, what is still called linear: memory is slower where caches end."""
+WAYS = {
+    "one real run": (1, False),
+    "three, learnt before": (3, True),
+    "three, learnt anew": (3, False),
+}
 PAIRS = 2000
 REPEATS = 5
 
@@ -58,24 +80,54 @@ def seconds_for(size: int) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Prints the table."""
-    print("differ, one core, medians of", REPEATS)
-    ways = (("one real run", 1, False), ("three, learnt before", 3, True),
-            ("three, learnt anew", 3, False))  # fmt: skip
-    for way, replicas, is_learnt in ways:
-        for name, agrees in (("agrees", True), ("differs", False)):
-            rate = statistics.median(
+async def measure(bench: Bench) -> Findings:
+    """Measures speed, growth and quality."""
+    rounds = bench.rounds(REPEATS)
+    rows, budgets = [], []
+    for way, (replicas, is_learnt) in WAYS.items():
+        rates = {
+            said: statistics.median(
                 pairs_per_second(agrees=agrees, replicas=replicas, is_learnt=is_learnt)
-                for _ in range(REPEATS)
+                for _ in range(rounds)
             )
-            print(f"  1 KB, {way}, {name}: {rate:,.0f} pairs/s")
-    base = statistics.median(seconds_for(10_000) for _ in range(REPEATS))
-    for size in (100_000, 1_000_000):
-        found = statistics.median(seconds_for(size) for _ in range(REPEATS))
-        print(f"  {size:>9,} bytes: {found / base:.1f} times as long as 10,000 "
-              f"({size // 10_000} times the size)")  # fmt: skip
+            for said, agrees in (("agrees", True), ("differs", False))
+        }
+        rows += [
+            Row(subject="differ, pairs of 1 KB", way=f"plumb, {way}, {said}", unit="pairs/s",
+                runs=rounds, p50=rate)
+            for said, rate in rates.items()
+        ]  # fmt: skip
+        what = f"differ, pairs of 1 KB, {way}"
+        budgets.append(Budget(what, min(rates.values()), LEAST_PAIRS, "pairs/s", is_least=True))
+    growth = _growth(bench)
+    what = "differ, time for 1 MB / for 100 KB"
+    rows.append(Row(subject=what, way="plumb", unit="times", runs=rounds, p50=growth))
+    budgets.append(Budget(f"{what}; linear is 10", growth, 10 * MOST_TIMES_LINEAR, "times"))
+    return Findings(rows, [*budgets, *_quality()])
 
 
-if __name__ == "__main__":
-    main()
+def _growth(bench: Bench) -> float:
+    few, many = (
+        statistics.median(seconds_for(size) for _ in range(bench.rounds(REPEATS)))
+        for size in (100_000, 1_000_000)
+    )
+    return many / few
+
+
+def _quality() -> list[Budget]:
+    scenarios = read_scenarios(_SCENARIOS)
+    runs = [
+        Trajectory.from_json(parse_object(line, place), place) for place, line in read_lines(_RUNS)
+    ]
+    scored = score(scenarios, [], runs)
+    table = mutation_table(scored.truths, seed=SEED)
+    recalls = [row["recall"] for rows in table.values() for row in rows.values()]
+    verdicts = [verdict for run in scored.floor for verdict in run if verdict.is_scored]
+    alarms = sum(verdict.verdict in HALLUCINATIONS for verdict in verdicts)
+    return [
+        Budget("differ, recall of the planted class found least",
+               100 * min(recall for recall in recalls if recall is not None),
+               100 * LEAST_RECALL, "%", is_least=True),
+        Budget("differ, false alarms, real against real",
+               100 * alarms / len(verdicts), 100 * MOST_FALSE_ALARMS, "%"),
+    ]  # fmt: skip

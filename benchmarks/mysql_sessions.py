@@ -1,48 +1,64 @@
-"""MySQL sessions, beside a container started for each, in one run.
-
-    make bench                          # or: python benchmarks/mysql_sessions.py [--out FILE.json]
+"""MySQL sessions beside a container started for each, and `SELECT 1` beside MySQL's own connector.
 
 A creation makes a session with a table of 100 rows and ends with the first answer; the other way
 starts a container of the same image for it, waits until it answers, and makes the same table with
-MySQL's own connector. A step is `SELECT 1`: ours goes through the client, the wire, the server and
-the journal; the connector's is the floor. Absolute times depend on the machine and its neighbours:
-read the ratios.
+the connector. A reset is ours alone: the other way to the same state is another container. A step
+of ours goes through the client, the wire, the server and the journal; the connector is the floor.
+No peer that is measured here has a database.
 """
 
-import argparse
 import asyncio
 import contextlib
-import json
-import os
-import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import docker
 import mysql.connector
-from measure import Timings, as_json, failed, in_turns, machine, table_of
 from mysql.connector.aio import MySQLConnection
-from rich.console import Console
 
-from plumb_cli.access import Access
-from plumb_cli.local_server import server_at
+from bench import Bench, server
+from findings import OURS, Budget, Findings, latencies, milliseconds, p50, ratio_of
+from measure import Action, Timings, in_turns, joined
 from plumb_client import aio
+from ways import LABEL
 
 IMAGE = "plumb-mysql:latest"
 PASSWORD = "benchmark"
-OURS = "plumb"
+EACH, CONNECTOR = "a container each", "mysql.connector.aio"
 TABLE = "CREATE TABLE t (a INT PRIMARY KEY, b VARCHAR(40))"
 ROWS = f"INSERT INTO t VALUES {','.join(f'({n}, {n * n})' for n in range(100))}"
 ALL = "SELECT COUNT(*) FROM t"
+CREATIONS, CONTAINERS, RESETS, STEPS = 40, 8, 40, 600
+NOTES = {
+    EACH: "the same image, its datadir inside; a server of one's own",
+    CONNECTOR: "the floor: no session, no journal, no server of ours between",
+}
 
-Way = Callable[[], Awaitable[object]]
+
+async def measure(bench: Bench) -> Findings:
+    """Measures all three."""
+    with server() as access:
+        async with access.connect() as plumb:
+            created = await _creations(plumb, bench)
+            reset = await _resets(plumb, bench)
+            stepped = await _steps(plumb, bench)
+    rows = [
+        *latencies("new mysql session, 100 rows, first answer", created, OURS, NOTES),
+        *latencies("reset of it", reset, OURS, {}),
+        *latencies("step, SELECT 1", stepped, OURS, NOTES),
+    ]
+    budgets = [
+        Budget("mysql session, 100 rows, p50", milliseconds(p50(created, OURS)), 30, "ms"),
+        Budget("mysql session, a container each / ours", ratio_of(created, EACH, OURS), 30,
+               "times", is_least=True),
+        Budget("mysql step SELECT 1 p50", milliseconds(p50(stepped, OURS)), 2.5, "ms"),
+    ]  # fmt: skip
+    return Findings(rows, budgets)
 
 
-async def measure_creations(plumb: aio.Plumb) -> dict[str, Timings]:
+async def _creations(plumb: aio.Plumb, bench: Bench) -> dict[str, Timings]:
     """Times a new session up to its first answer, removal left out of ours and of theirs."""
     client = docker.from_env()
-    garbage: list[Way] = []
+    garbage: list[Action] = []
 
     async def ours() -> None:
         session = await plumb.session("mysql", init=[TABLE, ROWS])
@@ -65,25 +81,26 @@ async def measure_creations(plumb: aio.Plumb) -> dict[str, Timings]:
 
     await ours()  # warm
     await clean()
-    seconds: dict[str, list[float]] = {OURS: [], "a container each": []}
-    for number in range(40):
-        ways: dict[str, Way] = {OURS: ours}
-        if number % 5 == 0:
-            ways["a container each"] = container
-        for name, taken in (await in_turns(ways, dict.fromkeys(ways, 1))).items():
-            seconds[name] += taken.seconds
+    rounds = bench.rounds(CREATIONS)
+    every = max(1, rounds // bench.rounds(CONTAINERS))
+    parts = []
+    for number in range(rounds):
+        ways: dict[str, Action] = {OURS: ours}
+        if number % every == 0:
+            ways[EACH] = container
+        parts.append(await in_turns(ways, dict.fromkeys(ways, 1)))
         await clean()
     client.close()
-    return {name: Timings(tuple(values)) for name, values in seconds.items()}
+    return joined(parts)
 
 
-async def measure_resets(plumb: aio.Plumb) -> dict[str, Timings]:
+async def _resets(plumb: aio.Plumb, bench: Bench) -> dict[str, Timings]:
     """Times going back to the grounded state: a new database with its 100 rows."""
     async with plumb.session("mysql", init=[TABLE, ROWS]) as session:
-        return await in_turns({OURS: session.reset}, {OURS: 40})
+        return await in_turns({OURS: session.reset}, {OURS: bench.rounds(RESETS)})
 
 
-async def measure_steps(plumb: aio.Plumb) -> dict[str, Timings]:
+async def _steps(plumb: aio.Plumb, bench: Bench) -> dict[str, Timings]:
     """Times `SELECT 1`."""
     client = docker.from_env()
     container = _start(client)
@@ -96,10 +113,10 @@ async def measure_steps(plumb: aio.Plumb) -> dict[str, Timings]:
             await cursor.fetchall()
 
         async with plumb.session("mysql") as session:
-            ways: dict[str, Way] = {OURS: lambda: session.step("SELECT 1"), "the connector": floor}
+            ways: dict[str, Action] = {OURS: lambda: session.step("SELECT 1"), CONNECTOR: floor}
             for way in ways.values():  # warm
                 await way()
-            timings = await in_turns(ways, {OURS: 600, "the connector": 600})
+            timings = await in_turns(ways, dict.fromkeys(ways, bench.rounds(STEPS)))
         await connection.close()
         return timings
     finally:
@@ -113,6 +130,7 @@ def _start(client: docker.DockerClient) -> Any:
         detach=True,
         environment={"PLUMB_ADMIN_PASSWORD": PASSWORD},
         ports={"3306/tcp": ("127.0.0.1", 0)},  # any free one,
+        labels=[LABEL.partition("=")[0]],
     )
 
 
@@ -130,51 +148,3 @@ async def _ready(container: Any) -> MySQLConnection:
                 await connection.connect()
                 return connection
         await asyncio.sleep(0.02)
-
-
-async def measure(
-    server: Access,
-) -> tuple[dict[str, Timings], dict[str, Timings], dict[str, Timings]]:
-    """Measures all three."""
-    async with server.connect() as plumb:
-        creations = await measure_creations(plumb)
-        return creations, await measure_resets(plumb), await measure_steps(plumb)
-
-
-def main() -> int:
-    """Measures, prints, writes; returns 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
-    arguments = parser.parse_args()
-    os.environ.setdefault("PLUMB_LOG_LEVEL", "ERROR")
-    with server_at(None) as server:
-        creations, resets, steps = asyncio.run(measure(server))
-    console = Console()
-    console.print(f"on {machine()}")
-    console.print(table_of("A new session with 100 rows, up to its first answer", creations, OURS))
-    console.print(table_of("A reset of it", resets, OURS))
-    console.print(table_of("One step, SELECT 1", steps, OURS))
-    if arguments.out:
-        figures = {
-            "machine": machine(),
-            "creation": as_json(creations, OURS),
-            "reset": as_json(resets, OURS),
-            "step": as_json(steps, OURS),
-        }
-        arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    ours = creations[OURS].percentile(50)
-    missed = failed(
-        [
-            ("creation p50, ms", ours * 1000, 30),
-            ("creation / a container each", ours / creations["a container each"].percentile(50),
-             1 / 30),
-            ("step p50, ms", steps[OURS].percentile(50) * 1000, 2.5),
-        ]
-    )  # fmt: skip
-    for line in missed:
-        console.print(f"missed: {line}", style="red")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

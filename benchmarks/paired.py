@@ -1,34 +1,47 @@
-"""A paired step beside its two sides alone, in one run: it should take as long as the slower one.
-
-    make bench                          # or: python benchmarks/paired.py [--out FILE.json]
+"""A paired step beside its two sides alone: it should take as long as the slower one.
 
 The model is an endpoint of this process, speaking the OpenAI protocol over HTTP, that replies after
 a fixed time. Once the real side is the slower one (`sleep 0.2` against 20 ms), once the model is
 (200 ms against `echo hi`).
 """
 
-import argparse
 import asyncio
 import json
-import os
 import socket
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import fastapi
 import uvicorn
-from measure import Timings, as_json, failed, in_turns, machine, table_of
-from rich.console import Console
 
-from plumb_cli.local_server import server_at
+from bench import Bench, server
+from findings import Budget, Findings, Row, latencies
+from measure import Action, Timings, in_turns
 from plumb_client import aio
 
-OURS = "paired"
+PAIRED = "plumb, paired"
 ROUNDS = 40
 CASES = {"the real side is slower": ("sleep 0.2", 0.02), "the model is slower": ("echo hi", 0.2)}
+MOST_RATIO = 1.1
+
+
+async def measure(bench: Bench) -> Findings:
+    """Measures both cases."""
+    rows: list[Row] = []
+    budgets = []
+    async with _endpoint() as (url, delay):
+        with server(OPENAI_BASE_URL=url) as access:
+            async with access.connect() as plumb:
+                for case, (action, seconds) in CASES.items():
+                    delay["seconds"] = seconds
+                    timings = await _measure(plumb, action, bench.rounds(ROUNDS))
+                    rows += latencies(f"paired step, {case}", timings, PAIRED, {})
+                    slower = max(t.percentile(50) for n, t in timings.items() if n != PAIRED)
+                    ratio = timings[PAIRED].percentile(50) / slower
+                    what = f"paired step / the slower side, {case}"
+                    budgets.append(Budget(what, ratio, MOST_RATIO, "times"))
+    return Findings(rows, budgets)
 
 
 @asynccontextmanager
@@ -56,52 +69,19 @@ async def _endpoint() -> AsyncIterator[tuple[str, dict[str, float]]]:
             await serving
 
 
-async def _measure(plumb: aio.Plumb, action: str) -> dict[str, Timings]:
+async def _measure(plumb: aio.Plumb, action: str, rounds: int) -> dict[str, Timings]:
     simulator = {"model": "m", "strategy": "naive"}
     async with (
         plumb.session("shell", "real") as real,
         plumb.session("shell", "simulated", simulator=simulator) as simulated,
         plumb.session("shell", "paired", simulator=simulator) as paired,
     ):
-        ways: dict[str, Callable[[], Awaitable[object]]] = {
-            OURS: lambda: paired.step(action),
+        ways: dict[str, Action] = {
+            PAIRED: lambda: paired.step(action),
             "real alone": lambda: real.step(action),
             "simulated alone": lambda: simulated.step(action),
         }
         for way in ways.values():  # warm
             await way()
         # The history grows by a turn a step on both simulated sides alike.
-        return await in_turns(ways, dict.fromkeys(ways, ROUNDS))
-
-
-async def main() -> int:
-    """Measures, prints, and writes; returns 1 where a pair takes longer than it may."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    console = Console()
-    results = {}
-    bars = []
-    async with _endpoint() as (url, delay):
-        os.environ["OPENAI_BASE_URL"] = url
-        with server_at(None) as server:
-            async with server.connect() as plumb:
-                for title, (action, seconds) in CASES.items():
-                    delay["seconds"] = seconds
-                    timings = await _measure(plumb, action)
-                    console.print(table_of(f"A paired step; {title}", timings, OURS))
-                    slower = max(t.percentile(50) for n, t in timings.items() if n != OURS)
-                    ratio = timings[OURS].percentile(50) / slower
-                    bars.append((f"paired / the slower side, {title}", ratio, 1.1))
-                    console.print(f"paired takes {ratio:.3f} times as long as the slower side\n")
-                    results[title] = as_json(timings, OURS)
-    if arguments.out:
-        arguments.out.write_text(json.dumps({"machine": machine(), "results": results}, indent=2))
-    missed = failed(bars)
-    for line in missed:
-        console.print(f"missed: {line}", style="red")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+        return await in_turns(ways, dict.fromkeys(ways, rounds))
