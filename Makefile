@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images browser demo test test-fast soak check check-differ proto docs vendor examples bench clean
+.PHONY: help setup engine images browser demo test test-fast soak check check-differ proto docs vendor examples bench bench-peers clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,13 +98,12 @@ examples: setup ## Records the real turns that simulators are shown as examples
 	for kind in shell mysql; do $(RUN)/plumb play $(EXAMPLES)/scenarios/$$kind.jsonl \
 	  --record $(EXAMPLES)/$$kind.jsonl; done
 
-bench: setup ## Measures steps and creations beside other ways, each kind in one run
-	$(RUN)/python benchmarks/step.py
-	$(RUN)/python benchmarks/pool.py
-	$(RUN)/python benchmarks/mysql_sessions.py
-	$(RUN)/python benchmarks/paired.py
-	$(RUN)/python benchmarks/differ.py
-	PYTHONPATH=. $(RUN)/python benchmarks/pages.py
+BENCH_OUT ?= benchmarks/results
+bench: setup bench-peers ## Measures everything beside others, in one run (ONLY=step,pool SCALE=0.1 BENCH_OUT=out/bench)
+	$(RUN)/python benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) --out $(BENCH_OUT)
+
+bench-peers: setup ## Installs what plumb is measured beside, in .venv-peers/
+	@UV=$(UV) $(RUN)/python benchmarks/peer_setup.py
 
 clean: ## Removes what setup made in this folder (not the engine, not its images)
-	rm -rf $(VENV) $(VENV)-uv
+	rm -rf $(VENV) $(VENV)-uv $(VENV)-peers

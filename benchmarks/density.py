@@ -16,7 +16,7 @@ from bench import Bench, server
 from findings import OURS, Findings, Row, with_ratios
 from measure import WayFailed, memory_bytes
 from processes import child_that_runs, parents
-from ways import CLI, SDK, Ours, Way, all_ways
+from ways import CLI, LABEL, PEER_LABEL, SDK, Ours, Way, sets_of_ways
 
 SUBJECT = "idle sandboxes to a GB"
 OURS_AT_ONCE = 24
@@ -34,10 +34,9 @@ async def measure(bench: Bench) -> Findings:
             plumb = await stack.enter_async_context(access.connect())
             client = docker.from_env()
             stack.callback(client.close)
-            sets = [
-                await stack.enter_async_context(all_ways(plumb, with_peers=bench.with_peers))
-                for _ in range(OTHERS_AT_ONCE)
-            ]
+            sets = await stack.enter_async_context(
+                sets_of_ways(plumb, OTHERS_AT_ONCE, with_peers=bench.with_peers)
+            )
             rows = [await _ours(client, plumb, bench.rounds(OURS_AT_ONCE))]
             for name in (name for name in sets[0] if name not in (OURS, CLI)):
                 rows.append(await _others(client, name, [ways[name] for ways in sets]))
@@ -52,7 +51,7 @@ async def _ours(client: docker.DockerClient, plumb: Any, number: int) -> Row:
     await _fill(ways[1:])
     grown = (memory_bytes("VmRSS", status) - before) * number // max(1, number - 1)
     sessions = [way.session.name.rpartition("/")[2] for way in ways]
-    taken = sum(_memory(client, f"dev.plumb.session={session}")[0] for session in sessions)
+    taken, _ = _memory(client, [f"dev.plumb.session={session}" for session in sessions])
     await _empty(ways)
     return _row(OURS, number, (taken + grown) / number)
 
@@ -60,7 +59,7 @@ async def _ours(client: docker.DockerClient, plumb: Any, number: int) -> Row:
 async def _others(client: docker.DockerClient, name: str, ways: Sequence[Way]) -> Row:
     try:
         await _fill(ways)
-        taken, number = _memory(client, "dev.plumb.benchmark")
+        taken, number = _memory(client, [LABEL, PEER_LABEL])
         await _empty(ways)
     except WayFailed as failure:
         return Row(subject=SUBJECT, way=name, unit="to a GB", note=f"not possible: {failure}")
@@ -85,9 +84,13 @@ async def _empty(ways: Sequence[Way]) -> None:
         await way.remove()
 
 
-def _memory(client: docker.DockerClient, label: str) -> tuple[int, int]:
-    """What containers with a label take, in bytes, and how many they are."""
-    containers = client.containers.list(filters={"label": label})
+def _memory(client: docker.DockerClient, labels: Sequence[str]) -> tuple[int, int]:
+    """What containers with any of the labels take, in bytes, and how many they are."""
+    containers = [
+        container
+        for label in labels
+        for container in client.containers.list(filters={"label": label})
+    ]
     parent_of = parents()
     shims = {parent_of[container.attrs["State"]["Pid"]] for container in containers}
     return sum(_shared_out(process) for process in _below(shims, parent_of)), len(containers)

@@ -19,7 +19,7 @@ from bench import Bench, server
 from findings import OURS, Budget, Findings, latencies, milliseconds, p50, ratio_of
 from measure import Action, Timings, in_turns, joined
 from plumb_client import aio
-from ways import LABEL
+from ways import HARDENED
 
 IMAGE = "plumb-mysql:latest"
 PASSWORD = "benchmark"
@@ -130,7 +130,7 @@ def _start(client: docker.DockerClient) -> Any:
         detach=True,
         environment={"PLUMB_ADMIN_PASSWORD": PASSWORD},
         ports={"3306/tcp": ("127.0.0.1", 0)},  # any free one,
-        labels=[LABEL.partition("=")[0]],
+        labels=HARDENED["labels"],
     )
 
 

@@ -40,6 +40,11 @@ class Installed:
         return FOLDER / f"{self.package}.failed"
 
     @property
+    def stamp(self) -> Path:
+        """Where it says what its image was made of."""
+        return FOLDER / f"{self.package}.image"
+
+    @property
     def image(self) -> str:
         """The shell image with the package inside, for those that want it there."""
         return f"plumb-benchmark-{self.package}:latest"
@@ -80,12 +85,31 @@ def set_up(peer: Installed) -> None:
 
 
 def _make_image(peer: Installed) -> None:
+    base = _run("docker", "image", "inspect", "--format", "{{.Id}}", BASE)
+    made_of = "\n".join([base.strip(), *peer.requirements, *_sources()])
+    if (
+        peer.stamp.exists()
+        and peer.stamp.read_text(encoding="utf-8") == made_of
+        and _has(peer.image)
+    ):
+        return
     with TemporaryDirectory() as context:
         shutil.copytree(HERE / "peers" / "image", context, dirs_exist_ok=True)
         version = _run("docker", "run", "--rm", "--network=none", BASE, "python3", "--version")
         target = ["--target", f"{context}/packages", "--python-version", version.split()[-1]]
         _uv("pip", "install", *target, *peer.requirements)
         _run("docker", "build", "--quiet", "--tag", peer.image, context)
+    peer.stamp.write_text(made_of, encoding="utf-8")
+
+
+def _sources() -> list[str]:
+    return [
+        path.read_text(encoding="utf-8") for path in sorted((HERE / "peers" / "image").iterdir())
+    ]
+
+
+def _has(image: str) -> bool:
+    return bool(_run("docker", "image", "ls", "--quiet", image))
 
 
 def _uv(*arguments: str) -> None:

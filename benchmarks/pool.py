@@ -2,8 +2,8 @@
 
 Two servers run side by side, one with pools and one without; sessions are made on both in turns,
 with no init script, and each time ends when the client has the session. Before each round the pool
-is full again, as its metrics say: what is measured is a hit. No peer that is measured here has a
-pool of sandboxes that were never used.
+is full again, as its metrics say: what is measured is a hit. Of the peers, llm-sandbox has a pool,
+whose containers are used again as the last user left them: that is something else.
 """
 
 import asyncio

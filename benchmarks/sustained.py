@@ -13,7 +13,7 @@ from bench import Bench, server
 from findings import Findings, Row, with_ratios
 from measure import WayFailed
 from peers.catalogue import CATALOGUE
-from ways import CLI, SDK, Ours, Way, all_ways
+from ways import CLI, SDK, Ours, Way, sets_of_ways
 
 SUBJECT = "whole lives, sustained"
 WORKERS = 4
@@ -34,10 +34,9 @@ async def measure(bench: Bench) -> Findings:
         async with AsyncExitStack() as stack:
             pooled = await stack.enter_async_context(pooled_at.connect())
             plumb = await stack.enter_async_context(access.connect())
-            workers = [
-                await stack.enter_async_context(all_ways(plumb, with_peers=bench.with_peers))
-                for _ in range(WORKERS)
-            ]
+            workers = await stack.enter_async_context(
+                sets_of_ways(plumb, WORKERS, with_peers=bench.with_peers)
+            )
             for worker in workers:
                 worker[POOLED] = Ours(pooled)
             for name in workers[0]:

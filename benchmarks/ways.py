@@ -20,13 +20,17 @@ from peers.catalogue import CATALOGUE, Peer
 from peers.driver import argv_of
 from plumb_client import aio
 
-LABEL = "dev.plumb.benchmark=way"
+_KEY, _RUN = "dev.plumb.benchmark", uuid.uuid4().hex
+LABEL = f"{_KEY}={_RUN}"
+"""On all containers of this run, but for those of OpenEnv, which takes no labels."""
+PEER_LABEL = f"{_KEY}=peer"
+"""On the images that have a peer in them, and so on OpenEnv's containers, of any run."""
 HARDENED: dict[str, Any] = {
     "network_mode": "none",
     "cap_drop": ["ALL"],
     "mem_limit": "1g",
     "pids_limit": 256,
-    "labels": {"dev.plumb.benchmark": "way"},
+    "labels": {_KEY: _RUN},
 }
 SDK, CLI = "docker exec (SDK)", "docker exec (CLI)"
 _DRIVER_SECONDS, _END_SECONDS = 150, 20
@@ -237,49 +241,57 @@ class Missing:
 @asynccontextmanager
 async def all_ways(plumb: aio.Plumb, *, with_peers: bool) -> AsyncIterator[dict[str, Way]]:
     """Every way, by its name in the table; none has a sandbox yet, and none leaves one behind."""
-    async with AsyncExitStack() as stack:
-        client = docker.from_env()
-        stack.callback(client.close)
-        stack.callback(_sweep, client)
-        ways: dict[str, Way] = {OURS: Ours(plumb), SDK: DockerSdk(client), CLI: DockerCli()}
-        if with_peers:
-            for peer in CATALOGUE:
-                ways[peer.name] = await stack.enter_async_context(_driven(peer))
+    async with sets_of_ways(plumb, 1, with_peers=with_peers) as (ways,):
         yield ways
 
 
 @asynccontextmanager
-async def _driven(peer: Peer) -> AsyncIterator[Way]:
+async def sets_of_ways(
+    plumb: aio.Plumb, number: int, *, with_peers: bool
+) -> AsyncIterator[list[dict[str, Way]]]:
+    """The same several times over, for sandboxes at the same time."""
+    async with AsyncExitStack() as stack:
+        client = docker.from_env()
+        stack.callback(client.close)
+        stack.callback(_sweep, client)
+        sets: list[dict[str, Way]] = [
+            {OURS: Ours(plumb), SDK: DockerSdk(client), CLI: DockerCli()} for _ in range(number)
+        ]
+        peers = [(ways, peer) for ways in sets for peer in CATALOGUE if with_peers]
+        # All load at the same time, since some take long; nothing is timed until they have.
+        found = await asyncio.gather(*(_started(stack, peer) for _, peer in peers))
+        for (ways, peer), way in zip(peers, found, strict=True):
+            ways[peer.name] = way
+        yield sets
+
+
+async def _started(stack: AsyncExitStack, peer: Peer) -> Way:
     installed = PEERS[peer.package]
     if installed.reason.exists():
-        yield Missing(installed.reason.read_text(encoding="utf-8").strip())
-        return
+        return Missing(installed.reason.read_text(encoding="utf-8").strip())
     if not installed.python.exists():
-        yield Missing("it is not installed: run `make bench-peers`")
-        return
+        return Missing("it is not installed: run `make bench-peers`")
     image = {"own": installed.image, "base": BASE, "none": ""}[peer.image]
-    with TemporaryFile() as words:
-        process = await asyncio.create_subprocess_exec(
-            installed.python,
-            "-m",
-            f"peers.{peer.driver}",
-            image,
-            LABEL,
-            cwd=HERE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=words,
-        )
-        driven = Driven(process, words)
-        try:
-            yield await driven.ready() or driven
-        finally:
-            await driven.end()
+    words = stack.enter_context(TemporaryFile())
+    process = await asyncio.create_subprocess_exec(
+        installed.python,
+        "-m",
+        f"peers.{peer.driver}",
+        image,
+        LABEL,
+        cwd=HERE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=words,
+    )
+    driven = Driven(process, words)
+    stack.push_async_callback(driven.end)
+    return await driven.ready() or driven
 
 
 def _sweep(client: docker.DockerClient) -> None:
     """Removes what a peer that was stopped left behind."""
-    for container in client.containers.list(all=True, filters={"label": "dev.plumb.benchmark"}):
+    for container in client.containers.list(all=True, filters={"label": LABEL}):
         with contextlib.suppress(docker.errors.NotFound):  # another one sweeps, too
             container.remove(force=True)
 

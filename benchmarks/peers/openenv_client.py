@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from openenv.core import GenericEnvClient
+from openenv.core.containers.runtime import LocalDockerProvider
 
 from peers.driver import serve
 
@@ -17,8 +18,13 @@ class OpenEnv:
 
     async def create(self) -> None:
         """Starts the container, connects, and resets, without which there is no episode."""
-        self._client = await GenericEnvClient.from_docker_image(self._image)
-        await self._client.reset()
+        provider = LocalDockerProvider()
+        try:
+            self._client = await GenericEnvClient.from_docker_image(self._image, provider)
+            await self._client.reset()
+        except BaseException:
+            provider.stop_container()
+            raise
 
     async def run(self, command: str) -> str:
         """One step."""
