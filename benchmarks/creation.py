@@ -6,12 +6,11 @@ from typing import Any
 
 import docker
 
-from bench import Bench, server
+from bench import BASE, HARDENED, Bench, server
 from findings import OURS, Budget, Findings, latencies, ratio_of
 from measure import Action, Timings, Took, in_turns, joined
-from peer_setup import BASE
 from peers.catalogue import CATALOGUE
-from ways import HARDENED, Way, all_ways, run_program
+from ways import Way, all_ways, run_program
 
 CREATED, REMOVED = "new sandbox, first output", "end of a sandbox"
 BARE_SDK, BARE_CLI = "containers.run (SDK)", "docker run (CLI)"

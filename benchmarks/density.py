@@ -5,18 +5,20 @@ shared pages shared out (PSS), and what our server grew by. The kernel's own mem
 and is the same for every container; the clients of the peers are not in it either.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import docker
 
-from bench import Bench, server
+from bench import LABEL, PEER_LABEL, Bench, server
+from driven import drivers
 from findings import OURS, Findings, Row, with_ratios
 from measure import WayFailed, memory_bytes
+from peers.catalogue import CATALOGUE
 from processes import child_that_runs, parents
-from ways import CLI, LABEL, PEER_LABEL, SDK, Ours, Way, sets_of_ways
+from ways import SDK, DockerSdk, Ours, Way, engine
 
 SUBJECT = "idle sandboxes to a GB"
 OURS_AT_ONCE = 24
@@ -29,17 +31,14 @@ NOTES = {
 
 async def measure(bench: Bench) -> Findings:
     """Makes some of each and looks."""
-    with server() as access:
-        async with AsyncExitStack() as stack:
-            plumb = await stack.enter_async_context(access.connect())
-            client = docker.from_env()
-            stack.callback(client.close)
-            sets = await stack.enter_async_context(
-                sets_of_ways(plumb, OTHERS_AT_ONCE, with_peers=bench.with_peers)
-            )
+    peers = CATALOGUE if bench.with_peers else ()
+    with server() as access, engine() as client:
+        async with access.connect() as plumb:
             rows = [await _ours(client, plumb, bench.rounds(OURS_AT_ONCE))]
-            for name in (name for name in sets[0] if name not in (OURS, CLI)):
-                rows.append(await _others(client, name, [ways[name] for ways in sets]))
+        rows.append(await _others(client, SDK, [DockerSdk(client) for _ in range(OTHERS_AT_ONCE)]))
+        for peer in peers:
+            async with drivers([peer] * OTHERS_AT_ONCE) as ways:
+                rows.append(await _others(client, peer.name, ways))
     return Findings(with_ratios(rows))
 
 
@@ -80,8 +79,7 @@ async def _fill(ways: Sequence[Way]) -> None:
 
 
 async def _empty(ways: Sequence[Way]) -> None:
-    for way in ways:
-        await way.remove()
+    await asyncio.gather(*(way.remove() for way in ways))
 
 
 def _memory(client: docker.DockerClient, labels: Sequence[str]) -> tuple[int, int]:

@@ -15,11 +15,10 @@ import docker
 import mysql.connector
 from mysql.connector.aio import MySQLConnection
 
-from bench import Bench, server
+from bench import HARDENED, Bench, server
 from findings import OURS, Budget, Findings, latencies, milliseconds, p50, ratio_of
 from measure import Action, Timings, in_turns, joined
 from plumb_client import aio
-from ways import HARDENED
 
 IMAGE = "plumb-mysql:latest"
 PASSWORD = "benchmark"

@@ -7,13 +7,14 @@ what it can add is little where the engine is the limit.
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
 
 from bench import Bench, server
-from findings import Findings, Row, with_ratios
+from driven import drivers
+from findings import OURS, Findings, Row, with_ratios
 from measure import WayFailed
 from peers.catalogue import CATALOGUE
-from ways import CLI, SDK, Ours, Way, sets_of_ways
+from ways import CLI, SDK, DockerCli, DockerSdk, Ours, Way, engine
 
 SUBJECT = "whole lives, sustained"
 WORKERS = 4
@@ -30,21 +31,27 @@ async def measure(bench: Bench) -> Findings:
     """Lets the workers of one way after the other run."""
     seconds = SECONDS * bench.scale
     rows = []
-    with server(PLUMB_SHELL_POOL=str(WORKERS)) as pooled_at, server() as access:
-        async with AsyncExitStack() as stack:
-            pooled = await stack.enter_async_context(pooled_at.connect())
-            plumb = await stack.enter_async_context(access.connect())
-            workers = await stack.enter_async_context(
-                sets_of_ways(plumb, WORKERS, with_peers=bench.with_peers)
-            )
-            for worker in workers:
-                worker[POOLED] = Ours(pooled)
-            for name in workers[0]:
-                rows.append(await _row(name, [worker[name] for worker in workers], seconds))
+    with (
+        server() as access,
+        server(PLUMB_SHELL_POOL=str(WORKERS)) as pooled_at,
+        engine() as client,
+    ):
+        async with access.connect() as plumb, pooled_at.connect() as pooled:
+            making: dict[str, Callable[[], Way]] = {
+                OURS: lambda: Ours(plumb),
+                POOLED: lambda: Ours(pooled),
+                SDK: lambda: DockerSdk(client),
+                CLI: DockerCli,
+            }
+            for name, make in making.items():
+                rows.append(await _row(name, [make() for _ in range(WORKERS)], seconds))
+        for peer in CATALOGUE if bench.with_peers else ():
+            async with drivers([peer] * WORKERS) as ways:
+                rows.append(await _row(peer.name, ways, seconds))
     return Findings(with_ratios(rows))
 
 
-async def _row(name: str, ways: list[Way], seconds: float) -> Row:
+async def _row(name: str, ways: Sequence[Way], seconds: float) -> Row:
     started = time.perf_counter()
     until = started + seconds
     lives = await asyncio.gather(*(_lives(way, until) for way in ways))

@@ -2,39 +2,23 @@
 
 import asyncio
 import contextlib
-import json
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from tempfile import TemporaryFile
-from typing import IO, Any, Protocol
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol
 
 import docker
 import docker.errors
 
+from bench import BASE, HARDENED, LABEL
+from driven import drivers
 from findings import OURS
-from measure import Took, WayFailed
-from peer_setup import BASE, HERE, PEERS
-from peers.catalogue import CATALOGUE, Peer
+from peers.catalogue import CATALOGUE
 from peers.driver import argv_of
 from plumb_client import aio
 
-_KEY, _RUN = "dev.plumb.benchmark", uuid.uuid4().hex
-LABEL = f"{_KEY}={_RUN}"
-"""On all containers of this run, but for those of OpenEnv, which takes no labels."""
-PEER_LABEL = f"{_KEY}=peer"
-"""On the images that have a peer in them, and so on OpenEnv's containers, of any run."""
-HARDENED: dict[str, Any] = {
-    "network_mode": "none",
-    "cap_drop": ["ALL"],
-    "mem_limit": "1g",
-    "pids_limit": 256,
-    "labels": {_KEY: _RUN},
-}
 SDK, CLI = "docker exec (SDK)", "docker exec (CLI)"
-_DRIVER_SECONDS, _END_SECONDS = 150, 20
-"""The longest that a driver may take for one order, and for its end."""
 
 
 class Way(Protocol):
@@ -136,157 +120,24 @@ class DockerCli:
         await _output("docker", "rm", "--force", self._name)
 
 
-class Driven:
-    """A peer, in a process of its own that runs its driver."""
-
-    def __init__(self, process: asyncio.subprocess.Process, words: IO[bytes]) -> None:
-        """Drives it.
-
-        Args:
-            process: Orders go in, answers come out.
-            words: What it says besides.
-        """
-        self._process = process
-        self._words = words
-
-    async def ready(self) -> "Missing | None":
-        """Waits until the driver has loaded its package; gives what stands for one that cannot."""
-        try:
-            await self._answer()
-        except WayFailed as failure:
-            return Missing(str(failure))
-        return None
-
-    async def create(self) -> Took:
-        """As the peer does."""
-        return _took(await self._ask(do="create"))
-
-    async def run(self, command: str) -> Took:
-        """As the peer does."""
-        return _took(await self._ask(do="run", command=command))
-
-    async def text_of(self, command: str) -> str:
-        """As the peer does."""
-        return str((await self._ask(do="run", command=command))["text"]).strip()
-
-    async def remove(self) -> Took:
-        """As the peer does."""
-        return _took(await self._ask(do="remove"))
-
-    async def end(self) -> None:
-        """Ends the driver; what it has left in the engine is swept by its label."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            await self._kill()
-
-    async def _ask(self, **order: str) -> Mapping[str, Any]:
-        assert self._process.stdin is not None
-        if self._process.returncode is None:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        return await self._answer()
-
-    async def _answer(self) -> Mapping[str, Any]:
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(_DRIVER_SECONDS):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            await self._kill()
-            raise WayFailed(f"it was not done after {_DRIVER_SECONDS} s") from None
-        if not line:
-            raise WayFailed(await self._last_words())
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise WayFailed(answer["error"])
-        return answer
-
-    async def _last_words(self) -> str:
-        status = await self._process.wait()
-        self._words.seek(0)
-        lines = self._words.read().decode(errors="replace").strip().splitlines()
-        return f"its driver ended with status {status}: {lines[-1] if lines else 'it said nothing'}"
-
-    async def _kill(self) -> None:
-        self._process.kill()
-        await self._process.wait()
-
-
-class Missing:
-    """A peer that could not be installed."""
-
-    def __init__(self, why: str) -> None:
-        self._why = why
-
-    async def create(self) -> object:
-        """Says why not."""
-        raise WayFailed(self._why)
-
-    async def run(self, command: str) -> object:
-        """Says why not."""
-        raise WayFailed(self._why)
-
-    async def text_of(self, command: str) -> str:
-        """Says why not."""
-        raise WayFailed(self._why)
-
-    async def remove(self) -> object:
-        """Says why not."""
-        raise WayFailed(self._why)
-
-
 @asynccontextmanager
 async def all_ways(plumb: aio.Plumb, *, with_peers: bool) -> AsyncIterator[dict[str, Way]]:
     """Every way, by its name in the table; none has a sandbox yet, and none leaves one behind."""
-    async with sets_of_ways(plumb, 1, with_peers=with_peers) as (ways,):
-        yield ways
+    with engine() as client:
+        ways: dict[str, Way] = {OURS: Ours(plumb), SDK: DockerSdk(client), CLI: DockerCli()}
+        peers = CATALOGUE if with_peers else ()
+        async with drivers(peers) as driven:
+            yield ways | {peer.name: one for peer, one in zip(peers, driven, strict=True)}
 
 
-@asynccontextmanager
-async def sets_of_ways(
-    plumb: aio.Plumb, number: int, *, with_peers: bool
-) -> AsyncIterator[list[dict[str, Way]]]:
-    """The same several times over, for sandboxes at the same time."""
-    async with AsyncExitStack() as stack:
-        client = docker.from_env()
-        stack.callback(client.close)
-        stack.callback(_sweep, client)
-        sets: list[dict[str, Way]] = [
-            {OURS: Ours(plumb), SDK: DockerSdk(client), CLI: DockerCli()} for _ in range(number)
-        ]
-        peers = [(ways, peer) for ways in sets for peer in CATALOGUE if with_peers]
-        # All load at the same time, since some take long; nothing is timed until they have.
-        found = await asyncio.gather(*(_started(stack, peer) for _, peer in peers))
-        for (ways, peer), way in zip(peers, found, strict=True):
-            ways[peer.name] = way
-        yield sets
-
-
-async def _started(stack: AsyncExitStack, peer: Peer) -> Way:
-    installed = PEERS[peer.package]
-    if installed.reason.exists():
-        return Missing(installed.reason.read_text(encoding="utf-8").strip())
-    if not installed.python.exists():
-        return Missing("it is not installed: run `make bench-peers`")
-    image = {"own": installed.image, "base": BASE, "none": ""}[peer.image]
-    words = stack.enter_context(TemporaryFile())
-    process = await asyncio.create_subprocess_exec(
-        installed.python,
-        "-m",
-        f"peers.{peer.driver}",
-        image,
-        LABEL,
-        cwd=HERE,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=words,
-    )
-    driven = Driven(process, words)
-    stack.push_async_callback(driven.end)
-    return await driven.ready() or driven
+@contextmanager
+def engine() -> Iterator[docker.DockerClient]:
+    """Docker's client; what this run has left in the engine is removed at the end."""
+    with contextlib.closing(docker.from_env()) as client:
+        try:
+            yield client
+        finally:
+            _sweep(client)
 
 
 def _sweep(client: docker.DockerClient) -> None:
@@ -294,10 +145,6 @@ def _sweep(client: docker.DockerClient) -> None:
     for container in client.containers.list(all=True, filters={"label": LABEL}):
         with contextlib.suppress(docker.errors.NotFound):  # another one sweeps, too
             container.remove(force=True)
-
-
-def _took(answer: Mapping[str, Any]) -> Took:
-    return Took(answer["seconds"])
 
 
 async def run_program(*argv: str) -> None:
