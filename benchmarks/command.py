@@ -8,6 +8,7 @@ import asyncio
 import datetime
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints, writes; returns 1 where a budget is missed."""
     arguments = _parse(argv)
     os.environ.setdefault("PLUMB_LOG_LEVEL", "ERROR")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left behind
     bench = Bench(scale=arguments.scale, with_peers=arguments.peers)
     with closing(docker.from_env()) as client:
         about: dict[str, Any] = {

@@ -50,15 +50,18 @@ async def _ours(client: docker.DockerClient, plumb: Any, number: int) -> Row:
     await _fill(ways[1:])
     grown = (memory_bytes("VmRSS", status) - before) * number // max(1, number - 1)
     sessions = [way.session.name.rpartition("/")[2] for way in ways]
-    taken, _ = _memory(client, [f"dev.plumb.session={session}" for session in sessions])
+    found = _labelled(client, [f"dev.plumb.session={session}" for session in sessions])
+    taken = _memory(found)
     await _empty(ways)
     return _row(OURS, number, (taken + grown) / number)
 
 
 async def _others(client: docker.DockerClient, name: str, ways: Sequence[Way]) -> Row:
+    others = {one.id for one in _labelled(client, [PEER_LABEL])}  # of another run
     try:
         await _fill(ways)
-        taken, number = _memory(client, [LABEL, PEER_LABEL])
+        found = [one for one in _labelled(client, [LABEL, PEER_LABEL]) if one.id not in others]
+        taken, number = _memory(found), len(found)
         await _empty(ways)
     except WayFailed as failure:
         return Row(subject=SUBJECT, way=name, unit="to a GB", note=f"not possible: {failure}")
@@ -82,16 +85,19 @@ async def _empty(ways: Sequence[Way]) -> None:
     await asyncio.gather(*(way.remove() for way in ways))
 
 
-def _memory(client: docker.DockerClient, labels: Sequence[str]) -> tuple[int, int]:
-    """What containers with any of the labels take, in bytes, and how many they are."""
-    containers = [
+def _labelled(client: docker.DockerClient, labels: Sequence[str]) -> list[Any]:
+    return [
         container
         for label in labels
         for container in client.containers.list(filters={"label": label})
     ]
+
+
+def _memory(containers: Sequence[Any]) -> int:
+    """What containers take, in bytes."""
     parent_of = parents()
     shims = {parent_of[container.attrs["State"]["Pid"]] for container in containers}
-    return sum(_shared_out(process) for process in _below(shims, parent_of)), len(containers)
+    return sum(_shared_out(process) for process in _below(shims, parent_of))
 
 
 def _below(roots: set[int], parent_of: dict[int, int]) -> Iterator[int]:
