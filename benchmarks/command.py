@@ -64,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     findings = []
     progress = Console(stderr=True)
+    load, cores = about["machine"]["load_1_minute"], about["machine"]["cores"]
+    if load > cores:
+        progress.print(f"the load is {load}, more than {cores} cores bear: measure again later")
     for name in arguments.only:
         progress.print(f"measuring {name} …", style="dim")
         findings.append(asyncio.run(_measure(name, bench)))
