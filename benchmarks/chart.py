@@ -59,7 +59,7 @@ def _panel(axes: Axes, subject: str, rows: list[Row]) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_title(f"{subject}, ms", loc="left", fontsize=9, fontweight="bold")
-    axes.tick_params(axis="x", labelsize=7)
+    axes.tick_params(axis="x", which="both", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlim(min(medians) / 2, max(m + w for m, w in zip(medians, whiskers, strict=True)) * 3)
     for place, (median, whisker) in enumerate(zip(medians, whiskers, strict=True)):

@@ -10,11 +10,13 @@ from bench import BASE, HARDENED, Bench, server
 from findings import OURS, Budget, Findings, latencies, ratio_of
 from measure import Action, Timings, Took, in_turns, joined
 from peers.catalogue import CATALOGUE
-from ways import Way, all_ways, run_program
+from ways import CLI, SDK, Way, all_ways, run_program
 
 CREATED, REMOVED = "new sandbox, first output", "end of a sandbox"
 BARE_SDK, BARE_CLI = "containers.run (SDK)", "docker run (CLI)"
 NOTES = {
+    SDK: "containers.run of `sleep`, then one exec",
+    CLI: "docker run of `sleep`, then one exec",
     BARE_SDK: "the container IS the command: nothing is kept, no second one is possible",
     BARE_CLI: "the same, up to the end of `docker run --rm`",
     **{peer.name: peer.note for peer in CATALOGUE},

@@ -1,5 +1,6 @@
 """OpenEnv: an environment's server in a container, and a WebSocket to it."""
 
+import subprocess
 import sys
 from typing import Any
 
@@ -15,15 +16,16 @@ class OpenEnv:
     def __init__(self, image: str, label: str) -> None:  # its provider takes no label
         self._image = image
         self._client: Any = None
+        self._provider: Any = None
 
     async def create(self) -> None:
         """Starts the container, connects, and resets, without which there is no episode."""
-        provider = LocalDockerProvider()
+        self._provider = LocalDockerProvider()
         try:
-            self._client = await GenericEnvClient.from_docker_image(self._image, provider)
+            self._client = await GenericEnvClient.from_docker_image(self._image, self._provider)
             await self._client.reset()
-        except BaseException:
-            provider.stop_container()
+        except Exception:
+            _remove(self._provider._container_name)
             raise
 
     async def run(self, command: str) -> str:
@@ -33,7 +35,18 @@ class OpenEnv:
 
     async def remove(self) -> None:
         """Closes the client, which stops the container."""
-        await self._client.close()
+        name = self._provider._container_name
+        try:
+            await self._client.close()
+        except Exception:
+            _remove(name)
+            raise
+
+
+def _remove(name: str | None) -> None:
+    """Removes a container that the provider gives up: it forgets those that do not stop in time."""
+    if name:
+        subprocess.run(["docker", "rm", "--force", name], stdout=subprocess.DEVNULL, check=False)
 
 
 if __name__ == "__main__":
