@@ -98,8 +98,8 @@ examples: setup ## Records the real turns that simulators are shown as examples
 	for kind in shell mysql; do $(RUN)/plumb play $(EXAMPLES)/scenarios/$$kind.jsonl \
 	  --record $(EXAMPLES)/$$kind.jsonl; done
 
-BENCH_OUT ?= benchmarks/results
-bench: setup bench-peers ## Measures everything beside others, in one run (ONLY=step,pool SCALE=0.1 BENCH_OUT=out/bench)
+BENCH_OUT ?= $(if $(ONLY)$(SCALE),out/bench,benchmarks/results)
+bench: setup bench-peers ## Measures everything beside others, in one run (ONLY=step,pool SCALE=0.1: some of it)
 	$(RUN)/python benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) --out $(BENCH_OUT)
 
 bench-peers: setup ## Installs what plumb is measured beside, in .venv-peers/
