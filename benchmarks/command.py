@@ -25,6 +25,7 @@ import differ
 import health
 import mysql_sessions
 import output
+import pages
 import paired
 import pool
 import step
@@ -44,6 +45,7 @@ SUBJECTS: dict[str, Callable[[Bench], Awaitable[Findings]]] = {
     "mysql": mysql_sessions.measure,
     "health": health.measure,
     "paired": paired.measure,
+    "pages": pages.measure,
     "differ": differ.measure,
 }
 """A subject more is a file and a line here."""

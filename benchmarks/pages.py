@@ -1,15 +1,10 @@
 """How fast pages are, and whether that depends on how much the journal has.
 
-    make bench                          # or: PYTHONPATH=. python benchmarks/pages.py [--out F]
-
-Two servers, one with 100 journaled sessions and one with 10,000, are asked in turns over HTTP;
-both have one session with 100 turns and one that lives. Absolute times depend on the machine and
-its neighbours: read the ratios.
+Two servers, one with 100 journaled sessions and one with 10,000, are asked in turns over HTTP; both
+have one session with 100 turns and one that lives.
 """
 
-import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -20,15 +15,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2 as httpx
-from measure import Timings, as_json, failed, in_turns, machine, table_of
-from rich.console import Console
-from tests.full_journal import write_journal
+
+from bench import Bench
+from findings import Budget, Findings, latencies
+from full_journal import write_journal
+from measure import in_turns
 
 FEW, MANY = 100, 10_000
 STEPS = 10
 TURNS = 100
-LIST_OF_FEW, LIST_OF_MANY = f"sessions, of {FEW}", f"sessions, of {MANY:,}"
-PAGE_OF_TURNS, ONE_SESSION = f"a session with {TURNS} turns", "GET /v1/sessions/{id}"
+LIST_OF_FEW, LIST_OF_MANY = f"plumb, sessions of {FEW}", f"plumb, sessions of {MANY:,}"
+PAGE_OF_TURNS, ONE_SESSION = f"plumb, a session with {TURNS} turns", "plumb, GET /v1/sessions/{id}"
 ROUNDS = 100
 MOST_RATIO = 2.0
 
@@ -62,8 +59,8 @@ async def _get(http: httpx.AsyncClient, path: str) -> Any:
     return answer
 
 
-async def measure() -> dict[str, Timings]:
-    """Times each page."""
+async def measure(bench: Bench) -> Findings:
+    """Measures each page."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         few = await stack.enter_async_context(_served(folder, FEW))
@@ -80,27 +77,10 @@ async def measure() -> dict[str, Timings]:
         }
         for way in ways.values():  # warm
             await way()
-        return await in_turns(ways, dict.fromkeys(ways, ROUNDS))
-
-
-def main() -> int:
-    """Measures, prints, writes; returns 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
-    arguments = parser.parse_args()
-    taken = asyncio.run(measure())
-    console = Console()
-    console.print(f"on {machine()}")
-    console.print(table_of("A page over HTTP", taken, LIST_OF_FEW))
-    if arguments.out:
-        figures = {"machine": machine(), "page": as_json(taken, LIST_OF_FEW)}
-        arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        taken = await in_turns(ways, dict.fromkeys(ways, bench.rounds(ROUNDS)))
     ratio = taken[LIST_OF_MANY].percentile(50) / taken[LIST_OF_FEW].percentile(50)
-    missed = failed([(f"sessions page, {MANY:,} / {FEW} sessions", ratio, MOST_RATIO)])
-    for line in missed:
-        console.print(f"missed: {line}", style="red")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    what = f"sessions page, {MANY:,} / {FEW} sessions"
+    return Findings(
+        latencies("a page over HTTP", taken, LIST_OF_FEW, {}),
+        [Budget(what, ratio, MOST_RATIO, "times")],
+    )

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.full_journal import write_journal
+
+from full_journal import write_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
