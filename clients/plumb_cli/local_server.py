@@ -53,8 +53,9 @@ def server_at(address: str | None) -> Iterator[Access]:
 def _started(environment: dict[str, str], log: int) -> Iterator["subprocess.Popen[str]"]:
     # In a group of its own: Ctrl-C at the terminal is for the command, which ends the server.
     server = subprocess.Popen(
-        [sys.executable, "-m", "plumb_server"],
+        [sys.executable, "-m", "plumb_server", "--until-eof"],
         env=environment,
+        stdin=subprocess.PIPE,  # it ends with us, also where we are killed
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,

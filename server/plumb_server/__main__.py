@@ -1,8 +1,15 @@
-"""`python -m plumb_server`: serves until it is told to stop."""
+"""`python -m plumb_server`: serves until it is told to stop.
+
+With `--until-eof` also until its standard input ends: whoever started it for himself holds the
+other end, and even `kill -9` lets go of that.
+"""
 
 import asyncio
+import contextlib
+import functools
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from tempfile import TemporaryDirectory
@@ -23,8 +30,10 @@ Beside: TypeAlias = Callable[[Settings, str], AbstractAsyncContextManager[str]]
 own, and gives a line to print."""
 
 
-async def serve(settings: Settings, beside: Beside | None = None) -> None:
-    """Serves until SIGINT or SIGTERM.
+async def serve(
+    settings: Settings, beside: Beside | None = None, *, until_eof: bool = False
+) -> None:
+    """Serves until SIGINT or SIGTERM; with `until_eof` also until standard input ends.
 
     Prints one line, `plumb listens on HOST:PORT`, to standard output when it is ready, and one of
     what runs beside it.
@@ -33,6 +42,9 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if until_eof:
+        wait = functools.partial(_wait_for_eof, loop, stop)
+        threading.Thread(target=wait, name="plumb-eof", daemon=True).start()
     async with AsyncExitStack() as stack:
         private = f"unix:{stack.enter_context(TemporaryDirectory(prefix='plumb-'))}/grpc"
         running = await stack.enter_async_context(
@@ -45,11 +57,20 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
         await stop.wait()
 
 
-def main(beside: Beside | None = None, **overrides: Any) -> int:
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Reads to the end, in a thread of its own: no loop can wait for a file."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # it stopped already, for another reason
+        loop.call_soon_threadsafe(stop.set)
+
+
+def main(beside: Beside | None = None, *, until_eof: bool = False, **overrides: Any) -> int:
     """Reads the settings and serves. Returns the exit status.
 
     Args:
         beside: What runs beside the server; see `serve`.
+        until_eof: Whether it ends with its standard input; see `serve`.
         **overrides: Settings that are not to be read; None for those that are.
     """
     try:
@@ -61,7 +82,7 @@ def main(beside: Beside | None = None, **overrides: Any) -> int:
         return 2
     configure_logs(settings.log_format, settings.log_level)
     try:
-        _run(serve(settings, beside))
+        _run(serve(settings, beside, until_eof=until_eof))
     except (CannotListen, JournalUnavailable, BadPrompt, BadCassette) as error:
         sys.stderr.write(f"plumb: {error}\n")
         return 2
@@ -99,4 +120,4 @@ def explain(error: pydantic.ValidationError, prefix: str = "PLUMB_") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(until_eof="--until-eof" in sys.argv[1:]))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.model_endpoint import KEY, Body, endpoint_in_a_thread, fails, says
+from tests.served import eventually
 
 PLUMB = [sys.executable, "-m", "plumb_cli"]
 
@@ -139,6 +140,14 @@ def test_a_model_runs_free_and_taught_and_its_failures_are_counted(tmp_path: Pat
     assert "transcript" not in (out / "steps.jsonl").read_text()
 
 
+def _runs(process: str) -> bool:
+    """Whether a process runs; one that has ended and that nobody has taken note of does not."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_is_resumed_with_the_same_result(
     tmp_path: Path, number: signal.Signals
@@ -157,8 +166,10 @@ def test_an_interrupted_run_is_resumed_with_the_same_result(
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)  # another process writes the file: there is no event
+    (server,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(number)
     process.communicate(timeout=60)
+    eventually(lambda: not _runs(server), within=60)
     done = records.read_bytes().count(b"\n")
     assert done < 4 * 4
 
