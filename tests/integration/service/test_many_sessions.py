@@ -1,4 +1,7 @@
-"""64 sessions at once: nothing lost, crossed or reordered, and the server answers throughout."""
+"""64 sessions at once: nothing lost, crossed or reordered, and the server answers throughout.
+
+How fast it answers then is a line of `make bench`.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,15 @@ if TYPE_CHECKING:
     from tests.integration.service.conftest import Server
 
 SESSIONS, STEPS, CREATIONS_AT_ONCE = 64, 20, 8
-ROUNDS = 3
-"""Whatever else the machine does can only make answers later: the best round is the server's."""
 
-# Of a process of its own, and first in the queue for a core: what is measured is the server.
+# Of a process of its own: this one is busy with 64 sessions. A server that does not answer within
+# two seconds is one that blocks.
 ASKER = textwrap.dedent(
     """
-    import os, sys, threading, time
+    import sys, threading
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    try:
-        os.nice(-10)
-    except OSError:
-        pass
     stop = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
     with grpc.insecure_channel(sys.argv[1]) as channel:
@@ -35,10 +33,8 @@ ASKER = textwrap.dedent(
         stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
         print("asks", flush=True)
         while not stop.wait(0.001):
-            started = time.perf_counter()
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
-            assert answer.status == 1, answer
-            print(time.perf_counter() - started, flush=True)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
+            print(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status), flush=True)
     """
 )
 
@@ -54,8 +50,8 @@ async def play(shell: plumb_client.aio.Session, number: int) -> list[tuple[str, 
 
 async def play_and_ask(
     server: Server, shells: list[plumb_client.aio.Session]
-) -> tuple[list[list[tuple[str, int]]], list[float]]:
-    """Plays on all at once; what was seen, and how long each health call took, sorted."""
+) -> tuple[list[list[tuple[str, int]]], list[str]]:
+    """Plays on all at once; what was seen, and what the server said of its health meanwhile."""
     asker = subprocess.Popen(
         [sys.executable, "-c", ASKER, server.address],
         stdin=subprocess.PIPE,
@@ -67,10 +63,10 @@ async def play_and_ask(
     seen = await asyncio.gather(*(play(shell, n) for n, shell in enumerate(shells)))
     said, _ = await asyncio.to_thread(asker.communicate, "")
     assert asker.returncode == 0
-    return seen, sorted(map(float, said.split()))
+    return seen, said.split()
 
 
-async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health_answers_in_50_ms(
+async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health_is_told_meanwhile(
     server: Server,
 ) -> None:
     places = asyncio.Semaphore(CREATIONS_AT_ONCE)
@@ -83,18 +79,13 @@ async def test_64_sessions_of_20_steps_lose_cross_and_reorder_nothing_and_health
         shells = await asyncio.gather(*(create() for _ in range(SESSIONS)))
         assert len(server.containers()) == SESSIONS
 
-        rounds = []
-        for done in range(0, ROUNDS * STEPS, STEPS):
-            seen, seconds = await play_and_ask(server, shells)
-            assert seen == [
-                [(f"{number} {step}", step) for step in range(done + 1, done + STEPS + 1)]
-                for number in range(SESSIONS)
-            ]
-            assert len(seconds) > 20
-            rounds.append(seconds[int(len(seconds) * 0.99)])
-            if rounds[-1] < 0.050:
-                break
-        assert min(rounds) < 0.050, f"p99 of the rounds, in seconds: {rounds}"
+        seen, said = await play_and_ask(server, shells)
+        assert seen == [
+            [(f"{number} {step}", step) for step in range(1, STEPS + 1)]
+            for number in range(SESSIONS)
+        ]
+        assert len(said) > 20
+        assert set(said) == {"SERVING"}
 
         async def close(shell: plumb_client.aio.Session) -> None:
             async with places:
