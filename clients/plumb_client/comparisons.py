@@ -1,7 +1,6 @@
 """Comparisons: what `compare` sends, and what it gives back."""
 
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 
 from plumb.v1 import fidelity_pb2 as wire
@@ -97,10 +96,9 @@ def read_step(message: wire.ComparedStep) -> ComparedStep:
 
 def read_report(message: wire.Report) -> Report:
     """Reads a report."""
-    made = message.create_time.ToDatetime(datetime.UTC).timestamp()
     return Report(
         name=message.name,
-        create_time=made,
+        create_time=values.read_time(message.create_time),
         kind=message.kind,
         model=message.model,
         strategy=message.strategy,

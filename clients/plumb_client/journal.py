@@ -1,11 +1,8 @@
 """The journal, and the server's diagnosis, as values."""
 
 import dataclasses
-import datetime
 from collections.abc import Mapping
 from typing import TypedDict, Unpack
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from plumb.v1 import diagnosis_pb2
 from plumb.v1 import journal_pb2 as wire
@@ -161,8 +158,8 @@ def read_session(message: wire.JournaledSession) -> JournaledSession:
         backend=message.backend,
         model=message.model,
         strategy=message.strategy,
-        create_time=_seconds(message.create_time),
-        end_time=_seconds(message.end_time) if message.HasField("end_time") else None,
+        create_time=values.read_time(message.create_time),
+        end_time=values.read_time(message.end_time) if message.HasField("end_time") else None,
         end_reason=message.end_reason,
         live=message.live,
         steps=message.steps,
@@ -198,7 +195,7 @@ def _read_step(message: wire.JournaledStep) -> JournaledStep:
         action=message.action.decode(errors="replace"),
         observation=seen,
         error=message.error,
-        answer_time=_seconds(message.answer_time),
+        answer_time=values.read_time(message.answer_time),
         after_reset=message.after_reset,
     )
 
@@ -207,7 +204,3 @@ def read_finding(message: diagnosis_pb2.Finding) -> Finding:
     """Reads a finding."""
     state = diagnosis_pb2.FindingState.Name(message.state).removeprefix("FINDING_STATE_")
     return Finding(message.subject, state.lower(), message.summary, message.mend)
-
-
-def _seconds(time: Timestamp) -> float:
-    return time.ToDatetime(datetime.UTC).timestamp()

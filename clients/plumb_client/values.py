@@ -5,6 +5,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from plumb.v1 import environment_pb2 as wire
 
 Cell: TypeAlias = int | float | str | bytes | None
@@ -327,6 +329,11 @@ def read_init_results(messages: Sequence[wire.InitResult]) -> tuple[InitResult, 
     )
 
 
+def read_time(message: Timestamp) -> float:
+    """Reads a moment, as Unix time in seconds."""
+    return message.ToNanoseconds() / 1e9
+
+
 def read_session(message: wire.Session) -> SessionInfo:
     """Reads a session."""
     return SessionInfo(
@@ -335,9 +342,9 @@ def read_session(message: wire.Session) -> SessionInfo:
         backend=message.backend,
         state=wire.SessionState.Name(message.state).removeprefix("SESSION_STATE_").lower(),
         last_step_index=message.last_step_index,
-        create_time=message.create_time.ToNanoseconds() / 1e9,
-        idle_expire_time=message.idle_expire_time.ToNanoseconds() / 1e9,
-        expire_time=message.expire_time.ToNanoseconds() / 1e9,
+        create_time=read_time(message.create_time),
+        idle_expire_time=read_time(message.idle_expire_time),
+        expire_time=read_time(message.expire_time),
     )
 
 

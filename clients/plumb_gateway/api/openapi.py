@@ -4,11 +4,10 @@ import importlib.metadata
 import re
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
-
 from plumb_gateway.api.calls import LINES
 from plumb_gateway.api.comments import comment_on
 from plumb_gateway.api.examples import BODIES, PATHS
+from plumb_gateway.api.json_mapping import message_of
 from plumb_gateway.api.routes import ROUTES, Route
 from plumb_gateway.api.schema import Schema, Schemas
 from plumb_gateway.problem import MEDIA_TYPE, STATUSES
@@ -113,13 +112,9 @@ def _body(route: Route, schemas: Schemas) -> dict[str, Any]:
         outer, _, inner = field.partition(".")
         if inner:  # the name is in a message of the request
             of = kind.fields_by_name[outer]
-            schema["properties"][outer] = schemas.of_request(_message(of), but=[inner])
+            schema["properties"][outer] = schemas.of_request(message_of(of), but=[inner])
     media = {"schema": schema, "example": BODIES[route.rpc]}
     return {"required": bool(schema.get("required")), "content": {"application/json": media}}
-
-
-def _message(field: FieldDescriptor) -> Any:
-    return field.message_type
 
 
 def _answer(route: Route, schemas: Schemas) -> dict[str, Any]:
