@@ -170,7 +170,7 @@ LOOKS = [
     "pwd; ((SECONDS < 3)); echo $? $SHLVL $$ $PPID $- $0 $? $_; tty; history; jobs",
     # The engine itself gives one process in a dozen another limit of open files.
     "env; shopt; set -o; alias; ulimit -a | grep -v files; stty -a; trap",
-    "ps -eo pid,ppid,pgid,sid,tty,stat,args | sed 's/^ *[0-9]*//' | sort",
+    "ps -eo pid,ppid,pgid,sid,tpgid,tty,args | sed 's/^ *[0-9]*//' | sort",
     "ls -l /proc/$$/fd | sed 's/.* -> //; s/[0-9]*]/N]/'",
     "ls -A / /dev; ls -lA --time-style=+ /root /tmp /etc/hosts /etc/hostname",
     "cat /etc/hosts; hostname; id; umask; df -P / | tail -1 | cut -d' ' -f1",

@@ -24,14 +24,14 @@ __plumb_prompt() {
   [[ -t 9 ]] || builtin printf '\e]133;X;KEY\a' >/dev/tty
 }
 
-# The answer to marks.ASK: says that bash reads, or, where PROMPT_COMMAND was lost, that the next
-# prompt will have its marks again. The prompt strings are left to that one: bash holds a pointer to
-# the value of PS0 while it reads, and would print what is there after the value is freed.
+# The answer to marks.ASK: says that bash reads (R), or, where PROMPT_COMMAND was lost, that the next
+# prompt will have its marks again (N). The prompt strings are left to that one: bash holds a pointer
+# to the value of PS0 while it reads, and would print what is there after the value is freed.
 __plumb_answer() {
-  builtin local status=$? letter=R
-  case ${PROMPT_COMMAND-} in *__plumb_prompt*) ;; *) letter=N ;; esac
+  __plumb_letter=R
+  case ${PROMPT_COMMAND-} in *__plumb_prompt*) ;; *) __plumb_letter=N ;; esac
   { __plumb_hook; } 2>/dev/null
-  builtin printf '\e]133;%s;KEY;%s;%s;%s;%s;%s\a' "$letter" "$status" "$$" "${PWD@Q}" "${__plumb_who@P}" "${HOSTNAME}" >/dev/tty
+  builtin return 0
 }
 
 __plumb_hook() {
@@ -49,8 +49,10 @@ if [[ -r ~/.bashrc ]]; then . ~/.bashrc; fi
 set +H # an exclamation mark is an exclamation mark
 __plumb_who='\u'
 __plumb_hook
+# The mark is printed by the binding itself: a shell that has lost its functions must answer, too, or
+# it would be asked for ever, for readline shows the prompt again after each time.
 for __plumb_map in emacs vi-insert; do
-  bind -m "$__plumb_map" -x '"\C-^": { __plumb_answer; } 2>/dev/null' 2>/dev/null
+  bind -m "$__plumb_map" -x '"\C-^": { __plumb_status=$?; __plumb_answer || __plumb_letter=R; builtin printf "\e]133;%s;KEY;%s;%s;%s;%s;%s\a" "$__plumb_letter" "$__plumb_status" "$$" "${PWD@Q}" "${__plumb_who@P}" "$HOSTNAME" >/dev/tty; } 2>/dev/null' 2>/dev/null
 done
 unset __plumb_map
 if [[ -n $1 ]]; then cd -- "$1" 2>/dev/null; fi # where the shell was that this one takes the place of
