@@ -449,8 +449,8 @@ async def test_a_session_that_never_was_is_not_found_and_says_so(sessions: Sessi
 
 @pytest.mark.parametrize(
     "name",
-    ["", "sessions/", "sessions/1", "x", "sessions/" + "0" * 32, f"Sessions/{uuid.uuid4()}",
-     f"sessions/{uuid.uuid4()}/", f"sessions/{str(uuid.uuid4()).upper()}A"],
+    ["", "sessions/", "sessions/1", "x", "sessions/" + "0" * 32, f"Sessions/{uuid.UUID(int=1)}",
+     f"sessions/{uuid.UUID(int=1)}/", f"sessions/{str(uuid.UUID(int=0xA)).upper()}A"],
 )  # fmt: skip
 async def test_what_is_no_session_name_is_invalid_and_named(sessions: Sessions, name: str) -> None:
     sentence = f"{re.escape(repr(name))} is not a session name; use sessions/UUID"
