@@ -31,7 +31,8 @@ def align(
     pairs: list[Pair] = []
     done_left = done_right = 0
     for start, end in [*_anchors(left, right), (len(left), len(right))]:
-        pairs += _fill(done_left, start, done_right, end, alike)
+        if done_left < start or done_right < end:  # anchors mostly follow one another
+            pairs += _fill(done_left, start, done_right, end, alike)
         if start < len(left):
             pairs.append((start, end))
         done_left, done_right = start + 1, end + 1
