@@ -1,7 +1,7 @@
 """plumb.v1.JournalService: reads the request, asks the history, writes the response."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import grpc
@@ -33,12 +33,12 @@ class JournalService(wire_grpc.JournalServiceServicer):
     ) -> wire.ListJournaledSessionsResponse:
         """See the proto."""
         size = page_size(request.page_size)
-        live = self._live()
+        live, ends = self._live(), self._sessions.ends()
         wanted = _filter(request, live)
         found = await self._history.sessions(wanted, _read_token(request.page_token), size + 1)
         page = found[:size]
         return wire.ListJournaledSessionsResponse(
-            sessions=[_session(one, live) for one in page],
+            sessions=[_session(one, live, ends) for one in page],
             next_page_token=_write_token(page[-1]) if len(found) > size else "",
             total_size=await self._history.count(wanted),
         )
@@ -47,9 +47,11 @@ class JournalService(wire_grpc.JournalServiceServicer):
         self, request: wire.GetJournaledSessionRequest, context: _Context
     ) -> wire.GetJournaledSessionResponse:
         """See the proto."""
+        # Before the journal is asked: what ends meanwhile is there, or was known to live.
+        live, ends = self._live(), self._sessions.ends()
         found = await self._find(request.name)
         return wire.GetJournaledSessionResponse(
-            session=_session(found, self._live()), request=_request(found)
+            session=_session(found, live, ends), request=_request(found)
         )
 
     async def ListJournaledSteps(
@@ -103,7 +105,9 @@ def _that_fit(found: Iterable[PastStep]) -> Iterable[PastStep]:
         yield step
 
 
-def _session(found: PastSession, live: frozenset[str]) -> wire.JournaledSession:
+def _session(
+    found: PastSession, live: frozenset[str], ends: Mapping[str, str]
+) -> wire.JournaledSession:
     model, strategy = _who_plays(_request(found))
     return wire.JournaledSession(
         name=found.name,
@@ -113,8 +117,8 @@ def _session(found: PastSession, live: frozenset[str]) -> wire.JournaledSession:
         strategy=strategy,
         create_time=_timestamp(found.created_at),
         end_time=_timestamp(found.ended_at) if found.ended_at else None,
-        end_reason=found.ended_because or "",
-        live=found.name in live,
+        end_reason=found.ended_because or ends.get(found.name, ""),
+        live=found.name in live and found.ended_at is None,
         steps=found.steps,
         verdicts=found.verdicts,
         first_divergence=found.first_divergence,

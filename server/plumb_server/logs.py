@@ -8,6 +8,11 @@ from typing import TextIO
 
 import structlog
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""The usual one writes every frame's variables, and a password may be one of them."""
+
 
 def configure_logs(log_format: str, level: str = "INFO") -> None:
     """Sets how to log.
@@ -27,7 +32,7 @@ def configure_logs(log_format: str, level: str = "INFO") -> None:
         )
     ]
     if log_format == "json":
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -123,9 +123,11 @@ class Sessions:
                 session.name, session.kind, session.backend, wish.request
             )
         except BaseException:
-            self.places.give_back()
             if grounded is not None:
+                # What was asked of the journal is written though nobody waits: so must the end be.
+                self._ending[f"sessions/{wish.spec.session_id}"] = "its creation was given up"
                 await asyncio.shield(grounded.environment.close())
+            self.places.give_back()
             raise
         self._live[session.name] = session
         metrics.session_created(session.kind, session.backend, time.monotonic() - started)
@@ -177,6 +179,10 @@ class Sessions:
     def list(self) -> Sequence[Session]:
         """The live sessions, oldest first."""
         return list(self._live.values())
+
+    def ends(self) -> Mapping[str, str]:
+        """The sessions whose end the journal does not have yet, by name: why they end."""
+        return dict(self._ending)
 
     async def begin_step(self, name: str, index: int, action: Action) -> StepRun | PastStep:
         """Begins a step, or finds it again, also where its session has ended since.

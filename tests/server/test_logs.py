@@ -8,6 +8,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 LOGS = textwrap.dedent(
     """
     import resource, structlog
@@ -34,3 +36,32 @@ def test_a_log_that_cannot_be_written_is_lost_and_goes_on_when_it_can(tmp_path: 
     assert json.loads(lines[0])["event"] == "before"
     assert json.loads(lines[-1])["event"] == "after"
     assert len(lines) < 1000
+
+
+FAULT = textwrap.dedent(
+    """
+    import sys, structlog
+    from plumb_server.logs import configure_logs
+
+    configure_logs(sys.argv[1])
+
+    def connect():
+        password = "open" + "sesame"
+        raise RuntimeError("it failed")
+
+    try:
+        connect()
+    except RuntimeError:
+        structlog.get_logger().exception("a fault")
+    """
+)
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_names_the_fault_and_holds_no_variable(log_format: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FAULT, log_format], capture_output=True, timeout=60, check=True
+    ).stderr.decode()
+    assert "it failed" in said
+    assert "connect" in said
+    assert "opensesame" not in said

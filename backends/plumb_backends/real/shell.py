@@ -194,7 +194,7 @@ class RealShell:
         match suite:
             case "cwd":
                 link = f"/proc/{shell.prompt.pid}/cwd"
-                found = await run_program(sandbox, Program(["readlink", "-n", link]))
+                found = await run_program(sandbox, _helper("readlink", "-n", link))
                 return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
             case "files":
                 files = await capture_files(sandbox, contents=False)
@@ -283,7 +283,7 @@ class RealShell:
         outside first, for one line that bash runs then to mend what readline puts back.
         """
         terminal = f"/proc/{shell.prompt.pid}/fd/0"
-        await run_program(sandbox, Program(["stty", "-F", terminal, *_SANE_INPUT]))
+        await run_program(sandbox, _helper("stty", "-F", terminal, *_SANE_INPUT))
         settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
         turn = shell.terminal.type(  # the space keeps it out of the history
             f" stty {settings} 2>/dev/null; (exit {status})".encode(),
@@ -306,7 +306,7 @@ class RealShell:
 
     async def _memory_was_short(self, sandbox: Sandbox) -> bool:
         """Whether the kernel has killed for memory since this was last asked."""
-        said = await run_program(sandbox, Program(["bash", "-c", _COUNT_OOM_KILLS]))
+        said = await run_program(sandbox, _helper("bash", "-c", _COUNT_OOM_KILLS))
         before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
         return self._oom_kills > before
 
@@ -323,6 +323,11 @@ async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramRes
     if named and not _IS_SHELL.search(named[1]):
         argv = [*shlex.split(named[1]), "/dev/stdin"]
     return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
+
+
+def _helper(*argv: str) -> Program:
+    """A program of our own: it runs in `/`, for an action may have removed the home directory."""
+    return Program(argv, cwd="/")
 
 
 def _fact(entry: Entry) -> str:

@@ -468,3 +468,16 @@ async def test_the_session_is_in_step_after_everything_at_once(make_shell: MakeS
     for command in (b"set -eux", b"exit", b"exec 2>&-", b"stty raw -echo", b"exit", b"PS1="):
         await shell.step(Action(command))
     assert await _is_in_step(shell)
+
+
+@pytest.mark.parametrize(
+    ("action", "status"), [("stty sane", 0), ("(exit 137)", 137), ("echo reset", 0)]
+)
+async def test_without_a_home_directory_what_ran_is_an_observation(
+    shell: RealShell, action: str, status: int
+) -> None:
+    seen = await shell.step(Action(f"cd /; rm -rf ~; {action}".encode()))
+    assert seen.exit_code == status
+    assert (await shell.probe("cwd")).facts == {"cwd": "/"}
+    assert (await shell.capture()).entries
+    assert await _is_in_step(shell)
