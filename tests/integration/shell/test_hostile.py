@@ -5,12 +5,14 @@ Every test ends with `_is_in_step`: a fresh line is the whole of the next observ
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
 from plumb_backends.environment import Action, Ending, Observation
+from plumb_backends.real.marks import ASK, Mark
 from plumb_backends.real.shell import RealShell
 
 if TYPE_CHECKING:
@@ -481,3 +483,29 @@ async def test_without_a_home_directory_what_ran_is_an_observation(
     assert (await shell.probe("cwd")).facts == {"cwd": "/"}
     assert (await shell.capture()).entries
     assert await _is_in_step(shell)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "true",
+        "unset -f __plumb_prompt __plumb_arm __plumb_hook __plumb_answer",
+        "readonly PROMPT_COMMAND=",
+        "set -u; unset PROMPT_COMMAND",
+        "PROMPT_COMMAND=(true true)",
+        "set -x",
+    ],
+)
+async def test_a_shell_answers_when_it_is_asked_whatever_it_has_lost(
+    shell: RealShell, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shell.step(Action(command.encode(), timeout=3))
+    assert shell._shell is not None
+    terminal = shell._shell.terminal
+    answers: asyncio.Queue[Mark] = asyncio.Queue()
+    monkeypatch.setattr(terminal, "_turn", terminal._start)  # or nobody would listen
+    monkeypatch.setattr(terminal, "_see_mark", answers.put_nowait)
+    await shell._shell.stream.write(ASK)
+    async with asyncio.timeout(5):
+        while (await answers.get()).letter not in ("R", "N"):
+            pass

@@ -29,12 +29,16 @@ __plumb_prompt() {
 # to the value of PS0 while it reads, and would print what is there after the value is freed.
 __plumb_answer() {
   __plumb_letter=R
-  case ${PROMPT_COMMAND-} in *__plumb_prompt*) ;; *) __plumb_letter=N ;; esac
-  { __plumb_hook; } 2>/dev/null
+  case ${PROMPT_COMMAND-} in
+    *__plumb_prompt*) ;;
+    *) if { __plumb_hook; } 2>/dev/null; then __plumb_letter=N; fi ;;
+  esac
   builtin return 0
 }
 
 __plumb_hook() {
+  # To set a variable that is readonly would end all that runs here, and nothing would be answered.
+  if [[ -v PROMPT_COMMAND && ${PROMPT_COMMAND@a} == *r* ]]; then builtin return 1; fi
   # All of it in a group whose standard error is hidden: with `set -x` nothing shows. The second
   # half is for a shell whose standard error is closed, where the first cannot be redirected.
   # Before and behind what is there: that may not parse, or set the prompt strings itself.
