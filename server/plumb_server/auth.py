@@ -16,7 +16,20 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from plumb.v1 import environment_pb2 as wire
-from plumb_backends.errors import ModelError, PermissionDenied, PlumbError, Unauthenticated
+from plumb_backends.errors import (
+    InvalidInput,
+    JournalUnavailable,
+    LimitReached,
+    PermissionDenied,
+    PlumbError,
+    SandboxUnavailable,
+    ServerStopping,
+    SessionNotFound,
+    StepInProgress,
+    StepMismatch,
+    StepOutOfOrder,
+    Unauthenticated,
+)
 from plumb_server.interceptors import handler_like
 
 _AGENT_PREFIX = "plumb-agent."
@@ -210,13 +223,29 @@ def _hide(observation: wire.Observation) -> None:
         observation.ClearField(field)
 
 
+_TOLD_WHOLE = (InvalidInput, StepOutOfOrder, StepMismatch, StepInProgress, PermissionDenied,
+               Unauthenticated, LimitReached, JournalUnavailable, ServerStopping)  # fmt: skip
+"""What is about the call, and not about what stands behind the session."""
+
+_IN_OTHER_WORDS: Mapping[type[PlumbError], str] = {
+    SessionNotFound: "the session has ended, or never was; ask your operator for another one",
+    SandboxUnavailable: "the environment is gone; ask your operator to reset the session",
+}
+_NO_OBSERVATION = "the environment gave no observation; try again, or tell your operator"
+
+
 @contextmanager
 def _told_an_agent() -> Iterator[None]:
-    """Tells of a model's failure nothing but its reason: the rest quotes what the model wrote."""
+    """Tells of most failures nothing but their reason.
+
+    The rest quotes what a model wrote, or says that there is a model, a pair or a recording.
+    """
     try:
         yield
-    except ModelError as error:
+    except PlumbError as error:
+        if isinstance(error, _TOLD_WHOLE) and "side" not in error.metadata:
+            raise
         told = copy.copy(error)  # the session keeps the other
-        told.args = ("the environment gave no observation; try again, or tell your operator",)
+        told.args = (_IN_OTHER_WORDS.get(type(error), _NO_OBSERVATION),)
         told.metadata = {}
         raise told from None

@@ -28,7 +28,15 @@ from plumb.v1 import (
 )
 from plumb.v1 import environment_pb2 as wire
 from plumb_backends.environment import Action, Ending, Observation, OutputSink, Provenance
-from plumb_backends.errors import ModelRateLimited, Unauthenticated
+from plumb_backends.errors import (
+    InvalidInput,
+    ModelRateLimited,
+    ModelUnusable,
+    NotRecorded,
+    PlumbError,
+    SandboxUnavailable,
+    Unauthenticated,
+)
 from plumb_backends.registry import Backends, Grounded, Spec
 from plumb_fidelity.verdict import Verdict
 from plumb_server.auth import Authentication, Caller, Tokens
@@ -363,6 +371,50 @@ async def test_an_agent_is_told_the_reason_of_a_model_s_failure_and_not_its_word
     assert "hidden" not in repr(caught.value) + repr(caught.value.trailing_metadata())
     _, reason, said = await kit.soon(refused(served.call(method, bearer(OPERATOR), name)))
     assert (reason, said) == ("MODEL_RATE_LIMITED", "model 'hidden' wrote hidden")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SandboxUnavailable("the hidden side failed: it is gone", {"side": "hidden"}),
+        InvalidInput("the hidden side failed: no such user", {"side": "hidden"}),
+        NotRecorded("hidden has no recording of this; it has: hidden"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_agent_is_not_told_that_there_is_a_pair_or_a_recording(
+    served: Wire, kit: type[Kit], monkeypatch: pytest.MonkeyPatch, error: PlumbError
+) -> None:
+    async def fail(action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        raise error
+
+    monkeypatch.setattr(Judged, "step", fail)
+    name = await served.session()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await kit.soon(served.call(STEPS[0], bearer(served.tokens.agent_token(name)), name))
+    assert "hidden" not in repr(caught.value) + repr(caught.value.trailing_metadata())
+    _, _, said = await kit.soon(refused(served.call(STEPS[0], bearer(OPERATOR), name)))
+    assert "hidden" in said
+
+
+async def test_an_agent_is_not_told_how_a_step_of_an_ended_session_failed_or_why_it_ended(
+    served: Wire, kit: type[Kit], monkeypatch: pytest.MonkeyPatch, judged_sessions: Sessions
+) -> None:
+    async def fail(action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        raise ModelUnusable("model 'hidden' wrote hidden")
+
+    monkeypatch.setattr(Judged, "step", fail)
+    name = await served.session()
+    metadata = bearer(served.tokens.agent_token(name))
+    step = wire.StepRequest(name=name, step_index=1, action=b"say a")
+    await refused(served.stub.Step(step, metadata=metadata))
+    await judged_sessions.delete(name, "its reset failed: model 'hidden' is unknown")
+    for index in (1, 2):
+        step.step_index = index
+        code, reason, said = await refused(served.stub.Step(step, metadata=metadata))
+        assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
+        assert "hidden" not in said
+        assert "hidden" in (await refused(served.stub.Step(step, metadata=bearer(OPERATOR))))[2]
 
 
 async def test_an_agent_learns_the_next_index_by_asking_for_step_0_which_runs_nothing(
