@@ -1,6 +1,7 @@
 """What every benchmark needs: timings taken in turns, their percentiles, and the machine."""
 
 import dataclasses
+import math
 import os
 import platform
 import time
@@ -29,7 +30,7 @@ class Timings:
     def percentile(self, percent: int) -> float:
         """A percentile by the nearest rank, in seconds."""
         ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

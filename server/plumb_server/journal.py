@@ -10,8 +10,8 @@ import dataclasses
 import datetime
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import sqlalchemy as sql
@@ -169,8 +169,13 @@ class Journal:
         return [StepRecord(**row._mapping) for row in await self.read(query)]
 
     async def read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
-        """Asks the tables; `history` does so for people."""
-        return await asyncio.to_thread(self._read, query)
+        """Asks the tables; `history` does so for people.
+
+        Raises:
+            JournalUnavailable: It cannot be read for now.
+        """
+        with _translated("read"):
+            return await asyncio.to_thread(self._read, query)
 
     async def step_of(self, name: str, index: int) -> StepRecord | None:
         """One answered step; None if it was not answered."""
@@ -188,13 +193,8 @@ class Journal:
         loop = asyncio.get_running_loop()
         entry = _Entry(writes, loop, loop.create_future())
         self._entries.put(entry)
-        try:
+        with _translated("written"):
             await entry.written
-        except sql.exc.OperationalError as error:
-            raise JournalUnavailable(
-                f"the journal cannot be written ({error.orig}); see to its disk or its database, "
-                "and ask again"
-            ) from error
 
     # In the writer's thread.
 
@@ -249,6 +249,18 @@ class Journal:
         self._thread.join()
         self._disconnect()
         self._engine.dispose()
+
+
+@contextmanager
+def _translated(how: str) -> Iterator[None]:
+    """Says what is the matter with the disk, or the database."""
+    try:
+        yield
+    except sql.exc.OperationalError as error:
+        raise JournalUnavailable(
+            f"the journal cannot be {how} ({error.orig}); see to its disk or its database, and "
+            "ask again"
+        ) from error
 
 
 def _settle(written: "asyncio.Future[None]", error: Exception | None) -> None:

@@ -91,6 +91,8 @@ class Sessions:
         try:
             session = await asyncio.shield(known)
         except asyncio.CancelledError:
+            if self._creations.get(wish.request_id) is not known:
+                raise  # it failed in the same moment, and is forgotten
             self._waiting[wish.request_id] -= 1
             if not self._waiting[wish.request_id]:
                 asyncio.get_running_loop().call_later(
@@ -203,7 +205,7 @@ class Sessions:
         try:
             await session.reset()
         except (StepInProgress, LimitReached, JournalUnavailable):
-            raise  # nothing was reset; it may be tried again
+            raise  # the session is still there, whole or broken: it may be tried again
         except PlumbError as error:
             await self.delete(name, f"its reset failed: {error}")
             raise
@@ -226,7 +228,6 @@ class Sessions:
         session = self._live.pop(name, None)
         if session is None:
             return
-        self.places.give_back()
         self._forget_creation_of(session)
         self._ending[name] = because
         deletion = self._deletions[name] = asyncio.create_task(self._end(session, because))
@@ -235,6 +236,7 @@ class Sessions:
     async def _end(self, session: Session, because: str) -> None:
         name = session.name
         await session.close()
+        self.places.give_back()  # not before: what is being removed takes room
         await self._write_end(name, because)
         metrics.session_ended(session.kind, session.backend)
         _log.info("session ended", session=name, because=because)

@@ -13,8 +13,9 @@ from measure import Timings, Took, WayFailed, in_turns, joined, machine
     ("seconds", "percent", "value"),
     [
         ((3.0, 1.0, 2.0), 50, 2.0),
-        ((1.0, 2.0, 3.0, 4.0), 50, 3.0),
-        (tuple(float(n) for n in range(100)), 95, 95.0),
+        ((1.0, 2.0, 3.0, 4.0), 50, 2.0),
+        ((1.0, 2.0), 50, 1.0),
+        (tuple(float(n) for n in range(100)), 95, 94.0),
         ((7.0,), 99, 7.0),
         ((1.0, 2.0), 100, 2.0),
     ],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from plumb_backends.errors import JournalUnavailable
 from plumb_server import journal as module
 from plumb_server.journal import Journal, StepRecord, open_journal
 
@@ -132,6 +133,13 @@ async def test_a_long_reason_is_cut_and_does_not_fail(journal: Journal) -> None:
     await journal.session_created("sessions/a", "shell", "real", b"")
     await journal.session_ended("sessions/a", "x" * 10_000)
     assert await journal.why_ended("sessions/a") == "x" * 200
+
+
+async def test_a_journal_that_cannot_be_read_is_unavailable_and_no_fault(journal: Journal) -> None:
+    with journal._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE steps RENAME TO gone")
+    with pytest.raises(JournalUnavailable, match=r"cannot be read .*no such table"):
+        await journal.step_of("sessions/a", 1)
 
 
 async def test_many_at_once_are_committed_in_groups(

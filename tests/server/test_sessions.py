@@ -336,6 +336,24 @@ async def test_a_session_that_is_being_removed_says_already_why(
     await kit.soon(end)
 
 
+async def test_a_session_that_is_being_removed_has_its_place_until_nothing_is_left(
+    backends: Backends, journal: Journal, provider: FakeProvider, kit: Kit
+) -> None:
+    async with open_sessions(
+        backends, journal, SessionLimits(most=1), sweep_interval=3600
+    ) as sessions:
+        made = await sessions.create(kit.wish())
+        environment = provider.made[0]
+        environment.waits_in_close = True
+        end = asyncio.create_task(sessions.delete(made.name))
+        await kit.soon(environment.entered.wait())
+        with pytest.raises(LimitReached):
+            await sessions.create(kit.wish())
+        environment.release.set()
+        await kit.soon(end)
+        await sessions.create(kit.wish())
+
+
 async def test_an_end_goes_on_when_its_caller_is_gone_and_can_be_waited_for_again(
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:
