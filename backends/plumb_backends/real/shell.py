@@ -26,7 +26,7 @@ from plumb_backends.environment import (
     Provenance,
     ShellDetail,
 )
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
@@ -136,6 +136,16 @@ class RealShell:
         """Types one action; see `Environment.step`."""
         check_action(action.text)
         sandbox, shell = self._here()
+        try:
+            return await self._step(sandbox, shell, action, on_output or _nowhere)
+        except InvalidInput as error:  # it would say that nothing ran
+            raise SandboxUnavailable(
+                f"the sandbox lets plumb run nothing any more ({error}); reset the session"
+            ) from error
+
+    async def _step(
+        self, sandbox: Sandbox, shell: Bash, action: Action, on_output: OutputSink
+    ) -> Observation:
         restarted = False
         if shell.terminal.lost:  # it ended between two actions, by a job in the background
             await self._status_of_lost(sandbox, shell)
@@ -143,7 +153,7 @@ class RealShell:
         started = time.monotonic()
         turn = self._turn = shell.terminal.type(
             action.text,
-            on_output=on_output or _nowhere,
+            on_output=on_output,
             max_text_bytes=self._options.max_text_bytes,
             max_output_bytes=self._max_output_bytes,
         )
@@ -194,7 +204,7 @@ class RealShell:
         match suite:
             case "cwd":
                 link = f"/proc/{shell.prompt.pid}/cwd"
-                found = await run_program(sandbox, Program(["readlink", "-n", link]))
+                found = await run_program(sandbox, Program(["readlink", "-n", link], cwd="/"))
                 return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
             case "files":
                 files = await capture_files(sandbox, contents=False)
@@ -283,7 +293,7 @@ class RealShell:
         outside first, for one line that bash runs then to mend what readline puts back.
         """
         terminal = f"/proc/{shell.prompt.pid}/fd/0"
-        await run_program(sandbox, Program(["stty", "-F", terminal, *_SANE_INPUT]))
+        await run_program(sandbox, Program(["stty", "-F", terminal, *_SANE_INPUT], cwd="/"))
         settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
         turn = shell.terminal.type(  # the space keeps it out of the history
             f" stty {settings} 2>/dev/null; (exit {status})".encode(),
@@ -306,7 +316,7 @@ class RealShell:
 
     async def _memory_was_short(self, sandbox: Sandbox) -> bool:
         """Whether the kernel has killed for memory since this was last asked."""
-        said = await run_program(sandbox, Program(["bash", "-c", _COUNT_OOM_KILLS]))
+        said = await run_program(sandbox, Program(["bash", "-c", _COUNT_OOM_KILLS], cwd="/"))
         before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
         return self._oom_kills > before
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plumb_backends.environment import Action, Ending, Observation
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.shell import RealShell
 
 if TYPE_CHECKING:
@@ -468,3 +469,19 @@ async def test_the_session_is_in_step_after_everything_at_once(make_shell: MakeS
     for command in (b"set -eux", b"exit", b"exec 2>&-", b"stty raw -echo", b"exit", b"PS1="):
         await shell.step(Action(command))
     assert await _is_in_step(shell)
+
+
+# What is removed.
+
+
+@pytest.mark.parametrize("end", ["stty sane", "(exit 137)", "exit 3", "kill -9 $$"])
+async def test_an_action_that_removes_the_home_is_answered(shell: RealShell, end: str) -> None:
+    seen = await shell.step(Action(f"echo gone; rm -rf /root; {end}".encode()))
+    assert seen.text.startswith("gone\n")
+    await shell.capture()
+    assert await _is_in_step(shell)
+
+
+async def test_an_action_that_ran_is_never_refused_as_one_that_did_not(shell: RealShell) -> None:
+    with pytest.raises(SandboxUnavailable, match=r"reset the session"):
+        await shell.step(Action(b"rm /etc/passwd; mkdir /etc/passwd; stty sane"))

@@ -94,14 +94,14 @@ class Sandbox:
         *,
         env: Mapping[str, str],
     ) -> TerminalStream:
-        """Starts a program on a new pseudo-terminal.
+        """Starts a program on a new pseudo-terminal, in `/`.
 
         Raises:
             SandboxUnavailable: The sandbox is gone.
         """
         async with asking("opening a terminal"):
             process = await self._container.exec(
-                list(argv), stdin=True, tty=True, environment=dict(env), workdir=self.spec.home
+                list(argv), stdin=True, tty=True, environment=dict(env), workdir="/"
             )
             stream = process.start(detach=False)
             await stream._init()
