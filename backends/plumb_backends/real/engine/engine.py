@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiodocker
 import aiohttp
+import structlog
 from aiodocker.containers import DockerContainer
 
 from plumb_backends.errors import ImageMissing, PlumbError, SandboxUnavailable
@@ -21,6 +22,8 @@ from plumb_backends.real.hardening import (
     SandboxSpec,
     container_config,
 )
+
+_log = structlog.get_logger(__name__)
 
 
 class Engine:
@@ -147,12 +150,18 @@ class Engine:
             everything: All others of plumb's, too, whoever has them.
 
         Returns:
-            How many there were.
+            How many it removed; one that cannot be removed is logged, and the others are.
         """
         found = await (self._list() if everything else self._orphans())
-        for container in found:
+        return sum([await self._removed(container) for container in found])
+
+    async def _removed(self, container: DockerContainer) -> bool:
+        try:
             await remove_container(container)
-        return len(found)
+        except PlumbError as error:
+            _log.warning("a sandbox was not removed", container=container.id, error=str(error))
+            return False
+        return True
 
     async def count_orphans(self) -> int:
         """How many sandboxes a sweep would remove."""
