@@ -31,7 +31,7 @@ from plumb_backends.real.card import mysql_card
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.pool import PoolSettings
-from plumb_backends.real.sql.account import Account, end_oversized, sweep_accounts
+from plumb_backends.real.sql.account import Account, end_oversized, sweep_accounts, sweep_left
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
 from plumb_backends.real.sql.probes import capture_databases, probe_counts, probe_rows, probe_schema
@@ -390,11 +390,11 @@ class RealMysqlProvider:
     async def sweep(self) -> int:
         """Removes accounts, with their databases, that have outlived their owner.
 
-        Only on somebody else's server: those on plumb's own go with its container.
+        Those of other owners only on somebody else's server: on plumb's own there are none.
         """
-        if not self._settings.servers.url:
-            return 0
-        return await sweep_accounts(await self._servers.shared())
+        if self._settings.servers.url:
+            return await sweep_accounts(await self._servers.shared())
+        return sum([await sweep_left(server) for server in self._servers.known])
 
     async def watch_disks(self) -> None:
         """Ends sessions whose tables took too much, for ever."""
