@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
+import structlog
+
 import plumb_backends
 from plumb_backends import kinds, real, simulated
 from plumb_backends.environment import Environment, ProgramResult
-from plumb_backends.errors import UnknownBackend, UnknownKind, Unsupported
+from plumb_backends.errors import SandboxUnavailable, UnknownBackend, UnknownKind, Unsupported
 from plumb_backends.grounding import GeneratedGrounding, Grounding, GroundingWish
 from plumb_backends.kind import Kind
 
+_log = structlog.get_logger(__name__)
 _BACKEND_FOLDERS = (real, simulated)
 _PAIRED = f"{plumb_backends.__name__}.paired"  # is neither real nor simulated
 
@@ -185,12 +188,20 @@ class Backends:
             await provider.check()
 
     async def sweep(self) -> int:
-        """Removes what has outlived its session, everywhere."""
-        return sum([await provider.sweep() for provider in self._each])
+        """Removes what has outlived its session, everywhere; what does not answer is logged."""
+        return sum([await _swept(provider) for provider in self._each])
 
     def _provider(self, kind: str, backend: str) -> Provider:
         check_names(kind, backend)
         return self._providers[kind, backend]
+
+
+async def _swept(provider: Provider) -> int:
+    try:
+        return await provider.sweep()
+    except SandboxUnavailable as error:
+        _log.warning("a backend was not swept", provider=type(provider).__name__, error=str(error))
+        return 0
 
 
 def check_names(kind: str, backend: str) -> None:

@@ -6,14 +6,16 @@ import dataclasses
 import inspect
 
 import pytest
+import structlog.testing
 
 from plumb_backends.environment import Environment, Executes, Interruptible
-from plumb_backends.errors import InvalidInput, UnknownBackend, UnknownKind
+from plumb_backends.errors import InvalidInput, SandboxUnavailable, UnknownBackend, UnknownKind
 from plumb_backends.kind import Kind
 from plumb_backends.kinds.shell import MAX_TEXT_BYTES, MIN_TEXT_BYTES, ShellOptions
 from plumb_backends.real.shell import RealShell, RealShellProvider, RealShellSettings
 from plumb_backends.registry import (
     Backend,
+    Backends,
     Provider,
     all_backends,
     all_kinds,
@@ -81,9 +83,28 @@ def test_an_unknown_backend_is_answered_with_those_of_the_kind() -> None:
         check_names("shell", "nope")
 
 
-async def test_backends_come_up_without_an_engine_and_say_that_there_is_none() -> None:
-    from plumb_backends.errors import SandboxUnavailable
+class _Unswept:
+    """A provider whose sweep finds nobody to ask."""
 
+    async def sweep(self) -> int:
+        raise SandboxUnavailable("nobody answers")
+
+
+class _Swept:
+    """A provider whose sweep removes something."""
+
+    async def sweep(self) -> int:
+        return 2
+
+
+async def test_a_backend_that_cannot_be_swept_does_not_stop_the_others() -> None:
+    providers = {("a", "real"): _Unswept(), ("b", "real"): _Swept()}
+    with structlog.testing.capture_logs() as logs:
+        assert await Backends(providers).sweep() == 2  # type: ignore[arg-type]
+    assert [(log["provider"], log["error"]) for log in logs] == [("_Unswept", "nobody answers")]
+
+
+async def test_backends_come_up_without_an_engine_and_say_that_there_is_none() -> None:
     settings = RealShellSettings(engine="unix:///nonexistent.sock")
     async with open_backends([settings]) as backends:
         with pytest.raises(SandboxUnavailable, match="start it, and see `plumb doctor`"):

@@ -16,10 +16,12 @@ START_WITHIN = 20.0
 
 
 _GATE = """read -rs key || exit
+cd -- "$3" 2>/dev/null; unset OLDPWD
 exec bash --rcfile <(printf 'set -- %q\\n%s' "$2" "${1//KEY/$key}") -i"""
 """What a terminal runs first: it waits for the key, and becomes the shell then. So a terminal can
 stand ready for long, and its shell is as new as any: it has read no file and knows no time before.
-The key comes on the terminal, for whatever runs in the sandbox meanwhile can read arguments."""
+The key comes on the terminal, for whatever runs in the sandbox meanwhile can read arguments. It
+goes home itself, for the engine would start nothing in a home that the agent has removed."""
 
 _END_OF_INPUT = b"\x04"
 
@@ -57,7 +59,7 @@ class WaitingBash:
 
         The shell's start-up file comes through a pipe: nothing is written into the sandbox.
         """
-        argv = ["bash", "-c", _GATE, "bash", script("rc.bash"), cwd]
+        argv = ["bash", "-c", _GATE, "bash", script("rc.bash"), cwd, sandbox.spec.home]
         env = {"TERM": "dumb" if options.dumb_terminal else "xterm-256color", "PAGER": "cat"}
         stream = await sandbox.open_terminal(argv, env=env)
         waiting = cls(stream, new_key())

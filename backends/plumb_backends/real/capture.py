@@ -284,7 +284,8 @@ def _told_processes(running: Sequence[tuple[str, str, str]]) -> list[Entry]:
 
 async def _ask(sandbox: Sandbox, name: str, stdin: bytes, *arguments: str) -> bytes:
     argv = ["bash", "-c", script(name), "plumb", *arguments]
-    return (await run_program(sandbox, Program(argv, stdin=stdin, timeout=_WITHIN, cwd="/"))).stdout
+    program = Program(argv, stdin=stdin, cwd="/", timeout=_WITHIN)  # the home may be gone
+    return (await run_program(sandbox, program)).stdout
 
 
 def _raw(path: str) -> bytes:

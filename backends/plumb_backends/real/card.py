@@ -26,7 +26,7 @@ _VARIABLES = ("version", "version_comment", "sql_mode", "character_set_server",
 async def shell_card(sandbox: Sandbox) -> str:
     """Writes the card of a shell's sandbox."""
     argv = ["bash", "-c", script("card.bash"), "plumb", *_COMMANDS]
-    result = await run_program(sandbox, Program(argv, timeout=_WITHIN, cwd="/"))
+    result = await run_program(sandbox, Program(argv, cwd="/", timeout=_WITHIN))
     return result.stdout.decode(errors="replace").strip()
 
 

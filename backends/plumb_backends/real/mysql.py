@@ -31,7 +31,8 @@ from plumb_backends.real.card import mysql_card
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.pool import PoolSettings
-from plumb_backends.real.sql.account import Account, end_oversized, sweep_accounts
+from plumb_backends.real.repeating import repeated
+from plumb_backends.real.sql.account import Account, end_oversized, sweep_accounts, sweep_left
 from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
 from plumb_backends.real.sql.names import Names
 from plumb_backends.real.sql.probes import capture_databases, probe_counts, probe_rows, probe_schema
@@ -48,7 +49,7 @@ _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
 
 _LARGE_TEXT = 16 * 1024
-_SWEEP_DISKS_EVERY = 2.0
+_LOOK_AT_DISKS_EVERY = 2.0
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
 _NO_QUERY = RawError(errno=0, sqlstate="", message="No query specified")
 
@@ -390,19 +391,17 @@ class RealMysqlProvider:
     async def sweep(self) -> int:
         """Removes accounts, with their databases, that have outlived their owner.
 
-        Only on somebody else's server: those on plumb's own go with its container.
+        Those of other owners only on somebody else's server: on plumb's own there are none.
         """
-        if not self._settings.servers.url:
-            return 0
-        return await sweep_accounts(await self._servers.shared())
+        if self._settings.servers.url:
+            return await sweep_accounts(await self._servers.shared())
+        return sum([await sweep_left(server) for server in self._servers.known])
 
-    async def watch_disks(self) -> None:
-        """Ends sessions whose tables took too much, for ever."""
-        while True:
-            await asyncio.sleep(_SWEEP_DISKS_EVERY)
-            for server in self._servers.known:
-                with suppress(SandboxUnavailable):  # health says so already
-                    await end_oversized(server, self._settings.disk_bytes)
+    async def end_oversized(self) -> None:
+        """Ends sessions whose tables took too much."""
+        for server in self._servers.known:
+            with suppress(SandboxUnavailable):  # the other servers may answer
+                await end_oversized(server, self._settings.disk_bytes)
 
 
 @asynccontextmanager
@@ -410,13 +409,13 @@ async def _open(settings: RealMysqlSettings, _: Backends) -> AsyncIterator[RealM
     async with open_engine(address=settings.engine) as engine:
         servers = Servers(engine, settings.servers)
         provider = RealMysqlProvider(servers, settings)
-        watch = asyncio.create_task(provider.watch_disks())
         try:
-            async with open_seats(provider.seats):
+            async with (
+                repeated(provider.end_oversized, every=_LOOK_AT_DISKS_EVERY),
+                open_seats(provider.seats),
+            ):
                 yield provider
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
             await servers.close()
             await engine.remove_all()
 

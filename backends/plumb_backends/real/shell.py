@@ -6,7 +6,6 @@ restart of a shell that was lost, and how an action ended.
 
 import asyncio
 import dataclasses
-import itertools
 import re
 import shlex
 import signal
@@ -26,7 +25,7 @@ from plumb_backends.environment import (
     Provenance,
     ShellDetail,
 )
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
@@ -38,6 +37,7 @@ from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.marks import Prompt
 from plumb_backends.real.pool import MOST_AGE, PoolSettings
 from plumb_backends.real.program import end_processes, run_program
+from plumb_backends.real.repeating import repeated
 from plumb_backends.real.sandboxes import Sandboxes, open_sandboxes
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
@@ -59,9 +59,9 @@ _COUNT_OOM_KILLS = (
 _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
                "start", "^Q", "stop", "^S")  # fmt: skip
-_SWEEP_DISKS_EVERY = 2.0
-_COUNT_FILES_EVERY = 5
-"""Sweeps: counting walks over all that a sandbox changed."""
+_LOOK_AT_DISKS_EVERY = 2.0
+_COUNT_FILES_EVERY = 10.0
+"""Seconds; more, for counting walks over all that a sandbox changed."""
 _INTERPRETER = re.compile(r"#![ \t]*(/[^\n]+)\n")
 _IS_SHELL = re.compile(r"(?:/|\s)(?:ba|da)?sh\b")
 
@@ -136,6 +136,16 @@ class RealShell:
         """Types one action; see `Environment.step`."""
         check_action(action.text)
         sandbox, shell = self._here()
+        try:
+            return await self._step(sandbox, shell, action, on_output or _nowhere)
+        except InvalidInput as error:  # it would say that nothing ran
+            raise SandboxUnavailable(
+                f"the sandbox lets plumb run nothing any more ({error}); reset the session"
+            ) from error
+
+    async def _step(
+        self, sandbox: Sandbox, shell: Bash, action: Action, on_output: OutputSink
+    ) -> Observation:
         restarted = False
         if shell.terminal.lost:  # it ended between two actions, by a job in the background
             await self._status_of_lost(sandbox, shell)
@@ -143,7 +153,7 @@ class RealShell:
         started = time.monotonic()
         turn = self._turn = shell.terminal.type(
             action.text,
-            on_output=on_output or _nowhere,
+            on_output=on_output,
             max_text_bytes=self._options.max_text_bytes,
             max_output_bytes=self._max_output_bytes,
         )
@@ -415,28 +425,21 @@ class RealShellProvider:
         """Removes sandboxes whose owner has ended or whose time is over."""
         return await self._engine.sweep()
 
-    async def watch_disks(self) -> None:
-        """Ends sandboxes that wrote too much, for ever."""
-        for sweep in itertools.count():
-            await asyncio.sleep(_SWEEP_DISKS_EVERY)
-            with suppress(SandboxUnavailable):  # health says so already
-                await self._engine.end_oversized("PLUMB_SHELL_DISK_BYTES")
-                if sweep % _COUNT_FILES_EVERY == 0:
-                    await self._engine.end_overfull("PLUMB_SHELL_FILES")
-
 
 @asynccontextmanager
 async def _open(settings: RealShellSettings, _: Backends) -> AsyncIterator[RealShellProvider]:
     async with open_engine(address=settings.engine) as engine:
         provider = RealShellProvider(engine, settings)
-        watch = asyncio.create_task(provider.watch_disks())
+        end_oversized = partial(engine.end_oversized, "PLUMB_SHELL_DISK_BYTES")
+        end_overfull = partial(engine.end_overfull, "PLUMB_SHELL_FILES")
         try:
-            async with open_sandboxes(provider.sandboxes):
+            async with (
+                repeated(end_oversized, every=_LOOK_AT_DISKS_EVERY),
+                repeated(end_overfull, every=_COUNT_FILES_EVERY),
+                open_sandboxes(provider.sandboxes),
+            ):
                 yield provider
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
             with suppress(SandboxUnavailable):
                 await engine.remove_all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import docker
 import pytest
@@ -17,7 +17,7 @@ from plumb_backends.real.engine import open_engine
 from plumb_backends.real.mysql import RealMysql, RealMysqlSettings
 from plumb_backends.real.sql.account import create_account, sweep_accounts
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings
-from plumb_backends.registry import Spec, open_backends
+from plumb_backends.registry import Backends, Spec, open_backends
 
 if TYPE_CHECKING:
     from tests.conftest import MakeMysql
@@ -107,6 +107,26 @@ async def test_an_account_whose_owner_has_ended_is_swept(make_mysql: MakeMysql) 
     await server.ask(f"CREATE DATABASE `{account.prefix}shop`")
     assert await sweep_accounts(server) == 1
     assert await left_on(server) == mine
+
+
+async def test_an_account_whose_removal_failed_is_removed_by_a_later_sweep(
+    backends: Backends, make_mysql: MakeMysql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    server = place_of(session)
+    before = await left_on(server)
+
+    async def fail(*_: str) -> NoReturn:
+        raise SandboxUnavailable("the MySQL server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "ask", fail)
+        await session.close()
+        assert await backends.sweep() == 0
+    assert await left_on(server) == before
+    assert await backends.sweep() == 1
+    assert await left_on(server) == ([], [])
+    assert await backends.sweep() == 0
 
 
 async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plumb_backends.environment import Action, Ending, Observation
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.marks import ASK, Mark
 from plumb_backends.real.shell import RealShell
 
@@ -473,19 +474,6 @@ async def test_the_session_is_in_step_after_everything_at_once(make_shell: MakeS
 
 
 @pytest.mark.parametrize(
-    ("action", "status"), [("stty sane", 0), ("(exit 137)", 137), ("echo reset", 0)]
-)
-async def test_without_a_home_directory_what_ran_is_an_observation(
-    shell: RealShell, action: str, status: int
-) -> None:
-    seen = await shell.step(Action(f"cd /; rm -rf ~; {action}".encode()))
-    assert seen.exit_code == status
-    assert (await shell.probe("cwd")).facts == {"cwd": "/"}
-    assert (await shell.capture()).entries
-    assert await _is_in_step(shell)
-
-
-@pytest.mark.parametrize(
     "command",
     [
         "true",
@@ -509,3 +497,19 @@ async def test_a_shell_answers_when_it_is_asked_whatever_it_has_lost(
     async with asyncio.timeout(5):
         while (await answers.get()).letter not in ("R", "N"):
             pass
+
+
+# What is removed.
+
+
+@pytest.mark.parametrize("end", ["stty sane", "(exit 137)", "exit 3", "kill -9 $$"])
+async def test_an_action_that_removes_the_home_is_answered(shell: RealShell, end: str) -> None:
+    seen = await shell.step(Action(f"echo gone; rm -rf /root; {end}".encode()))
+    assert seen.text.startswith("gone\n")
+    await shell.capture()
+    assert await _is_in_step(shell)
+
+
+async def test_an_action_that_ran_is_never_refused_as_one_that_did_not(shell: RealShell) -> None:
+    with pytest.raises(SandboxUnavailable, match=r"reset the session"):
+        await shell.step(Action(b"rm /etc/passwd; mkdir /etc/passwd; stty sane"))

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiodocker
 import aiohttp
+import structlog
 from aiodocker.containers import DockerContainer
 
 from plumb_backends.errors import ImageMissing, PlumbError, SandboxUnavailable
@@ -22,6 +23,8 @@ from plumb_backends.real.hardening import (
     container_config,
 )
 
+_log = structlog.get_logger(__name__)
+
 
 class Engine:
     """A container engine. Made by `open_engine`."""
@@ -31,7 +34,8 @@ class Engine:
         self._owner = owner_name
         self._size_option = True  # until the engine says that it cannot limit a container's disk
         self._sandboxes: dict[str, Sandbox] = {}
-        self._removals: set[asyncio.Task[None]] = set()
+        self._removals: set[asyncio.Task[bool]] = set()
+        self._left: dict[str, DockerContainer] = {}  # could not be removed; the sweep tries again
 
     async def ping(self) -> None:
         """Asks whether the engine answers.
@@ -104,10 +108,8 @@ class Engine:
         sandbox.spec = spec
 
     async def remove(self, sandbox: Sandbox) -> None:
-        """Removes a sandbox that this engine made; never raises: the sweep gets what is left."""
-        with contextlib.suppress(PlumbError):
-            await sandbox.remove()
-            self._sandboxes.pop(sandbox.id, None)
+        """Removes a sandbox that this engine made; never raises: the sweep tries again."""
+        await self._removed(sandbox.container)
 
     async def _create(self, spec: SandboxSpec) -> DockerContainer:
         limit_disk = self._size_option
@@ -133,7 +135,7 @@ class Engine:
 
     def _undo(self, creation: "asyncio.Future[DockerContainer]") -> None:
         if not creation.cancelled() and creation.exception() is None:
-            self._removals.add(task := asyncio.create_task(remove_container(creation.result())))
+            self._removals.add(task := asyncio.create_task(self._removed(creation.result())))
             task.add_done_callback(self._removals.discard)
 
     async def settle(self) -> None:
@@ -141,18 +143,28 @@ class Engine:
         await asyncio.gather(*self._removals, return_exceptions=True)
 
     async def sweep(self, *, everything: bool = False) -> int:
-        """Removes the sandboxes whose owner has ended or whose time is over.
+        """Removes the sandboxes whose owner has ended or whose time is over, and its own leftovers.
 
         Args:
             everything: All others of plumb's, too, whoever has them.
 
         Returns:
-            How many there were.
+            How many it removed; one that cannot be removed is logged, and the others are.
         """
         found = await (self._list() if everything else self._orphans())
-        for container in found:
+        each = {str(container.id): container for container in (*self._left.values(), *found)}
+        return sum([await self._removed(container) for container in each.values()])
+
+    async def _removed(self, container: DockerContainer) -> bool:
+        try:
             await remove_container(container)
-        return len(found)
+        except PlumbError as error:
+            _log.warning("a sandbox was not removed", container=container.id, error=str(error))
+            self._left[str(container.id)] = container
+            return False
+        self._left.pop(str(container.id), None)
+        self._sandboxes.pop(str(container.id), None)
+        return True
 
     async def count_orphans(self) -> int:
         """How many sandboxes a sweep would remove."""

@@ -74,19 +74,20 @@ class Sandbox:
     """One container. Made by `Engine.create_sandbox`.
 
     Attributes:
+        container: The engine's own handle of it.
         spec: What it is: the one that it was made from, or its session's where it was made before.
         ended_because: Why plumb itself ended it; empty if it did not.
     """
 
     def __init__(self, container: DockerContainer, spec: SandboxSpec) -> None:
-        self._container = container
+        self.container = container
         self.spec = spec
         self.ended_because = ""
 
     @property
     def id(self) -> str:
         """The container's id."""
-        return str(self._container.id)
+        return str(self.container.id)
 
     async def open_terminal(
         self,
@@ -94,14 +95,14 @@ class Sandbox:
         *,
         env: Mapping[str, str],
     ) -> TerminalStream:
-        """Starts a program on a new pseudo-terminal.
+        """Starts a program on a new pseudo-terminal, in `/`.
 
         Raises:
             SandboxUnavailable: The sandbox is gone.
         """
         async with asking("opening a terminal"):
-            process = await self._container.exec(
-                list(argv), stdin=True, tty=True, environment=dict(env), workdir=self.spec.home
+            process = await self.container.exec(
+                list(argv), stdin=True, tty=True, environment=dict(env), workdir="/"
             )
             stream = process.start(detach=False)
             await stream._init()
@@ -117,7 +118,7 @@ class Sandbox:
             SandboxUnavailable: The sandbox is gone.
         """
         async with asking("starting a program"):
-            process = await self._container.exec(
+            process = await self.container.exec(
                 list(argv),
                 stdin=stdin,
                 tty=False,
@@ -136,7 +137,7 @@ class Sandbox:
             SandboxUnavailable: It has none, or has ended.
         """
         async with asking("asking where a sandbox listens"):
-            ports = (await self._container.show())["NetworkSettings"]["Ports"] or {}
+            ports = (await self.container.show())["NetworkSettings"]["Ports"] or {}
         for bindings in ports.values():
             for binding in bindings or ():
                 return str(binding["HostIp"]), int(binding["HostPort"])
@@ -149,7 +150,7 @@ class Sandbox:
             SandboxUnavailable: It has none, or has ended.
         """
         async with asking("asking for a sandbox's address"):
-            networks = (await self._container.show())["NetworkSettings"]["Networks"] or {}
+            networks = (await self.container.show())["NetworkSettings"]["Networks"] or {}
         for network in networks.values():
             if network["IPAddress"]:
                 return str(network["IPAddress"])
@@ -162,7 +163,7 @@ class Sandbox:
             SandboxUnavailable: The sandbox is gone.
         """
         async with asking("asking after the sandbox"):
-            return str((await self._container.show())["Image"])
+            return str((await self.container.show())["Image"])
 
     async def rename(self, name: str) -> None:
         """Gives the container another name.
@@ -171,13 +172,13 @@ class Sandbox:
             SandboxUnavailable: The sandbox is gone.
         """
         async with asking("naming a sandbox"):
-            await self._container.rename(name)
+            await self.container.rename(name)
 
     async def is_running(self) -> bool:
         """Whether the container runs; False if it is gone."""
         try:
             async with asking("asking after the sandbox"):
-                return bool((await self._container.show())["State"]["Running"])
+                return bool((await self.container.show())["State"]["Running"])
         except SandboxUnavailable:
             return False
 
@@ -189,7 +190,7 @@ class Sandbox:
         with contextlib.suppress(SandboxUnavailable):  # gone altogether
             try:
                 async with asyncio.timeout(within), asking("asking after the sandbox"):
-                    await self._container.wait()
+                    await self.container.wait()
             except TimeoutError:
                 return False
         return True
@@ -197,7 +198,7 @@ class Sandbox:
     async def changed_paths(self) -> dict[str, str]:
         """What differs from the image: path -> `changed`, `added` or `deleted`."""
         async with asking("comparing the sandbox with its image"):
-            changes = await self._container.docker._query_json(
+            changes = await self.container.docker._query_json(
                 f"containers/{self.id}/changes", method="GET"
             )
         names = {0: "changed", 1: "added", 2: "deleted"}
@@ -208,7 +209,7 @@ class Sandbox:
         seen = 0
         async with (
             asking("counting the sandbox's files"),
-            self._container.docker._query(f"containers/{self.id}/changes") as response,
+            self.container.docker._query(f"containers/{self.id}/changes") as response,
         ):
             async for piece in response.content.iter_any():
                 seen += piece.count(b'"Path":')  # in a name the quotes are escaped
@@ -223,7 +224,7 @@ class Sandbox:
         Raises:
             SandboxUnavailable: The engine does not answer.
         """
-        await remove_container(self._container)
+        await remove_container(self.container)
 
 
 async def remove_container(container: DockerContainer) -> None:

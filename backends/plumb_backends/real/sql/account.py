@@ -11,10 +11,14 @@ import dataclasses
 import json
 import secrets
 
+import structlog
+
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real import owner
 from plumb_backends.real.sql.access import Access
 from plumb_backends.real.sql.server import Refused, Server
 
+_log = structlog.get_logger(__name__)
 _NO_WILDCARD = str.maketrans({"_": r"\_", "%": r"\%"})
 _MOST_CONNECTIONS = 8
 _NO_SUCH_THREAD = 1094
@@ -106,6 +110,18 @@ async def remove_account(server: Server, user: str) -> None:
     )
 
 
+async def try_to_remove(server: Server, user: str) -> bool:
+    """Removes an account; one that cannot be removed now is kept for the next sweep."""
+    try:
+        await remove_account(server, user)
+    except SandboxUnavailable as error:
+        _log.warning("an account was not removed", user=user, error=str(error))
+        server.left.add(user)
+        return False
+    server.left.discard(user)
+    return True
+
+
 async def _end_connections(server: Server, user: str) -> None:
     """Ends what a user's connections run, and waits for it: it may be making a database."""
     for _ in range(_ASK_TIMES):
@@ -147,17 +163,29 @@ async def end_oversized(server: Server, most_bytes: int) -> None:
             f"its tables took {size} bytes, more than the {most_bytes} that are allowed "
             "(PLUMB_MYSQL_DISK_BYTES)"
         )
-        await remove_account(server, user)
+        await try_to_remove(server, user)
 
 
 async def sweep_accounts(server: Server) -> int:
-    """Removes the accounts whose owner has ended or whose time is over; returns how many."""
+    """Removes the accounts whose owner has ended or whose time is over, and `sweep_left`'s.
+
+    Returns:
+        How many it removed.
+
+    Raises:
+        SandboxUnavailable: The server does not answer.
+    """
     rows = await server.ask(
         "SELECT USER, ATTRIBUTE->>'$.plumb.owner', ATTRIBUTE->>'$.plumb.expires' "
         "FROM information_schema.USER_ATTRIBUTES "
         "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
     )
-    left = [str(user) for user, whose, expires in rows if owner.is_over(str(whose), str(expires))]
-    for user in left:
-        await remove_account(server, user)
-    return len(left)
+    over = {str(user) for user, whose, expires in rows if owner.is_over(str(whose), str(expires))}
+    return sum([await try_to_remove(server, user) for user in over | server.left])
+
+
+async def sweep_left(server: Server) -> int:
+    """Removes the accounts whose removal failed before; returns how many it removed."""
+    if not server.left or not await server.answers():
+        return 0
+    return sum([await try_to_remove(server, user) for user in set(server.left)])

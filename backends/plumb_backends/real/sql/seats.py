@@ -19,7 +19,7 @@ from plumb_backends.real.sql.account import (
     create_account,
     create_root,
     label_account,
-    remove_account,
+    try_to_remove,
 )
 from plumb_backends.real.sql.connection import Connection, open_connection
 from plumb_backends.real.sql.server import Server, Servers
@@ -64,8 +64,7 @@ class Seat:
     async def remove(self) -> None:
         """Hangs up and removes the account. Never raises."""
         await self.connection.close()
-        with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
-            await remove_account(self.server, self.account.user)
+        await try_to_remove(self.server, self.account.user)
 
 
 class Seats:
@@ -146,8 +145,8 @@ async def _make(server: Server, session_id: str, max_life: float) -> Seat:
 
 async def _undo(server: Server, creating: "asyncio.Task[Account]") -> None:
     """Undoes a creation in its middle: what was asked of the server is let happen first."""
-    with suppress(SandboxUnavailable):  # gone with its server, or the sweep gets it
-        await remove_account(server, (await creating).user)
+    with suppress(SandboxUnavailable):  # there is none
+        await try_to_remove(server, (await creating).user)
 
 
 @asynccontextmanager

@@ -56,6 +56,7 @@ class Server:
             name that nobody can guess, and connecting costs a fiftieth of what TLS takes.
         sandbox: Its container; None for somebody else's.
         ended_because: Why plumb itself ended an account, by user.
+        left: The users of accounts whose removal failed; the sweep tries again.
     """
 
     def __init__(self, access: Access, sandbox: Sandbox | None, *, hides_accounts: bool) -> None:
@@ -65,6 +66,7 @@ class Server:
         self.started = time.monotonic()
         self.version = ""
         self.ended_because: dict[str, str] = {}
+        self.left: set[str] = set()
         self._idle: list[MySQLConnection] = []
         self._free = asyncio.Semaphore(_ADMIN_CONNECTIONS)
 
@@ -210,6 +212,7 @@ class Servers:
         self._settings = settings
         self._shared: Server | None = None
         self._old: list[Server] = []  # too old for new sessions
+        self._left: set[str] = set()  # on somebody else's server, whatever connects us to it
         self._starting = asyncio.Lock()
 
     async def shared(self) -> Server:
@@ -277,6 +280,7 @@ class Servers:
             # Without a binary log, which would forbid functions to accounts that are no root.
             return await self._start("shared-mysql", hides_accounts=True, is_like_installed=False)
         server = Server(parse_url(self._settings.url), None, hides_accounts=False)
+        server.left = self._left
         await server.start()
         if server.is_mariadb:
             await server.close()
