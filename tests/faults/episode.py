@@ -24,7 +24,8 @@ class Episode:
     """One session of one player.
 
     Attributes:
-        born: How often the server had been killed when its creation was first asked for.
+        born: How many servers there had been when its creation was answered.
+        healed: How often its sandbox had been struck when its last good reset was asked for.
         name: The server's name for it, once it has one.
         last: The index of the last step that was answered, in whatever way.
         answered: By index.
@@ -35,7 +36,8 @@ class Episode:
     """
 
     kind: str
-    born: int
+    born: int = 0
+    healed: int = 0
     name: str = ""
     last: int = 0
     answered: dict[int, Answered] = dataclasses.field(default_factory=dict)

@@ -51,7 +51,7 @@ class Player:
                 channel
             )
             while not self._world.over.is_set():
-                episode = Episode(self.kind, self._world.kills)
+                episode = Episode(self.kind, self._world.lives)
                 self.episodes.append(episode)
                 try:
                     await self._play_episode(plumb, episode)
@@ -81,14 +81,15 @@ class Player:
             return await plumb.session(self.kind, init=init, request_id=request_id)
 
         while True:
-            strikes = len(self._world.stricken)
+            strikes = self._world.strikes.total()
             try:
                 session = await self._insist(create, episode)
             except plumb_client.SandboxUnavailable:
-                if len(self._world.stricken) == strikes:
+                if self._world.strikes.total() == strikes:
                     raise
             else:
                 episode.name = session.name
+                episode.born = self._world.lives  # it lives on this server, and on none before it
                 return session
 
     # One turn.
@@ -130,7 +131,7 @@ class Player:
         try:
             seen = await self._insist(step, episode)
         except plumb_client.SandboxUnavailable:
-            if episode.name.removeprefix("sessions/") not in self._world.stricken:
+            if not self._is_stricken(episode):
                 raise
             await self._reset(session, episode)
             return
@@ -154,7 +155,7 @@ class Player:
         if fills_disk:
             before = "for f in 1 2 3; do head -c 30000000 /dev/zero > ~/$f; done; "
             self._world.did("hog a sandbox's disk")
-            self._world.stricken.add(self.episodes[-1].name.removeprefix("sessions/"))
+            self._world.strikes[_id(self.episodes[-1])] += 1
         return token, (f"{before}echo {token} >> ~/log; echo {token} $((n += 1)) $(wc -l < ~/log)")
 
     def _counted(self, token: str, seen: plumb_client.Observation) -> int:
@@ -171,12 +172,14 @@ class Player:
         return on_disk
 
     async def _reset(self, session: plumb_client.aio.Session, episode: Episode) -> None:
+        strikes = self._world.strikes[_id(episode)]
         try:
             await self._insist(session.reset, episode)
         except plumb_client.SandboxUnavailable as error:  # it has ended then, as the proto says
-            if episode.name.removeprefix("sessions/") not in self._world.stricken:
+            if not self._is_stricken(episode):
                 raise
             raise Ended(f"its reset failed: {error}") from error
+        episode.healed = strikes  # what struck it since may have hit the sandbox that it has now
         info = await self._insist(session.info, episode)
         episode.is_reset(info.last_step_index)
         self._world.did(f"reset {episode.name}")
@@ -227,7 +230,7 @@ class Player:
                     raise
                 self._world.note(f"{episode.name} is told to wait: {error}")
             except plumb_client.SessionNotFound as error:
-                if self._world.kills == episode.born and not self._is_stricken(episode):
+                if self._world.lives == episode.born and not self._is_stricken(episode):
                     raise
                 raise Ended(str(error)) from error
             if time.monotonic() > until:
@@ -235,7 +238,11 @@ class Player:
             await asyncio.sleep(self._chosen.uniform(0.05, 0.3))
 
     def _is_stricken(self, episode: Episode) -> bool:
-        return episode.name.removeprefix("sessions/") in self._world.stricken
+        return self._world.strikes[_id(episode)] > episode.healed
+
+
+def _id(episode: Episode) -> str:
+    return episode.name.removeprefix("sessions/")
 
 
 async def _stepped(session: plumb_client.aio.Session, action: str) -> plumb_client.Observation:

@@ -93,4 +93,4 @@ def check_journal(path: Path, players: list[Player]) -> None:
         raise Violation(f"the journal is {sound}, and has as live: {left}")
     for name, journaled in steps.items():
         # A session of which its player never heard, because the server was killed, has no steps.
-        (episodes.get(name) or Episode("", 0, name)).check_journal(journaled)
+        (episodes.get(name) or Episode("", name=name)).check_journal(journaled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import random
 import resource
 import signal
@@ -28,7 +29,7 @@ class World:
 
     Attributes:
         kills: How often the server was killed; counted before it is.
-        stricken: The ids of sessions whose sandbox was killed or filled.
+        strikes: How often each session's sandbox was killed or filled, by id; counted before it is.
         counts: How often each thing was done.
         over: Set when nothing more will be done to it.
     """
@@ -36,7 +37,7 @@ class World:
     def __init__(self, folder: Path, ways: Sequence[Way], variables: dict[str, str]) -> None:
         self.ways = ways
         self.kills = 0
-        self.stricken: set[str] = set()
+        self.strikes: collections.Counter[str] = collections.Counter()
         self.counts: dict[str, int] = {}
         self.over = asyncio.Event()
         self.history: list[str] = []
@@ -49,6 +50,11 @@ class World:
     def steps(self) -> int:
         """How many steps were answered."""
         return self.counts.get("step", 0)
+
+    @property
+    def lives(self) -> int:
+        """How many servers there have been, with the one that lives."""
+        return len(self.servers)
 
     @property
     def server(self) -> Server:
@@ -131,7 +137,7 @@ class World:
             if not mine:
                 return
             session_id = chosen.choice(sorted(mine))
-            self.stricken.add(session_id)
+            self.strikes[session_id] += 1
             self.did(f"strike the sandbox of {session_id}")
             try:
                 engine.api.kill(mine[session_id])
