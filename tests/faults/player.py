@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import grpc
 from tests.faults.episode import Episode, Violation
 from tests.faults.world import World
 
@@ -38,14 +37,14 @@ class Player:
         self._world = world
         self._number = number
         self._chosen = random.Random(f"{seed}/{number}")
-        self._address = world.ways[number // 2 % len(world.ways)].address
+        self._way = number // 2 % len(world.ways)
         self._tokens = 0
 
     async def play(self) -> None:
         """Plays one episode after the other."""
         async with (
-            plumb_client.aio.connect(self._address) as plumb,
-            grpc.aio.insecure_channel(self._address) as channel,
+            self._world.connect(self._way) as plumb,
+            self._world.channel(self._way) as channel,
         ):
             self._raw: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
                 channel
@@ -62,6 +61,8 @@ class Player:
     async def _play_episode(self, plumb: plumb_client.aio.Plumb, episode: Episode) -> None:
         session = await self._create(plumb, episode)
         self._world.note(f"player {self._number} has {episode.name}")
+        if self.kind == "shell":
+            await self._world.tell_warm(_id(episode))
         for _ in range(self._chosen.randint(5, 60)):
             if self._world.over.is_set():
                 break
@@ -85,6 +86,7 @@ class Player:
             try:
                 session = await self._insist(create, episode)
             except plumb_client.SandboxUnavailable:
+                await self._world.is_told()
                 if self._world.strikes.total() == strikes:
                     raise
             else:
@@ -131,7 +133,7 @@ class Player:
         try:
             seen = await self._insist(step, episode)
         except plumb_client.SandboxUnavailable:
-            if not self._is_stricken(episode):
+            if not await self._is_stricken(episode):
                 raise
             await self._reset(session, episode)
             return
@@ -176,7 +178,7 @@ class Player:
         try:
             await self._insist(session.reset, episode)
         except plumb_client.SandboxUnavailable as error:  # it has ended then, as the proto says
-            if not self._is_stricken(episode):
+            if not await self._is_stricken(episode):
                 raise
             raise Ended(f"its reset failed: {error}") from error
         episode.healed = strikes  # what struck it since may have hit the sandbox that it has now
@@ -230,14 +232,15 @@ class Player:
                     raise
                 self._world.note(f"{episode.name} is told to wait: {error}")
             except plumb_client.SessionNotFound as error:
-                if self._world.lives == episode.born and not self._is_stricken(episode):
+                if self._world.lives == episode.born and not await self._is_stricken(episode):
                     raise
                 raise Ended(str(error)) from error
             if time.monotonic() > until:
                 raise Violation(f"{episode.name} got no answer within {_PATIENCE:g} s")
             await asyncio.sleep(self._chosen.uniform(0.05, 0.3))
 
-    def _is_stricken(self, episode: Episode) -> bool:
+    async def _is_stricken(self, episode: Episode) -> bool:
+        await self._world.is_told()
         return self._world.strikes[_id(episode)] > episode.healed
 
 

@@ -62,7 +62,12 @@ class Soak:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.seconds
         needed = self.players  # steps before the server may be killed
-        while loop.time() < until or not world.kills or world.steps < needed:
+        while (
+            loop.time() < until
+            or not world.kills
+            or not world.counts.get("warm")
+            or world.steps < needed
+        ):
             (what,) = chosen.choices(list(strikes), weights=[10, 3, 2, 2, 3])
             if what == "kill":
                 if world.steps < needed:

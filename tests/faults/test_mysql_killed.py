@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
+from tests.faults.world import POOL
 
 import plumb_client
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL
@@ -52,8 +53,8 @@ async def test_every_session_hears_of_it_and_each_is_whole_again_after_a_reset(
     make_world: MakeWorld,
 ) -> None:
     async with (
-        make_world() as world,
-        plumb_client.aio.connect(world.ways[0].address) as plumb,
+        make_world(PLUMB_MYSQL_POOL=str(POOL)) as world,
+        world.connect() as plumb,
     ):
         sessions = [
             await plumb.session("mysql", init=["CREATE TABLE t (a INT)"]) for _ in range(SESSIONS)

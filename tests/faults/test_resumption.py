@@ -37,7 +37,7 @@ async def world(make_world: MakeWorld) -> AsyncIterator[World]:
 @pytest.fixture
 async def shell(world: World) -> AsyncIterator[plumb_client.aio.Session]:
     """A shell that is reached by the first way."""
-    async with plumb_client.aio.connect(world.ways[0].address) as plumb:
+    async with world.connect() as plumb:
         yield await plumb.session("shell")
 
 
@@ -149,7 +149,7 @@ async def test_a_file_system_that_is_full_is_told_and_what_ran_is_answered_when_
 ) -> None:
     async with (
         make_world(PLUMB_JOURNAL=f"sqlite:///{small_disk}/journal") as world,
-        plumb_client.aio.connect(world.ways[0].address) as plumb,
+        world.connect() as plumb,
     ):
         shell = await plumb.session("shell")
         await shell.step(KEEPS_COUNT)

@@ -10,14 +10,15 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 from tests.faults.soak import Soak, check_journal
-from tests.faults.world import open_world
+from tests.faults.world import POOL, open_world
 
 from plumb_backends.real.engine import open_engine
+from plumb_backends.real.sql.seats import POOLED
 from plumb_backends.real.sql.server import Server as MysqlServer
 from plumb_backends.real.sql.server import Servers, ServerSettings
 
@@ -44,13 +45,15 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
 ) -> None:
     access = mysql.access
     url = f"mysql://{access.user}:{access.password}@{access.host}:{access.port}/"
-    async with open_world(tmp_path / "server", PLUMB_MYSQL_URL=url) as world:
+    settings = {"PLUMB_MYSQL_URL": url, "PLUMB_MYSQL_POOL": str(POOL)}
+    async with open_world(tmp_path / "server", **settings) as world:
         try:
             players = await Soak(seed=SEED, seconds=SECONDS).run(world)
-            await nothing_is_left(world.left_containers)  # while the server lives
+            await nothing_is_left(lambda: asyncio.to_thread(world.left_containers))
+            await nothing_is_left(lambda: left_accounts(mysql))  # and the server lives
             assert await asyncio.to_thread(world.server.stop) == 0
             check_journal(world.server.journal, players)
-            await nothing_is_left(world.left_containers)
+            await nothing_is_left(lambda: asyncio.to_thread(world.left_containers))
             for what in ("SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME",
                          "User FROM mysql.user WHERE User"):  # fmt: skip
                 assert await mysql.ask(f"SELECT {what} {OURS}") == []
@@ -62,12 +65,26 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
         sessions = sum(len(player.episodes) for player in players)
         print(f"seed {SEED}, {SECONDS:g} s, {sessions} sessions: {world.counts}")
         assert world.kills
+        assert world.counts.get("warm")
         assert world.steps > len(players)
 
 
-async def nothing_is_left(left: Callable[[], list[str]]) -> None:
+async def left_accounts(mysql: MysqlServer) -> Sequence[object]:
+    """Databases, and accounts but for as many as may wait in the pool, of a server that lives."""
+    rows = await mysql.ask(
+        "SELECT User, ATTRIBUTE->>'$.plumb.session' FROM information_schema.USER_ATTRIBUTES "
+        f"WHERE User {OURS}"
+    )
+    warm = [row for row in rows if row[1] == POOLED]
+    databases = await mysql.ask(
+        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME {OURS}"
+    )
+    return [*databases, *(row for row in rows if row not in warm), *warm[POOL:]]
+
+
+async def nothing_is_left(left: Callable[[], Awaitable[Sequence[object]]]) -> None:
     """The engine removes containers in its own time."""
     end = time.monotonic() + 20
-    while found := left():
+    while found := await left():
         assert time.monotonic() < end, f"left behind: {found}"
         await asyncio.sleep(0.1)
