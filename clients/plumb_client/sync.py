@@ -32,6 +32,7 @@ class _Loop:
         self._users = 0
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
 
     def acquire(self) -> asyncio.AbstractEventLoop:
@@ -39,9 +40,10 @@ class _Loop:
         with self._guard:
             self._users += 1
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+                self._loop, self._stop = runner.get_loop(), asyncio.Event()
                 self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="plumb-client", daemon=True
+                    target=_run_until, args=(runner, self._stop), name="plumb-client", daemon=True
                 )
                 self._thread.start()
             return self._loop
@@ -50,12 +52,17 @@ class _Loop:
         """Ends the loop after the last user."""
         with self._guard:
             self._users -= 1
-            if self._users or self._loop is None or self._thread is None:
+            if self._users or self._loop is None or self._stop is None or self._thread is None:
                 return
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
-            self._loop.close()
-            self._loop = self._thread = None
+            self._loop = self._stop = self._thread = None
+
+
+def _run_until(runner: asyncio.Runner, stop: asyncio.Event) -> None:
+    """Runs a loop, and ends what it still runs: gRPC watches each call with a task of its own."""
+    with runner:
+        runner.run(stop.wait())
 
 
 _shared_loop = _Loop()

@@ -65,6 +65,10 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
     )
     if settings.metrics_port:
         _serve_metrics(settings.metrics_port)
+    server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
+    address = bind(server, settings)  # before anything is swept or made: else it was for nothing
+    if private_address:
+        server.add_insecure_port(private_address)
     async with (
         open_journal(settings.journal) as journal,
         open_backends(_backend_settings(settings)) as backends,
@@ -73,7 +77,6 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
         ) as sessions,
         watch_health(backends, settings.health_interval) as health_servicer,
     ):
-        server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
         parts = Parts(
             settings=settings,
             backends=backends,
@@ -83,9 +86,6 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
             health=health_servicer,
         )
         add_services(server, parts)
-        address = bind(server, settings)
-        if private_address:
-            server.add_insecure_port(private_address)
         await server.start()
         _log.info("listening", address=address)
         try:

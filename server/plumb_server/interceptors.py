@@ -203,7 +203,7 @@ def _wrap_stream(inner: Any, method: str, read: Callable[[Any], Any]) -> Any:
 
 
 async def _abort(context: _Context, method: str, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):
+    if isinstance(error, grpc.aio.BaseError):  # gRPC's own: the call is over, or the server is
         raise error
     if isinstance(error, NotImplementedError):  # of a service that is not ours, as health's List
         error = errors.Unsupported(f"{method} is not served here; use another call")

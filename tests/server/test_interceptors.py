@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+import structlog
 from google.rpc import code_pb2, error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -211,6 +212,15 @@ async def test_two_faults_have_two_references(
     servicer.error = KeyError()
     references = {info_of(await refused(channel, _unary)).metadata["reference"] for _ in range(2)}
     assert len(references) == 2
+
+
+async def test_a_call_that_grpc_has_ended_is_no_fault_of_plumb_s_own(
+    servicer: Servicer, channel: grpc.aio.Channel
+) -> None:
+    servicer.error = grpc.aio.UsageError("RPC already finished.")  # as of a read at a server's stop
+    with structlog.testing.capture_logs() as logs:
+        await refused(channel, _conversation)
+    assert "call failed" not in {line["event"] for line in logs}
 
 
 @pytest.mark.parametrize("letter", ["x", "ä", "\n", "☃"])

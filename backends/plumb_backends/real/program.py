@@ -36,12 +36,13 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
 
     Raises:
         InvalidInput: The user or the working directory does not exist.
-        SandboxUnavailable: The sandbox is gone.
+        SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
     """
     started = time.monotonic()
     reader = _Reader(key := new_key())
     argv = [
         "bash",
+        "-p",  # or what it finds in the program's variables changes the wrapper, too
         "-c",
         script("run_program.bash"),
         "plumb",
@@ -97,6 +98,11 @@ async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Rea
     if reader.pid is None and _REFUSAL.search(said):
         raise InvalidInput(
             f"the program cannot be started: {said}; name a user and a directory there are"
+        )
+    if reader.pid is None:  # what stands in the place of output is the engine's word, not its
+        raise SandboxUnavailable(
+            f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
+            "reset the session"
         )
     return await stream.exit_code()
 
@@ -166,8 +172,9 @@ class _Reader:
     """Reads a program's streams."""
 
     def __init__(self, key: str) -> None:
+        # Before its first line bash may complain of a locale: of the program's, not by it.
         self._stdout = _Channel("", key)
-        self._stderr = _Channel(rf"{key}=(\d+)\n", rf"{key}:(\d+)\n")
+        self._stderr = _Channel(rf"(?s:.*?){key}=(\d+)\n", rf"{key}:(\d+)\n")
         self.channels = {_STDOUT: self._stdout, _STDERR: self._stderr}
 
     @property

@@ -122,11 +122,10 @@ async def test_an_account_whose_removal_failed_is_removed_by_a_later_sweep(
     with monkeypatch.context() as patch:
         patch.setattr(server, "ask", fail)
         await session.close()
-        assert await backends.sweep() == 0
+        await backends.sweep()
     assert await left_on(server) == before
-    assert await backends.sweep() == 1
+    assert await backends.sweep() >= 1  # and what else had outlived its owner on this machine
     assert await left_on(server) == ([], [])
-    assert await backends.sweep() == 0
 
 
 async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> None:
@@ -216,7 +215,8 @@ async def test_somebody_else_s_server_is_used_and_left_clean() -> None:
                 assert has_password == [(1,)]  # there, a secret name would not do
                 left = await create_account(server, "left", lifetime=-1)
                 await server.ask(f"CREATE DATABASE `{left.prefix}shop`")
-                assert await backends.sweep() == 1
+                assert await backends.sweep() >= 1
+                assert (await left_on(server))[1] == users
                 await session.close()
                 assert await left_on(server) == ([], [])
         finally:

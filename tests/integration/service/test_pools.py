@@ -94,9 +94,9 @@ def test_after_kill_9_and_a_restart_nothing_is_left_of_a_pool(
     kit.eventually(lambda: is_full(port) and is_full(port, "mysql"), within=60)
     with plumb_client.connect(first.address) as plumb:
         plumb.session("shell").step("x=1")  # taken from the pool: its label names no session
+        assert len(first.containers()) >= SIZE + 1
         first.process.kill()
         first.process.wait()
-    assert len(first.containers()) >= SIZE + 1
     start_server("second")
     assert not first.containers()  # at once: it sweeps before it listens
 

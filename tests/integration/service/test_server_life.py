@@ -103,10 +103,10 @@ def test_after_kill_9_and_a_restart_no_container_is_left_and_the_old_session_is_
         for number in range(1, 6):
             assert shell.step(f"echo {number}").text.strip() == str(number)
         running = begin(pool, shell, "sleep 600")
+        assert first.containers()
         first.process.kill()
         first.process.wait()
         assert isinstance(running.exception(60), plumb_client.ServerUnavailable)
-    assert first.containers()
     assert [index for index, _, _ in steps_in(first.journal)] == [1, 2, 3, 4, 5]
     second = start_server()
     assert not first.containers()  # at once: it sweeps before it listens

@@ -1,13 +1,14 @@
 """What outlived its owner is removed at the start of a server, and nothing else is.
 
 The containers here are started by testcontainers: the sweep must know them by their labels alone.
+Owners end, and time runs out, once they run: another test's server may sweep at any moment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -48,11 +49,36 @@ def labels(of: str, expires_in: float = HOUR) -> dict[str, str]:
     return {LABEL: "1", OWNER_LABEL: of, EXPIRY_LABEL: str(int(time.time() + expires_in))}
 
 
-def nobody() -> str:
-    """An owner that has ended."""
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    return f"{socket.gethostname()}/{ended.pid}/1"
+class Owner:
+    """A process that lives until it is told to end, as plumb names it."""
+
+    def __init__(self) -> None:
+        program = (
+            "import sys; from plumb_backends.real import owner; "
+            "print(owner.this_process(), flush=True); sys.stdin.read()"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.name = self._process.stdout.readline().strip()
+
+    def end(self) -> None:
+        """Ends it; may be called again."""
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+        self._process.wait()
+
+
+@pytest.fixture
+def somebody() -> Iterator[Owner]:
+    somebody = Owner()
+    yield somebody
+    somebody.end()
 
 
 def runs(container_id: str) -> bool:
@@ -64,10 +90,11 @@ def runs(container_id: str) -> bool:
 
 
 def test_a_sandbox_whose_owner_has_ended_is_removed_before_the_server_listens(
-    start_server: StartServer, kit: Kit
+    start_server: StartServer, kit: Kit, somebody: Owner
 ) -> None:
-    with container(kit, labels(nobody())) as orphan:
+    with container(kit, labels(somebody.name)) as orphan:
         assert runs(orphan)
+        somebody.end()
         start_server()
         assert not runs(orphan)
 
@@ -75,20 +102,24 @@ def test_a_sandbox_whose_owner_has_ended_is_removed_before_the_server_listens(
 def test_a_sandbox_whose_time_is_over_is_removed_whoever_owns_it(
     start_server: StartServer, kit: Kit
 ) -> None:
-    with container(kit, labels(owner.this_process(), expires_in=-1)) as expired:
+    mine = labels(owner.this_process(), expires_in=5)
+    with container(kit, mine) as expiring:
+        assert runs(expiring)
+        kit.eventually(lambda: int(mine[EXPIRY_LABEL]) < time.time())
         start_server()
-        assert not runs(expired)
+        assert not runs(expiring)
 
 
 @pytest.mark.parametrize("whose", ["one that lives", "one on another host", "none of ours"])
 def test_every_other_container_is_left_alone(
-    start_server: StartServer, kit: Kit, whose: str
+    start_server: StartServer, kit: Kit, whose: str, somebody: Owner
 ) -> None:
     theirs = {
         "one that lives": labels(owner.this_process()),
         "one on another host": labels("elsewhere/1/1"),
-        "none of ours": {"org.example": "1", OWNER_LABEL: nobody()},
+        "none of ours": {"org.example": "1", OWNER_LABEL: somebody.name},
     }[whose]
+    somebody.end()
     with container(kit, theirs) as other:
         server = start_server()
         assert runs(other)
@@ -97,8 +128,10 @@ def test_every_other_container_is_left_alone(
 
 
 def test_a_sandbox_that_is_orphaned_later_is_swept_from_time_to_time(
-    start_server: StartServer, kit: Kit
+    start_server: StartServer, kit: Kit, somebody: Owner
 ) -> None:
     start_server(PLUMB_SWEEP_INTERVAL="0.1")
-    with container(kit, labels(nobody())) as orphan:
+    with container(kit, labels(somebody.name)) as orphan:
+        assert runs(orphan)
+        somebody.end()
         kit.eventually(lambda: not runs(orphan))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from plumb_backends.environment import Action, Ending, Program
-from plumb_backends.errors import InvalidInput
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.program import MAX_STREAM_BYTES
 from plumb_backends.real.shell import RealShell
 
@@ -84,6 +84,26 @@ async def test_an_unknown_user_or_directory_is_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(InvalidInput, match=r"cannot be started: .*no-such"):
         await shell.execute(program)
+
+
+async def test_what_the_engine_cannot_start_is_an_error_and_its_word_is_no_output(
+    shell: RealShell,
+) -> None:
+    assert (await shell.execute(Program(["rm", "/bin/bash"]))).exit_code == 0
+    with pytest.raises(SandboxUnavailable, match=r"the program did not start: .*bash"):
+        await shell.execute(Program(["true"]))
+
+
+@pytest.mark.parametrize("name", ["LC_ALL", "BASH_ENV", "BASH_FUNC_printf%%", "CDPATH"])
+async def test_its_variables_are_its_own_and_change_nothing_of_how_it_is_run(
+    shell: RealShell, name: str
+) -> None:
+    values = {"LC_ALL": "no_SUCH", "BASH_ENV": "/etc/passwd",
+              "BASH_FUNC_printf%%": "() { echo mine; }", "CDPATH": "/tmp"}  # fmt: skip
+    program = Program(["/usr/bin/env"], env={name: values[name]}, stdin=b"x")
+    ran = await shell.execute(program)
+    assert f"{name}={values[name]}".encode() in ran.stdout.splitlines()
+    assert (ran.stderr, ran.exit_code) == (b"", 0)
 
 
 async def test_the_timeout_kills_it_and_all_that_it_started(shell: RealShell) -> None:
