@@ -4,7 +4,6 @@ A caller is looked at once a call, never once a message, and the operator's call
 handlers untouched. What is refused is raised where `interceptors.Guard` turns it into a status.
 """
 
-import copy
 import dataclasses
 import hashlib
 import hmac
@@ -227,6 +226,9 @@ _TOLD_WHOLE = (InvalidInput, StepOutOfOrder, StepMismatch, StepInProgress, Permi
                Unauthenticated, LimitReached, JournalUnavailable, ServerStopping)  # fmt: skip
 """What is about the call, and not about what stands behind the session."""
 
+_TOLD_FACTS = {"expected", "limit"}
+"""The facts of such an error; one with any other tells of what stands behind the session."""
+
 _IN_OTHER_WORDS: Mapping[type[PlumbError], str] = {
     SessionNotFound: "the session has ended, or never was; ask your operator for another one",
     SandboxUnavailable: "the environment is gone; ask your operator to reset the session",
@@ -243,9 +245,10 @@ def _told_an_agent() -> Iterator[None]:
     try:
         yield
     except PlumbError as error:
-        if isinstance(error, _TOLD_WHOLE) and "side" not in error.metadata:
+        if isinstance(error, _TOLD_WHOLE) and error.metadata.keys() <= _TOLD_FACTS:
             raise
-        told = copy.copy(error)  # the session keeps the other
+        told = type(error).__new__(type(error))  # the session keeps the other
+        told.__dict__.update(error.__dict__)
         told.args = (_IN_OTHER_WORDS.get(type(error), _NO_OBSERVATION),)
         told.metadata = {}
         raise told from None

@@ -33,7 +33,7 @@ class JournalService(wire_grpc.JournalServiceServicer):
     ) -> wire.ListJournaledSessionsResponse:
         """See the proto."""
         size = page_size(request.page_size)
-        live, ends = self._live(), self._sessions.ends()
+        live, ends = self._sessions.names(), self._sessions.ends()
         wanted = _filter(request, live)
         found = await self._history.sessions(wanted, _read_token(request.page_token), size + 1)
         page = found[:size]
@@ -48,7 +48,7 @@ class JournalService(wire_grpc.JournalServiceServicer):
     ) -> wire.GetJournaledSessionResponse:
         """See the proto."""
         # Before the journal is asked: what ends meanwhile is there, or was known to live.
-        live, ends = self._live(), self._sessions.ends()
+        live, ends = self._sessions.names(), self._sessions.ends()
         found = await self._find(request.name)
         return wire.GetJournaledSessionResponse(
             session=_session(found, live, ends), request=_request(found)
@@ -79,9 +79,6 @@ class JournalService(wire_grpc.JournalServiceServicer):
                 f"the journal has no {name}; ListJournaledSessions has those that it has"
             )
         return found
-
-    def _live(self) -> frozenset[str]:
-        return frozenset(session.name for session in self._sessions.list())
 
 
 def _filter(request: wire.ListJournaledSessionsRequest, live: frozenset[str]) -> Filter:

@@ -71,6 +71,7 @@ class Sessions:
         self._limits = limits
         self.places = Places(limits.most, self._next_end)
         self._live: dict[str, Session] = {}
+        self._arriving: set[str] = set()  # by name: being written into the journal
         self._creations: dict[str, asyncio.Task[Session]] = {}  # by request_id
         self._waiting: dict[str, int] = {}  # by request_id: calls that wait for the creation
         self._ending: dict[str, str] = {}  # by name: why, until the journal says so
@@ -100,7 +101,8 @@ class Sessions:
                 )
             raise
         except Exception:
-            self._forget(wish.request_id)  # it may be tried again
+            if self._creations.get(wish.request_id) is known:
+                self._forget(wish.request_id)  # it may be tried again
             raise
         session.touch()
         return session
@@ -108,6 +110,7 @@ class Sessions:
     async def _create(self, wish: Wish) -> Session:
         self.places.take()
         started = time.monotonic()
+        session_name = f"sessions/{wish.spec.session_id}"
         grounded: Grounded | None = None
         try:
             grounded = await self._backends.create(wish.spec)
@@ -121,22 +124,32 @@ class Sessions:
             await self._journal.session_owned(
                 session.name, owner.this_process(), owner.expiry(self._limits.max_life)
             )
+            self._arriving.add(session_name)
             await self._journal.session_created(
                 session.name, session.kind, session.backend, wish.request
             )
         except BaseException:
-            if grounded is not None:
-                # What was asked of the journal is written though nobody waits: so must the end be.
-                self._ending[f"sessions/{wish.spec.session_id}"] = "its creation was given up"
-                await asyncio.shield(grounded.environment.close())
-            self.places.give_back()
+            self._arriving.discard(session_name)
+            await self._give_up(session_name, grounded)
             raise
-        self._live[session.name] = session
+        self._arriving.discard(session_name)
+        self._live[session_name] = session
         metrics.session_created(session.kind, session.backend, time.monotonic() - started)
         _log.info(
             "session created", session=session.name, kind=session.kind, backend=session.backend
         )
         return session
+
+    async def _give_up(self, name: str, grounded: Grounded | None) -> None:
+        """Undoes a creation; its place is free once nothing is left, whoever waits for that."""
+        if grounded is None:
+            self.places.give_back()
+            return
+        # What was asked of the journal is written though nobody waits: so must the end be.
+        self._ending[name] = "its creation was given up"
+        closing = asyncio.ensure_future(grounded.environment.close())
+        closing.add_done_callback(lambda _: self.places.give_back())
+        await asyncio.shield(closing)
 
     def _next_end(self) -> float:
         """In how many seconds the first session ends if nobody asks anything of any."""
@@ -181,6 +194,10 @@ class Sessions:
     def list(self) -> Sequence[Session]:
         """The live sessions, oldest first."""
         return list(self._live.values())
+
+    def names(self) -> frozenset[str]:
+        """The live sessions, and those that the journal has a moment before they are."""
+        return frozenset(self._live) | self._arriving
 
     def ends(self) -> Mapping[str, str]:
         """The sessions whose end the journal does not have yet, by name: why they end."""
@@ -287,6 +304,7 @@ class Sessions:
             *(self.delete(session.name, "the server went down") for session in self.list())
         )
         await asyncio.gather(*self._deletions.values(), return_exceptions=True)
+        await self._write_ends()
 
 
 def _result(creation: asyncio.Task[Session]) -> Session | None:

@@ -378,6 +378,7 @@ async def test_an_agent_is_told_the_reason_of_a_model_s_failure_and_not_its_word
     [
         SandboxUnavailable("the hidden side failed: it is gone", {"side": "hidden"}),
         InvalidInput("the hidden side failed: no such user", {"side": "hidden"}),
+        InvalidInput("turn 2 is 'ls', and hidden has 'hidden' there", {"turn": "2"}),
         NotRecorded("hidden has no recording of this; it has: hidden"),
     ],
     ids=lambda error: type(error).__name__,

@@ -11,14 +11,32 @@ from plumb.v1 import journal_pb2 as wire
 from plumb_backends.errors import JournalUnavailable
 from plumb_server.history import History
 from plumb_server.journal_service import JournalService
+from plumb_server.sessions import SessionLimits, open_sessions
 
 if TYPE_CHECKING:
     from tests.server.conftest import FakeProvider, Kit
 
+    from plumb_backends.registry import Backends
     from plumb_server.journal import Journal
     from plumb_server.sessions import Sessions
 
 NO_CONTEXT: Any = None
+
+
+def hold_back(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """Holds creations back once the journal has them: when one is, and to let it go on."""
+    write = journal.session_created
+    is_written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def write_and_wait(*values: Any) -> None:
+        await write(*values)
+        is_written.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(journal, "session_created", write_and_wait)
+    return is_written, go_on
 
 
 async def told(sessions: Sessions, journal: Journal, name: str) -> wire.JournaledSession:
@@ -66,3 +84,42 @@ async def test_a_creation_that_was_written_and_given_up_has_its_end_written_by_t
     page = await service.ListJournaledSessions(wire.ListJournaledSessionsRequest(), NO_CONTEXT)
     assert [one.end_reason for one in page.sessions] == ["its creation was given up"]
     assert page.sessions[0].HasField("end_time")
+
+
+async def test_a_session_lives_as_soon_as_the_journal_has_it(
+    sessions: Sessions, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_written, go_on = hold_back(journal, monkeypatch)
+    wish = kit.wish()
+    creation = asyncio.create_task(sessions.create(wish))
+    await kit.soon(is_written.wait())
+    assert (await told(sessions, journal, f"sessions/{wish.spec.session_id}")).live
+    go_on.set()
+    await kit.soon(creation)
+
+
+async def test_a_creation_whose_caller_goes_away_once_it_is_written_has_an_end_and_a_reason(
+    sessions: Sessions, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_written, _ = hold_back(journal, monkeypatch)
+    wish = kit.wish()
+    creation = asyncio.create_task(sessions.create(wish))
+    await kit.soon(is_written.wait())
+    creation.cancel()
+    await asyncio.wait({creation})
+    given_up = await told(sessions, journal, f"sessions/{wish.spec.session_id}")
+    assert (given_up.live, given_up.end_reason) == (False, "its creation was given up")
+    await sessions.sweep()
+    assert (await told(sessions, journal, given_up.name)).HasField("end_time")
+
+
+async def test_a_creation_that_the_server_s_end_cuts_off_once_it_is_written_has_its_end_written(
+    backends: Backends, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_written, _ = hold_back(journal, monkeypatch)
+    wish = kit.wish("once")
+    async with open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions:
+        creation = asyncio.create_task(sessions.create(wish))
+        await kit.soon(is_written.wait())
+    await asyncio.wait({creation})
+    assert await journal.why_ended(f"sessions/{wish.spec.session_id}")

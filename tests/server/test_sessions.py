@@ -233,6 +233,60 @@ async def test_sessions_in_creation_count_for_the_limit(
         await sessions.create(kit.wish())  # a creation that failed gives its place back
 
 
+async def test_a_creation_that_is_given_up_has_its_place_until_nothing_is_left(
+    backends: Backends,
+    journal: Journal,
+    provider: FakeProvider,
+    kit: Kit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_written = asyncio.Event()
+
+    async def wait_for_ever(*_: object) -> None:
+        is_written.set()
+        await asyncio.Event().wait()
+
+    limits = SessionLimits(most=1)
+    async with open_sessions(backends, journal, limits, sweep_interval=3600) as sessions:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "session_created", wait_for_ever)
+            creation = asyncio.create_task(sessions.create(kit.wish()))
+            await kit.soon(is_written.wait())
+        (environment,) = provider.made
+        environment.waits_in_close = True
+        creation.cancel()
+        await kit.soon(environment.entered.wait())
+        creation.cancel()  # and nobody waits for its removal either
+        await asyncio.wait({creation})
+        with pytest.raises(LimitReached):
+            await sessions.create(kit.wish())
+        environment.release.set()
+        await kit.soon(environment.closed.wait())
+        await sessions.create(kit.wish())
+
+
+async def test_whoever_waited_longer_for_a_failed_creation_does_not_forget_the_next(
+    sessions: Sessions, provider: FakeProvider, kit: Kit
+) -> None:
+    provider.may_create.clear()
+    provider.create_error = SandboxUnavailable("x")
+
+    async def try_again() -> object:
+        with pytest.raises(SandboxUnavailable):
+            await sessions.create(kit.wish("once"))
+        provider.create_error = None
+        return await sessions.create(kit.wish("once"))
+
+    trying = asyncio.create_task(try_again())
+    waiting = asyncio.create_task(sessions.create(kit.wish("once")))
+    await kit.soon(provider.creating.wait())
+    provider.may_create.set()
+    made = await kit.soon(trying)
+    await asyncio.wait({waiting})
+    assert isinstance(waiting.exception(), SandboxUnavailable)
+    assert await sessions.create(kit.wish("once")) is made
+
+
 async def test_an_idle_session_is_swept_and_the_journal_says_why(
     clock: Clock, sessions: Sessions, kit: Kit
 ) -> None:

@@ -174,7 +174,8 @@ class Model:
         if turn.action != action.text:
             raise InvalidInput(
                 f"turn {self._turn + 1} is {action.text[:200]!r}, and simulator.teacher has "
-                f"{turn.action[:200]!r} there; take the same actions, or give no teacher"
+                f"{turn.action[:200]!r} there; take the same actions, or give no teacher",
+                {"turn": str(self._turn + 1)},
             )
         facts = {} if turn.exit_code is None else {"exit_code": turn.exit_code}
         known = {name: value for name, value in facts.items() if name in self._part.facts}
