@@ -51,13 +51,13 @@ def _add(name: str, commands: "argparse._SubParsersAction[argparse.ArgumentParse
         if missing is None or missing.startswith("plumb"):
             raise
         extra = _EXTRAS[name]
-        parser = commands.add_parser(name, help=f"needs: pip install 'plumb[{extra}]'")
+        parser = commands.add_parser(name, help=f"needs: pip install './plumb[{extra}]'")
         parser.add_argument("rest", nargs=argparse.REMAINDER)
         parser.set_defaults(run=lambda _: _say_what_is_missing(name, missing, extra))
 
 
 def _say_what_is_missing(name: str, missing: str, extra: str) -> int:
-    sys.stderr.write(f"plumb {name}: {missing} is missing; pip install 'plumb[{extra}]'\n")
+    sys.stderr.write(f"plumb {name}: {missing} is missing; pip install './plumb[{extra}]'\n")
     return 2
 
 

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     except ModuleNotFoundError as error:
         if arguments.http or os.environ.get("PLUMB_HTTP_LISTEN"):
-            mend = "pip install 'plumb[gateway]'"
+            mend = "pip install './plumb[gateway]'"
             sys.stderr.write(f"plumb serve --http: {error.name} is missing; {mend}\n")
             return 2
         beside = None

@@ -88,7 +88,7 @@ def plumb_server(request: pytest.FixtureRequest) -> Iterator[PlumbServer]:
         package = (error.name or "").partition(".")[0]
         if package.startswith("plumb"):
             raise
-        _lack(request, f"{package} is missing; pip install 'plumb[testing]', or set PLUMB_SERVER")
+        _lack(request, f"{package} is missing; pip install './plumb[testing]', or set PLUMB_SERVER")
     from plumb_client import ImageMissing
 
     try:

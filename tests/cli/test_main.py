@@ -46,7 +46,7 @@ def test_a_command_without_its_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.delitem(sys.modules, "plumb_cli.play", raising=False)
     assert main(["play", "x.jsonl"]) == 2
-    assert "pip install 'plumb[bench]'" in capsys.readouterr().err
+    assert "pip install './plumb[bench]'" in capsys.readouterr().err
 
 
 def test_the_module_is_the_command() -> None:

@@ -248,7 +248,7 @@ def check_installed(package: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise Unsupported(
             f"the server lacks the package {package!r}, which this simulator needs; "
-            "pip install 'plumb[simulator]' there"
+            "pip install './plumb[simulator]' there"
         )
 
 

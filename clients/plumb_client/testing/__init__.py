@@ -1,4 +1,4 @@
-"""A plumb server in a container, for tests; needs `pip install 'plumb[testing]'`.
+"""A plumb server in a container, for tests; needs `pip install './plumb[testing]'`.
 
     from plumb_client.testing import PlumbContainer
 

@@ -49,4 +49,4 @@ def test_what_is_missing_is_named_with_the_mend(model: str, package: str) -> Non
     assert run.stdout.startswith(f"Unsupported the server lacks the package '{package}'"), (
         run.stderr
     )
-    assert "pip install 'plumb[simulator]'" in run.stdout
+    assert "pip install './plumb[simulator]'" in run.stdout

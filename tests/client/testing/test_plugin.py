@@ -78,7 +78,7 @@ def test_without_the_extra_they_are_skipped_with_the_mend(
     pytester.makepyfile(USES_A_SHELL)
     ran = run(pytester)
     ran.assert_outcomes(skipped=1)
-    ran.stdout.fnmatch_lines([f"*{missing} is missing; pip install 'plumb[[]testing]'*"])
+    ran.stdout.fnmatch_lines([f"*{missing} is missing; pip install './plumb[[]testing]'*"])
 
 
 def test_a_server_that_does_not_answer_is_an_error_and_no_reason_to_skip(
