@@ -27,8 +27,9 @@ from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL, Limits
-from plumb_backends.real.mysql import RealMysql
-from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.real.mysql_environment import RealMysql
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, Spec, open_backends
 
 IMAGE = "plumb-shell:latest"

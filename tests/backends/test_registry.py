@@ -12,7 +12,8 @@ from plumb_backends.environment import Environment, Executes, Interruptible
 from plumb_backends.errors import InvalidInput, SandboxUnavailable, UnknownBackend, UnknownKind
 from plumb_backends.kind import Kind
 from plumb_backends.kinds.shell import MAX_TEXT_BYTES, MIN_TEXT_BYTES, ShellOptions
-from plumb_backends.real.shell import RealShell, RealShellProvider, RealShellSettings
+from plumb_backends.real.shell import RealShellProvider, RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import (
     Backend,
     Backends,

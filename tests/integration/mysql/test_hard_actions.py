@@ -11,7 +11,7 @@ import pytest
 from plumb_backends.environment import Action, Ending, Observation, SqlDetail
 from plumb_backends.errors import InitFailed
 from plumb_backends.kinds.mysql import Isolation, MysqlOptions, Rendering
-from plumb_backends.real.mysql import RealMysql
+from plumb_backends.real.mysql_environment import RealMysql
 
 if TYPE_CHECKING:
     from tests.conftest import MakeMysql

@@ -14,7 +14,8 @@ from plumb_backends.environment import Action
 from plumb_backends.errors import InitFailed, SandboxUnavailable
 from plumb_backends.grounding import Grounding
 from plumb_backends.real.engine import open_engine
-from plumb_backends.real.mysql import RealMysql, RealMysqlSettings
+from plumb_backends.real.mysql import RealMysqlSettings
+from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.sql.account import create_account, sweep_accounts
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings
 from plumb_backends.registry import Backends, Spec, open_backends

@@ -12,7 +12,8 @@ import pytest_asyncio
 from plumb_backends.environment import Action
 from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.real.engine import open_engine
-from plumb_backends.real.mysql import RealMysql, RealMysqlSettings
+from plumb_backends.real.mysql import RealMysqlSettings
+from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.sql.account import sweep_accounts
 from plumb_backends.real.sql.server import Server, Servers, ServerSettings

@@ -26,7 +26,8 @@ from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding
 from plumb_backends.real.hardening import SHELL_CAPABILITIES, Limits
-from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, Spec, open_backends
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.kinds.shell import ShellOptions
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 
 if TYPE_CHECKING:
     from tests.conftest import MakeShell

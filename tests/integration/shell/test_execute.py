@@ -9,7 +9,7 @@ import pytest
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.program import MAX_STREAM_BYTES
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,7 +14,7 @@ from plumb_backends.environment import Action, Program, ProgramResult
 from plumb_backends.errors import InitFailed
 from plumb_backends.grounding import Grounding
 from plumb_backends.real.capture import MOST_PATHS
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, Spec
 from plumb_backends.snapshot import Snapshot, common, render, stable
 

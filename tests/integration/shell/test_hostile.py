@@ -14,7 +14,7 @@ import pytest
 from plumb_backends.environment import Action, Ending, Observation
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.marks import ASK, Mark
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 
 if TYPE_CHECKING:
     from tests.conftest import MakeShell

@@ -6,7 +6,7 @@ import pytest
 
 from plumb_backends.environment import Action, Ending
 from plumb_backends.errors import InvalidInput
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

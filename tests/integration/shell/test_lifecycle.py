@@ -21,7 +21,7 @@ from plumb_backends.errors import (
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.hardening import SESSION_LABEL
-from plumb_backends.real.shell import RealShell
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, Spec
 
 if TYPE_CHECKING:

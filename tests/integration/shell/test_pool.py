@@ -19,7 +19,8 @@ from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
 from plumb_backends.real.hardening import EXPIRY_LABEL, OWNER_LABEL, SESSION_LABEL, Limits
 from plumb_backends.real.pool import MOST_AGE, PoolSettings
-from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.real.watcher import Nobody
 from plumb_backends.registry import Backends, open_backends
 

@@ -13,7 +13,8 @@ import pytest_asyncio
 from plumb_backends.environment import Action, Ending
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.hardening import Limits
-from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, open_backends
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from plumb_backends.environment import Action, Ending, Program
-from plumb_backends.real.shell import RealShell, RealShellSettings
+from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, open_backends
 
 if TYPE_CHECKING:

@@ -1,0 +1,342 @@
+"""The real shell: one hardened container a session, one interactive bash in it.
+
+Here is what a turn of the terminal means: timeouts and interrupts, the end of processes, the
+restart of a shell that was lost, and how an action ended.
+"""
+
+import asyncio
+import dataclasses
+import re
+import shlex
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from plumb_backends.environment import (
+    Action,
+    Ending,
+    Observation,
+    OutputSink,
+    ProbeResult,
+    Program,
+    ProgramResult,
+    Provenance,
+    ShellDetail,
+)
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
+from plumb_backends.grounding import Grounding, run_scripts
+from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
+from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
+from plumb_backends.real.capture import capture_files, capture_people, mark_pids
+from plumb_backends.real.card import shell_card
+from plumb_backends.real.engine import Sandbox
+from plumb_backends.real.hardening import SandboxSpec
+from plumb_backends.real.marks import Prompt
+from plumb_backends.real.program import end_processes, run_program
+from plumb_backends.real.sandboxes import Sandboxes
+from plumb_backends.real.terminal import without_announcements
+from plumb_backends.real.turn import Turn, TurnEnd
+from plumb_backends.snapshot import Entry, Snapshot
+
+_OBEY_WITHIN = 0.5
+"""Seconds that bash gets to show its prompt after what it ran is gone."""
+
+_STOP_ATTEMPTS = 3
+"""In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
+
+_KILLED = 128 + signal.SIGKILL
+_OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_COUNT_OOM_KILLS = (
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
+)
+_TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
+_SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
+               "start", "^Q", "stop", "^S")  # fmt: skip
+_INTERPRETER = re.compile(r"#![ \t]*(/[^\n]+)\n")
+_IS_SHELL = re.compile(r"(?:/|\s)(?:ba|da)?sh\b")
+
+
+class RealShell:
+    """One session's shell. Made by `RealShellProvider.create`."""
+
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        spec: SandboxSpec,
+        grounding: Grounding,
+        options: ShellOptions,
+        max_output_bytes: int,
+    ) -> None:
+        self._sandboxes = sandboxes
+        self._spec = spec
+        self._grounding = grounding
+        self._options = options
+        self._max_output_bytes = max_output_bytes
+        self._sandbox: Sandbox | None = None
+        self._shell: Bash | None = None
+        self._turn: Turn | None = None
+        self._oom_kills = 0
+
+    async def start(self) -> Sequence[ProgramResult]:
+        """Gets a sandbox, runs the init scripts and starts the shell.
+
+        Raises:
+            InitFailed, ImageMissing, LimitReached, SandboxUnavailable: Nothing is left behind.
+        """
+        # The shell is started last, for the scripts may write its start-up files.
+        is_usual = not (self._grounding.scripts or self._options.dumb_terminal)
+        taken = await self._sandboxes.get(self._spec, with_shell=is_usual)
+        self._sandbox, self._shell = taken.sandbox, taken.shell
+        try:
+            results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
+            self._shell = self._shell or await Bash.start(self._sandbox, self._options)
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
+        return results
+
+    async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
+        """Types one action; see `Environment.step`."""
+        check_action(action.text)
+        sandbox, shell = self._here()
+        try:
+            return await self._step(sandbox, shell, action, on_output or _nowhere)
+        except InvalidInput as error:  # it would say that nothing ran
+            raise SandboxUnavailable(
+                f"the sandbox lets plumb run nothing any more ({error}); reset the session"
+            ) from error
+
+    async def _step(
+        self, sandbox: Sandbox, shell: Bash, action: Action, on_output: OutputSink
+    ) -> Observation:
+        restarted = False
+        if shell.terminal.lost:  # it ended between two actions, by a job in the background
+            await self._status_of_lost(sandbox, shell)
+            shell, restarted = await self._restart(sandbox, shell), True
+        started = time.monotonic()
+        turn = self._turn = shell.terminal.type(
+            action.text,
+            on_output=on_output,
+            max_text_bytes=self._options.max_text_bytes,
+            max_output_bytes=self._max_output_bytes,
+        )
+        try:
+            await _until_woken(turn, action.timeout)
+            if turn.end is None:
+                turn.ask_to_stop(Ending.TIMED_OUT)
+                await self._stop(sandbox, shell, turn)
+        except SandboxUnavailable:
+            await self._check_not_gone(sandbox)  # or the reason that is known were not told
+            raise
+        finally:
+            self._turn = None
+        run_duration = time.monotonic() - started
+        if turn.prompt is not None:
+            shell.prompt, status = turn.prompt, turn.prompt.status
+        else:
+            status = await self._status_of_lost(sandbox, shell)
+            shell, restarted = await self._restart(sandbox, shell), True
+        ending = await self._ending(sandbox, turn, status)
+        if _TOUCHES_TERMINAL.search(action.text):
+            await self._repair_terminal(sandbox, shell, status)
+        seen = _observation(turn, ending, status, run_duration, shell.prompt, restarted=restarted)
+        if self._options.dumb_terminal:
+            return dataclasses.replace(seen, raw=without_announcements(seen.raw))
+        return seen
+
+    def interrupt(self) -> bool:
+        """Asks for the running action to be stopped; says whether there was one."""
+        if self._turn is None:
+            return False
+        self._turn.ask_to_stop(Ending.INTERRUPTED)
+        return True
+
+    async def execute(self, program: Program) -> ProgramResult:
+        """Runs one program beside the shell; see `Executes.execute`."""
+        sandbox, _ = self._here()
+        return await run_program(sandbox, program)
+
+    async def reset(self) -> None:
+        """Starts again in a new sandbox; see `Environment.reset`."""
+        await asyncio.shield(self.close())  # half of it would leave a sandbox that nobody ends
+        await self.start()
+
+    async def probe(self, suite: str) -> ProbeResult:
+        """Answers `cwd`, `files` and `environment`; see `Environment.probe`."""
+        sandbox, shell = self._here()
+        match suite:
+            case "cwd":
+                link = f"/proc/{shell.prompt.pid}/cwd"
+                found = await run_program(sandbox, _helper("readlink", "-n", link))
+                return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
+            case "files":
+                files = await capture_files(sandbox, contents=False)
+                return ProbeResult(suite, {entry.key: _fact(entry) for entry in files.entries})
+            case "environment":
+                people = await capture_people(sandbox, shell.prompt.pid)
+                return ProbeResult(suite, {entry.key: _fact(entry) for entry in people.entries})
+        raise KIND.unknown_suite(suite)
+
+    async def capture(self) -> Snapshot:
+        """Captures what differs from the image; see `Captures.capture`."""
+        sandbox, shell = self._here()
+        files = await capture_files(sandbox)
+        people = await capture_people(sandbox, shell.prompt.pid)
+        return Snapshot((*mark_pids(files, people.pids), *people.entries), files.cut)
+
+    async def card(self) -> str:
+        """Writes down what the sandbox is; see `Captures.card`."""
+        sandbox, _ = self._here()
+        return await shell_card(sandbox)
+
+    async def close(self) -> None:
+        """Removes the sandbox. Never raises; may be called again."""
+        shell, self._shell = self._shell, None
+        sandbox, self._sandbox = self._sandbox, None
+        if shell is not None:
+            await shell.close()
+        if sandbox is not None:
+            await self._sandboxes.remove(sandbox)
+
+    def _here(self) -> tuple[Sandbox, Bash]:
+        if self._sandbox is None or self._shell is None:
+            raise SandboxUnavailable("the session's sandbox is gone; reset the session")
+        return self._sandbox, self._shell
+
+    async def _stop(self, sandbox: Sandbox, shell: Bash, turn: Turn) -> None:
+        """Ends what runs in the foreground; the shell itself where nothing else helps."""
+        for _ in range(_STOP_ATTEMPTS):
+            was_shell = await end_foreground(sandbox, shell)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_OBEY_WITHIN):
+                    await turn.done.wait()
+            if turn.end is not None:
+                return
+            if was_shell:
+                break
+        await end_processes(sandbox, "process", shell.prompt.pid)
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await turn.done.wait()
+        except TimeoutError:
+            await self.close()
+            raise SandboxUnavailable(
+                "the sandbox did not obey when its action was stopped, and was removed; "
+                "reset the session"
+            ) from None
+
+    async def _status_of_lost(self, sandbox: Sandbox, shell: Bash) -> int:
+        """How a shell ended; raises where the sandbox ended with it."""
+        await self._check_not_gone(sandbox)
+        return await shell.stream.exit_code()
+
+    async def _check_not_gone(self, sandbox: Sandbox) -> None:
+        """Raises where the sandbox has ended, with the reason where it is known."""
+        if not sandbox.ended_because and await sandbox.is_running():
+            return
+        await self.close()
+        because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
+        raise SandboxUnavailable(f"the session's sandbox is gone{because}; reset the session")
+
+    async def _restart(self, sandbox: Sandbox, shell: Bash) -> Bash:
+        await shell.close()
+        try:
+            self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
+        except SandboxUnavailable:  # it may have been going when it was asked last, or be so now
+            await sandbox.has_ended(within=_OBEY_WITHIN)
+            await self._check_not_gone(sandbox)
+            raise
+        return self._shell
+
+    async def _repair_terminal(self, sandbox: Sandbox, shell: Bash, status: int) -> None:
+        """Puts back the settings that decide how typed bytes arrive; readline sees to the others.
+
+        With `stty intr a`, the first `a` of the next action would interrupt it. Readline holds the
+        terminal now and will put the bad settings back when it lets go: so they are mended from
+        outside first, for one line that bash runs then to mend what readline puts back.
+        """
+        terminal = f"/proc/{shell.prompt.pid}/fd/0"
+        await run_program(sandbox, _helper("stty", "-F", terminal, *_SANE_INPUT))
+        settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
+        turn = shell.terminal.type(  # the space keeps it out of the history
+            f" stty {settings} 2>/dev/null; (exit {status})".encode(),
+            on_output=_nowhere,
+            max_text_bytes=1024,
+            max_output_bytes=self._max_output_bytes,
+        )
+        await _until_woken(turn, START_WITHIN)
+
+    async def _ending(self, sandbox: Sandbox, turn: Turn, status: int) -> Ending:
+        if turn.stop_because is not None:
+            return turn.stop_because
+        if turn.end is TurnEnd.UNFINISHED:
+            return Ending.AWAITS_INPUT
+        if status == _KILLED and turn.ran and await self._memory_was_short(sandbox):
+            return Ending.OUT_OF_MEMORY
+        if turn.end is TurnEnd.LOST:
+            return Ending.SHELL_EXITED
+        return Ending.SIGNALED if turn.ran and _signal_of(status) else Ending.EXITED
+
+    async def _memory_was_short(self, sandbox: Sandbox) -> bool:
+        """Whether the kernel has killed for memory since this was last asked."""
+        said = await run_program(sandbox, _helper("bash", "-c", _COUNT_OOM_KILLS))
+        before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
+        return self._oom_kills > before
+
+
+async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
+    """Runs an init script; one that begins with `#!` by the interpreter that it names.
+
+    It comes on standard input: in argv it would be limited to 128 KiB, and a `pgrep -f` in it would
+    find the script itself.
+    """
+    text = text.replace("\r\n", "\n")
+    argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
+    named = _INTERPRETER.match(text)
+    if named and not _IS_SHELL.search(named[1]):
+        argv = [*shlex.split(named[1]), "/dev/stdin"]
+    return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
+
+
+def _helper(*argv: str) -> Program:
+    """A program of our own: it runs in `/`, for an action may have removed the home directory."""
+    return Program(argv, cwd="/")
+
+
+def _fact(entry: Entry) -> str:
+    return ", ".join(f"{name} {value}" for name, value in entry.fields.items())
+
+
+def _nowhere(_: bytes) -> None:
+    """For output that nobody watches."""
+
+
+async def _until_woken(turn: Turn, timeout: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await turn.woken.wait()
+
+
+def _signal_of(status: int) -> int | None:
+    """The signal that a status stands for, as far as the shell can tell."""
+    return status - 128 if 128 < status <= 128 + signal.SIGRTMAX else None
+
+
+def _observation(
+    turn: Turn, ending: Ending, status: int, run_duration: float, prompt: Prompt, *, restarted: bool
+) -> Observation:
+    died = ending in (Ending.SIGNALED, Ending.OUT_OF_MEMORY)
+    return Observation(
+        text=turn.text.text(),
+        raw=turn.raw.content(),
+        ending=ending,
+        exit_code=status,
+        signal=_signal_of(status) if died else None,
+        truncated=bool(turn.text.cut_bytes or turn.raw.cut_bytes),
+        total_bytes=turn.total_bytes,
+        run_duration=run_duration,
+        shell=ShellDetail(cwd=prompt.cwd, user=prompt.user, host=prompt.host, restarted=restarted),
+        provenance=Provenance(backend="real"),
+    )
