@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 import plumb_client
+from plumb_client import sync
+
+
+@pytest.fixture(autouse=True)
+def _no_other_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop of each test's own: other tests' fixtures may be connected."""
+    monkeypatch.setattr(sync, "_shared_loop", sync._Loop())
 
 
 def test_all_connections_share_a_loop_and_it_ends_with_the_last() -> None:
