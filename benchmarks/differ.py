@@ -5,6 +5,7 @@ simulators; learning them anew for every pair is the slowest way there is. How g
 check-differ` tells class by class; here is the class that it finds least often.
 """
 
+import gc
 import random
 import statistics
 import time
@@ -82,6 +83,8 @@ def seconds_for(size: int) -> float:
 
 async def measure(bench: Bench) -> Findings:
     """Measures speed, growth and quality."""
+    gc.collect()
+    gc.freeze()  # as the `plumb` command does: what other subjects left is not walked over again
     rounds = bench.rounds(REPEATS)
     rows, budgets = [], []
     for way, (replicas, is_learnt) in WAYS.items():

@@ -1,6 +1,7 @@
 """The `plumb` command; `python -m plumb_cli` is the same."""
 
 import argparse
+import gc
 import importlib
 import sys
 
@@ -23,6 +24,8 @@ _EXTRAS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one command. Returns the exit status."""
     arguments = _parser().parse_args(argv)
+    if argv is None:  # a process of its own: what is imported stays, and is not walked over again
+        gc.freeze()
     try:
         return int(arguments.run(arguments))
     except (PlumbError, ServerDidNotStart) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import cProfile
 import random
 
@@ -68,3 +69,16 @@ def calls(lines: int, kind: str) -> int:
 @pytest.mark.parametrize("kind", ["all differ", "reversed"])
 def test_work_grows_with_the_lines_and_not_with_their_square(kind: str) -> None:
     assert calls(20_000, kind) < 15 * calls(2_000, kind)  # the square would be a hundred times
+
+
+FIELDS = st.lists(st.sampled_from("abc"), min_size=1)
+
+
+@given(one=FIELDS, other=FIELDS)
+def test_lines_are_alike_by_the_fields_that_both_have_however_these_are_counted(
+    one: list[str], other: list[str]
+) -> None:
+    shared = sum((collections.Counter(one) & collections.Counter(other)).values())
+    ratio = 2 * shared / ((len(one) + len(other)) or 1)
+    found = likeness([" ".join(one), "x"], [" ".join(other), "y"])(0, 0)
+    assert found == (ratio if ratio >= 0.5 else 0.0)
