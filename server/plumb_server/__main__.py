@@ -46,10 +46,11 @@ async def serve(
         wait = functools.partial(_wait_for_eof, loop, stop)
         threading.Thread(target=wait, name="plumb-eof", daemon=True).start()
     async with AsyncExitStack() as stack:
-        private = f"unix:{stack.enter_context(TemporaryDirectory(prefix='plumb-'))}/grpc"
-        running = await stack.enter_async_context(
-            run_server(settings, private_address=private if beside else "")
-        )
+        private = ""
+        if beside:
+            folder = stack.enter_context(TemporaryDirectory(prefix="plumb-"))
+            private = f"unix:{folder}/grpc"
+        running = await stack.enter_async_context(run_server(settings, private_address=private))
         says = await stack.enter_async_context(beside(settings, private)) if beside else ""
         print(f"plumb listens on {running.address}", flush=True)  # noqa: T201 - the one line that others wait for
         if says:
