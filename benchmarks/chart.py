@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from findings import Findings, Row, figure
 
@@ -60,6 +61,8 @@ def _panel(axes: Axes, subject: str, rows: list[Row]) -> None:
     axes.set_xscale("log")
     axes.set_title(f"{subject}, ms", loc="left", fontsize=9, fontweight="bold")
     axes.tick_params(axis="x", which="both", labelsize=7)
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlim(min(medians) / 2, max(m + w for m, w in zip(medians, whiskers, strict=True)) * 3)
     for place, (median, whisker) in enumerate(zip(medians, whiskers, strict=True)):
