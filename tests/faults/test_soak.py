@@ -26,7 +26,7 @@ SECONDS = float(os.environ.get("PLUMB_SOAK_SECONDS", "45"))
 SEED = os.environ.get("PLUMB_SOAK_SEED") or secrets.token_hex(4)
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(SECONDS * 2 + 600)]
 
-OURS = "REGEXP '^p[0-9a-f]{16}_'"
+OURS = "REGEXP '^pf[0-9a-f]{15}_'"
 
 
 @pytest.fixture

@@ -49,6 +49,17 @@ async def test_two_sessions_with_the_same_name_never_see_each_other(make_mysql: 
     assert sql(await step(other, "SELECT * FROM t")).results[0].rows == (("x",),)
 
 
+@pytest.mark.parametrize("bits", [0, (1 << 60) - 1])
+async def test_databases_are_listed_in_one_order_whatever_a_session_s_prefix_is(
+    make_mysql: MakeMysql, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    monkeypatch.setattr("plumb_backends.real.sql.account.secrets.randbits", lambda _: bits)
+    session = await make_mysql()
+    shown = sql(await step(session, "SHOW DATABASES"))
+    names = [name for (name,) in shown.results[0].rows]
+    assert names == ["information_schema", "performance_schema", "plumb"]
+
+
 async def test_many_sessions_at_once_keep_their_own_rows(make_mysql: MakeMysql) -> None:
     async def one(number: int) -> None:
         session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHOP)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-OURS = "REGEXP '^p[0-9a-f]{16}_'"
+OURS = "REGEXP '^pf[0-9a-f]{15}_'"
 
 
 async def left_on(server: Server) -> tuple[list[str], list[str]]:

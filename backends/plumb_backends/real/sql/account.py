@@ -50,7 +50,8 @@ async def create_account(server: Server, session_id: str, lifetime: float) -> Ac
     Raises:
         SandboxUnavailable: The server does not answer.
     """
-    prefix = f"p{secrets.token_hex(8)}_"
+    # All sort behind `performance_schema`: with some before it each session had its own order.
+    prefix = f"pf{secrets.randbits(60):015x}_"
     password = "" if server.hides_accounts else secrets.token_urlsafe(24)
     user = f"{prefix}root"
     label = {"owner": owner.this_process(), "session": session_id,
@@ -154,7 +155,7 @@ async def end_oversized(server: Server, most_bytes: int) -> None:
         return
     rows = await server.ask(
         "SELECT SUBSTRING_INDEX(NAME, '_', 1), CAST(SUM(FILE_SIZE) AS UNSIGNED) "  # noqa: S608
-        "FROM information_schema.INNODB_TABLESPACES WHERE NAME REGEXP '^p[0-9a-f]{16}_' "
+        "FROM information_schema.INNODB_TABLESPACES WHERE NAME REGEXP '^pf[0-9a-f]{15}_' "
         f"GROUP BY 1 HAVING SUM(FILE_SIZE) > {most_bytes}"
     )
     for prefix, size in rows:
