@@ -209,13 +209,21 @@ class Player:
         self._world.did(f"ask-again {index} of {episode.name}")
 
     async def _check_state(self, session: plumb_client.aio.Session, episode: Episode) -> None:
+        """Looks at what it holds; a sandbox that was struck since its last step holds nothing."""
+        try:
+            episode.check_kept(await self._held(session, episode))
+        except plumb_client.SandboxUnavailable as error:
+            if not await self._is_stricken(episode):
+                raise
+            self._world.note(f"{episode.name} cannot be looked at any more: {error}")
+
+    async def _held(self, session: plumb_client.aio.Session, episode: Episode) -> list[str]:
         if self.kind == "shell":
             log = await self._insist(lambda: session.exec(["cat", "/root/log"]), episode)
-            episode.check_kept(log.stdout.decode().split())
-            return
+            return log.stdout.decode().split()
         rows = (await self._insist(lambda: session.step("SELECT token FROM t"), episode)).rows
         episode.last += 1
-        episode.check_kept([str(token) for (token,) in rows])
+        return [str(token) for (token,) in rows]
 
     # Insisting.
 

@@ -37,6 +37,9 @@ class Session:
     async def step(self) -> None:
         raise plumb_client.SessionNotFound("it is gone")
 
+    async def exec(self, _: object) -> None:
+        raise plumb_client.SandboxUnavailable("the sandbox is gone")
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -87,3 +90,12 @@ async def test_a_strike_is_an_excuse_until_a_reset_that_began_after_it(world: Wo
     after: Any = Session()
     await player._reset(after, episode)
     assert not await is_excused(player, episode)
+
+
+async def test_what_cannot_be_looked_at_is_excused_only_where_it_was_struck(world: World) -> None:
+    player, episode = await created(world, lambda: None)
+    session: Any = Session()
+    with pytest.raises(plumb_client.SandboxUnavailable):
+        await player._check_state(session, episode)
+    strike(world)
+    await player._check_state(session, episode)
