@@ -30,6 +30,7 @@ from plumb_backends.errors import (
     Unauthenticated,
 )
 from plumb_server.interceptors import handler_like
+from plumb_server.session import name_of
 
 _AGENT_PREFIX = "plumb-agent."
 _OPEN_TO_ALL = "/grpc.health.v1.Health/"
@@ -89,7 +90,7 @@ class Tokens:
     def _owner(self, token: str) -> Caller | None:
         if hmac.compare_digest(_digest(token), self._operator):
             return Caller()
-        session = f"sessions/{token.removeprefix(_AGENT_PREFIX).partition('.')[0]}"
+        session = name_of(token.removeprefix(_AGENT_PREFIX).partition(".")[0])
         if hmac.compare_digest(_digest(token), _digest(self.agent_token(session))):
             return Caller(session)
         return None

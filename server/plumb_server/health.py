@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from grpc_health.v1 import health, health_pb2
 
 from plumb_backends.registry import Backends
+from plumb_backends.repeating import repeated
 
 _log = structlog.get_logger(__name__)
 
@@ -22,21 +24,11 @@ async def watch_health(
     """Gives the health service; asks the backends before, and from time to time."""
     servicer = health.aio.HealthServicer()
     await _ask(servicer, backends)
-    watch = asyncio.create_task(_ask_for_ever(servicer, backends, interval))
     try:
-        yield servicer
+        async with repeated(partial(_ask, servicer, backends), every=interval):
+            yield servicer
     finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
         await servicer.enter_graceful_shutdown()
-
-
-async def _ask_for_ever(
-    servicer: health.aio.HealthServicer, backends: Backends, interval: float
-) -> None:
-    while True:
-        await asyncio.sleep(interval)
-        await _ask(servicer, backends)
 
 
 async def _ask(servicer: health.aio.HealthServicer, backends: Backends) -> None:

@@ -41,6 +41,11 @@ from plumb_server.steps import StepRun
 _log = structlog.get_logger(__name__)
 
 
+def name_of(session_id: str) -> str:
+    """What a session is called on the wire."""
+    return f"sessions/{session_id}"
+
+
 class Session:
     """One live session.
 
@@ -57,7 +62,7 @@ class Session:
         idle_timeout: float,
         max_life: float,
     ) -> None:
-        self.name = f"sessions/{spec.session_id}"
+        self.name = name_of(spec.session_id)
         self.kind = spec.kind
         self.backend = spec.backend
         self.init_results = grounded.init_results

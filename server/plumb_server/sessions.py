@@ -16,17 +16,17 @@ from plumb_backends.errors import (
     JournalUnavailable,
     LimitReached,
     PlumbError,
-    SandboxUnavailable,
     SessionNotFound,
     StepInProgress,
 )
 from plumb_backends.real import owner
 from plumb_backends.registry import Backends, Grounded, Spec
+from plumb_backends.repeating import repeated
 from plumb_server import metrics
 from plumb_server.journal import Journal
 from plumb_server.past_steps import PastStep, find_past_step
 from plumb_server.places import Places
-from plumb_server.session import Session
+from plumb_server.session import Session, name_of
 from plumb_server.steps import StepRun
 
 _log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Sessions:
     async def _create(self, wish: Wish) -> Session:
         self.places.take()
         started = time.monotonic()
-        session_name = f"sessions/{wish.spec.session_id}"
+        session_name = name_of(wish.spec.session_id)
         grounded: Grounded | None = None
         try:
             grounded = await self._backends.create(wish.spec)
@@ -277,10 +277,8 @@ class Sessions:
             elif session.idle_left <= 0:
                 await self.delete(session.name, "it was idle too long")
         await self._write_ends()
-        with contextlib.suppress(SandboxUnavailable):  # health says so already
-            orphans = await self._backends.sweep()
-            if orphans:
-                _log.warning("removed what had outlived its owner", sandboxes=orphans)
+        if orphans := await self._backends.sweep():
+            _log.warning("removed what had outlived its owner", sandboxes=orphans)
 
     async def drain(self, grace: float) -> None:
         """Makes no more sessions, and lets running steps finish for some seconds."""
@@ -342,19 +340,8 @@ async def open_sessions(
         if abandoned := await journal.end_abandoned(owner.is_over):
             _log.warning("their server ended without a word", sessions=abandoned)
     await sessions.sweep()
-    sweeper = asyncio.create_task(_sweep_for_ever(sessions, sweep_interval))
     try:
-        yield sessions
+        async with repeated(sessions.sweep, every=sweep_interval):
+            yield sessions
     finally:
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
         await sessions.stop()
-
-
-async def _sweep_for_ever(sessions: Sessions, interval: float) -> None:
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            await sessions.sweep()
-        except Exception:  # noqa: BLE001 - whatever it was, the next sweep must come
-            _log.exception("the sweep failed; it is tried again")

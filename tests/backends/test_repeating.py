@@ -8,7 +8,7 @@ import pytest
 import structlog.testing
 
 from plumb_backends.errors import SandboxUnavailable
-from plumb_backends.real.repeating import repeated
+from plumb_backends.repeating import repeated
 
 
 class _Check:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from plumb_backends.registry import Backends
     from plumb_server.journal import Journal
-    from plumb_server.sessions import Sessions
+    from plumb_server.session import Session
+    from plumb_server.sessions import Sessions, Wish
 
 NO_CONTEXT: Any = None
 
@@ -37,6 +38,16 @@ def hold_back(
 
     monkeypatch.setattr(journal, "session_created", write_and_wait)
     return is_written, go_on
+
+
+async def begin(
+    sessions: Sessions, wish: Wish, is_written: asyncio.Event
+) -> tuple[str, asyncio.Task[Session]]:
+    """Begins a creation that is held back; returns when the journal has it."""
+    creation = asyncio.create_task(sessions.create(wish))
+    async with asyncio.timeout(10):
+        await is_written.wait()
+    return f"sessions/{wish.spec.session_id}", creation
 
 
 async def told(sessions: Sessions, journal: Journal, name: str) -> wire.JournaledSession:
@@ -90,10 +101,8 @@ async def test_a_session_lives_as_soon_as_the_journal_has_it(
     sessions: Sessions, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_written, go_on = hold_back(journal, monkeypatch)
-    wish = kit.wish()
-    creation = asyncio.create_task(sessions.create(wish))
-    await kit.soon(is_written.wait())
-    assert (await told(sessions, journal, f"sessions/{wish.spec.session_id}")).live
+    name, creation = await begin(sessions, kit.wish(), is_written)
+    assert (await told(sessions, journal, name)).live
     go_on.set()
     await kit.soon(creation)
 
@@ -102,12 +111,10 @@ async def test_a_creation_whose_caller_goes_away_once_it_is_written_has_an_end_a
     sessions: Sessions, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_written, _ = hold_back(journal, monkeypatch)
-    wish = kit.wish()
-    creation = asyncio.create_task(sessions.create(wish))
-    await kit.soon(is_written.wait())
+    name, creation = await begin(sessions, kit.wish(), is_written)
     creation.cancel()
     await asyncio.wait({creation})
-    given_up = await told(sessions, journal, f"sessions/{wish.spec.session_id}")
+    given_up = await told(sessions, journal, name)
     assert (given_up.live, given_up.end_reason) == (False, "its creation was given up")
     await sessions.sweep()
     assert (await told(sessions, journal, given_up.name)).HasField("end_time")
@@ -117,9 +124,7 @@ async def test_a_creation_that_the_server_s_end_cuts_off_once_it_is_written_has_
     backends: Backends, journal: Journal, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_written, _ = hold_back(journal, monkeypatch)
-    wish = kit.wish("once")
     async with open_sessions(backends, journal, SessionLimits(), sweep_interval=3600) as sessions:
-        creation = asyncio.create_task(sessions.create(wish))
-        await kit.soon(is_written.wait())
+        name, creation = await begin(sessions, kit.wish("once"), is_written)
     await asyncio.wait({creation})
-    assert await journal.why_ended(f"sessions/{wish.spec.session_id}")
+    assert await journal.why_ended(name)

@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from plumb_backends.environment import Program
 from plumb_backends.real.engine import Sandbox
-from plumb_backends.real.guest import script
-from plumb_backends.real.program import run_program
+from plumb_backends.real.guest import command
+from plumb_backends.real.program import run_helper
 from plumb_backends.snapshot import VOLATILE, Entry, Snapshot
 
 MOST_PATHS = 2000
@@ -283,9 +282,8 @@ def _told_processes(running: Sequence[tuple[str, str, str]]) -> list[Entry]:
 
 
 async def _ask(sandbox: Sandbox, name: str, stdin: bytes, *arguments: str) -> bytes:
-    argv = ["bash", "-c", script(name), "plumb", *arguments]
-    program = Program(argv, stdin=stdin, cwd="/", timeout=_WITHIN)  # the home may be gone
-    return (await run_program(sandbox, program)).stdout
+    argv = command(name, *arguments)
+    return (await run_helper(sandbox, argv, stdin=stdin, timeout=_WITHIN)).stdout
 
 
 def _raw(path: str) -> bytes:

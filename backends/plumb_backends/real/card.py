@@ -4,10 +4,9 @@ Without it a simulator must guess what is fixed and yet not in any script: versi
 installed, whose home this is. What differs between hosts (kernel, memory) is not told.
 """
 
-from plumb_backends.environment import Program
 from plumb_backends.real.engine import Sandbox
-from plumb_backends.real.guest import script
-from plumb_backends.real.program import run_program
+from plumb_backends.real.guest import command
+from plumb_backends.real.program import run_helper
 from plumb_backends.real.sql.server import Server
 
 _COMMANDS = (
@@ -25,8 +24,8 @@ _VARIABLES = ("version", "version_comment", "sql_mode", "character_set_server",
 
 async def shell_card(sandbox: Sandbox) -> str:
     """Writes the card of a shell's sandbox."""
-    argv = ["bash", "-c", script("card.bash"), "plumb", *_COMMANDS]
-    result = await run_program(sandbox, Program(argv, cwd="/", timeout=_WITHIN))
+    argv = command("card.bash", *_COMMANDS)
+    result = await run_helper(sandbox, argv, timeout=_WITHIN)
     return result.stdout.decode(errors="replace").strip()
 
 

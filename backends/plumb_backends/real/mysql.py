@@ -10,13 +10,13 @@ from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
-from plumb_backends.real.repeating import repeated
 from plumb_backends.real.sql.account import end_oversized, sweep_accounts, sweep_left
 from plumb_backends.real.sql.connection import RowLimits
 from plumb_backends.real.sql.seats import Seats, open_seats
 from plumb_backends.real.sql.server import Servers, ServerSettings
 from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
+from plumb_backends.repeating import repeated
 
 _LOOK_AT_DISKS_EVERY = 2.0
 

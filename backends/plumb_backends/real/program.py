@@ -7,12 +7,13 @@ because a child that it leaves behind may hold them open for ever.
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 
 from plumb_backends.capped import Capped
-from plumb_backends.environment import Program, ProgramResult
+from plumb_backends.environment import DEFAULT_TIMEOUT, Program, ProgramResult
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine import ProgramStream, Sandbox
-from plumb_backends.real.guest import script
+from plumb_backends.real.guest import command, script
 from plumb_backends.real.marks import new_key
 
 MAX_STREAM_BYTES = 1024 * 1024
@@ -68,6 +69,17 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
         timed_out=timed_out,
         run_duration=time.monotonic() - started,
     )
+
+
+async def run_helper(
+    sandbox: Sandbox, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = DEFAULT_TIMEOUT
+) -> ProgramResult:
+    """Runs a program of our own: in `/`, for an action may have removed the home directory.
+
+    Raises:
+        SandboxUnavailable: See `run_program`.
+    """
+    return await run_program(sandbox, Program(argv, stdin=stdin, cwd="/", timeout=timeout))
 
 
 async def _run(
@@ -131,7 +143,7 @@ async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:
 
 async def open_ending(sandbox: Sandbox, how: str, pid: int) -> ProgramStream:
     """Starts `guest/end_processes.bash`."""
-    argv = ["bash", "-c", script("end_processes.bash"), "plumb", how, str(pid)]
+    argv = command("end_processes.bash", how, str(pid))
     return await sandbox.open_program(argv, stdin=False, env={}, cwd="/", user="")
 
 

@@ -11,11 +11,11 @@ from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
 from plumb_backends.real.pool import MOST_AGE, PoolSettings
-from plumb_backends.real.repeating import repeated
 from plumb_backends.real.sandboxes import Sandboxes, open_sandboxes
 from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
+from plumb_backends.repeating import repeated
 
 _LOOK_AT_DISKS_EVERY = 2.0
 _COUNT_FILES_EVERY = 10.0

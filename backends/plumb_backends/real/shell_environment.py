@@ -34,7 +34,7 @@ from plumb_backends.real.card import shell_card
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.marks import Prompt
-from plumb_backends.real.program import end_processes, run_program
+from plumb_backends.real.program import end_processes, run_helper, run_program
 from plumb_backends.real.sandboxes import Sandboxes
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
@@ -169,7 +169,7 @@ class RealShell:
         match suite:
             case "cwd":
                 link = f"/proc/{shell.prompt.pid}/cwd"
-                found = await run_program(sandbox, _helper("readlink", "-n", link))
+                found = await run_helper(sandbox, ["readlink", "-n", link])
                 return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
             case "files":
                 files = await capture_files(sandbox, contents=False)
@@ -258,7 +258,7 @@ class RealShell:
         outside first, for one line that bash runs then to mend what readline puts back.
         """
         terminal = f"/proc/{shell.prompt.pid}/fd/0"
-        await run_program(sandbox, _helper("stty", "-F", terminal, *_SANE_INPUT))
+        await run_helper(sandbox, ["stty", "-F", terminal, *_SANE_INPUT])
         settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
         turn = shell.terminal.type(  # the space keeps it out of the history
             f" stty {settings} 2>/dev/null; (exit {status})".encode(),
@@ -281,7 +281,7 @@ class RealShell:
 
     async def _memory_was_short(self, sandbox: Sandbox) -> bool:
         """Whether the kernel has killed for memory since this was last asked."""
-        said = await run_program(sandbox, _helper("bash", "-c", _COUNT_OOM_KILLS))
+        said = await run_helper(sandbox, ["bash", "-c", _COUNT_OOM_KILLS])
         before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
         return self._oom_kills > before
 
@@ -298,11 +298,6 @@ async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramRes
     if named and not _IS_SHELL.search(named[1]):
         argv = [*shlex.split(named[1]), "/dev/stdin"]
     return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
-
-
-def _helper(*argv: str) -> Program:
-    """A program of our own: it runs in `/`, for an action may have removed the home directory."""
-    return Program(argv, cwd="/")
 
 
 def _fact(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""Checks that are made again and again as long as a backend is up."""
+"""Checks that are made again and again as long as something is up: a backend, or the server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
