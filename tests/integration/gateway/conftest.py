@@ -46,7 +46,7 @@ class Running(Command):
 
     @contextlib.contextmanager
     def live(self, path: str, **options: Any) -> Iterator[Socket]:
-        """A socket on a session."""
+        """A socket on a session; not over TLS, see `first_message` in test_guarded.py."""
         address = f"ws{self.url.removeprefix('http')}{path}"
         with websockets.sync.client.connect(address, open_timeout=WITHIN, **options) as connection:
             yield Socket(connection)

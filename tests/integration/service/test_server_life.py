@@ -95,7 +95,7 @@ def test_a_second_server_on_the_same_engine_leaves_the_first_one_s_sandboxes_alo
 
 
 def test_after_kill_9_and_a_restart_no_container_is_left_and_the_old_session_is_known_as_ended(
-    start_server: StartServer,
+    start_server: StartServer, kit: Kit
 ) -> None:
     first = start_server()
     with plumb_client.connect(first.address) as plumb, ThreadPoolExecutor(1) as pool:
@@ -109,7 +109,8 @@ def test_after_kill_9_and_a_restart_no_container_is_left_and_the_old_session_is_
         assert isinstance(running.exception(60), plumb_client.ServerUnavailable)
     assert [index for index, _, _ in steps_in(first.journal)] == [1, 2, 3, 4, 5]
     second = start_server()
-    assert not first.containers()  # at once: it sweeps before it listens
+    # It sweeps before it listens; another test's server may be at the same removal, and not done.
+    kit.eventually(lambda: not first.containers())
     assert ended_in(second.journal) == {shell.name: "the server that had it ended without a word"}
     with plumb_client.connect(second.address) as plumb:
         assert plumb.sessions() == []
