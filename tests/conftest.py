@@ -70,10 +70,8 @@ def _missing() -> str:
 def containers_labelled(label: str, value: str) -> list[str]:
     """The names of plumb's containers with a label, those left out that are being removed."""
     with closing(docker.from_env()) as engine:
-        found = engine.containers.list(
-            all=True, sparse=True, filters={"label": [LABEL, f"{label}={value}"]}
-        )
-        return [container.name or container.id or "" for container in found]
+        found = engine.api.containers(all=True, filters={"label": [LABEL, f"{label}={value}"]})
+    return [container["Names"][0] for container in found if container["State"] != "removing"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,11 +1,14 @@
-"""What the engine does about containers that cannot be removed."""
+"""What the engine does about containers that it cannot remove, or that nobody waits for."""
 
 from __future__ import annotations
 
+import asyncio
+
+import aiodocker
 import pytest
 import structlog.testing
 
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import ImageMissing, SandboxUnavailable
 from plumb_backends.real.engine import engine
 from plumb_backends.real.engine.engine import Engine
 from plumb_backends.real.engine.sandbox import Sandbox
@@ -20,24 +23,39 @@ class _Container:
 
 
 class _Docker:
-    """An engine with containers."""
+    """An engine with containers. One that is made is there once `makes` is set, or has failed."""
 
     def __init__(self, *there: _Container) -> None:
         self.there = list(there)
         self.containers = self
+        self.asked = asyncio.Event()
+        self.makes: asyncio.Future[None] = asyncio.Future()
 
     async def list(self, **_: object) -> list[_Container]:
         return list(self.there)
 
+    async def create(self, _: object, *, name: str) -> _Container:
+        self.asked.set()
+        await self.makes
+        self.there.append(made := _Container(name, expiry="inf"))
+        return made
+
+    def container(self, name: str) -> _Container:
+        return _Container(name)
+
+
+SPEC = SandboxSpec(image="", session_id="mine", hostname="", env={})
+
 
 @pytest.fixture
-def docker(monkeypatch: pytest.MonkeyPatch) -> _Docker:
+async def docker(monkeypatch: pytest.MonkeyPatch) -> _Docker:
     docker = _Docker(_Container("a"), _Container("b", stuck=True), _Container("c"))
 
-    async def remove(container: _Container) -> None:
+    async def remove(container: _Container) -> bool:
         if container.stuck:
             raise SandboxUnavailable("device or resource busy")
-        docker.there.remove(container)
+        before, docker.there = docker.there, [c for c in docker.there if c.id != container.id]
+        return len(docker.there) < len(before)
 
     monkeypatch.setattr(engine, "remove_container", remove)
     return docker
@@ -53,10 +71,54 @@ async def test_a_container_that_cannot_be_removed_does_not_stop_the_sweep(docker
 async def test_a_removal_that_failed_is_tried_again_by_each_sweep(docker: _Docker) -> None:
     docker.there = [mine := _Container("mine", stuck=True, expiry="inf")]
     engine = Engine(docker, "elsewhere/1/1")  # type: ignore[arg-type]
-    spec = SandboxSpec(image="", session_id="", hostname="", env={})
-    await engine.remove(Sandbox(mine, spec))  # type: ignore[arg-type]
+    await engine.remove(Sandbox(mine, SPEC))  # type: ignore[arg-type]
     assert await engine.sweep() == 0
     mine.stuck = False
     assert await engine.sweep() == 1
     assert docker.there == []
     assert await engine.sweep() == 0
+
+
+async def _given_up(docker: _Docker, engine: Engine) -> None:
+    """A creation whose caller goes away while the engine is at it."""
+    creation = asyncio.create_task(engine.create_sandbox(SPEC))
+    await docker.asked.wait()
+    creation.cancel()
+    await asyncio.wait({creation})
+
+
+async def test_a_sandbox_that_is_made_after_its_caller_went_away_is_removed_before_the_end(
+    docker: _Docker,
+) -> None:
+    docker.there = []
+    engine = Engine(docker, "me")  # type: ignore[arg-type]
+    await _given_up(docker, engine)
+    settled = asyncio.create_task(engine.settle())
+    docker.makes.set_result(None)
+    await settled
+    assert docker.there == []
+
+
+async def test_what_was_perhaps_made_when_the_connection_broke_is_looked_for_by_the_sweep(
+    docker: _Docker,
+) -> None:
+    docker.there = []
+    engine = Engine(docker, "elsewhere/1/1")  # type: ignore[arg-type]
+    docker.makes.set_exception(ConnectionResetError("connection reset by peer"))
+    for was_made in (True, False):
+        with pytest.raises(SandboxUnavailable):
+            await engine.create_sandbox(SPEC)
+        await engine.settle()
+        (name,) = engine._left
+        docker.there = [_Container(name, expiry="inf")] if was_made else []
+        assert await engine.sweep() == was_made
+        assert (docker.there, engine._left) == ([], {})
+
+
+async def test_nothing_is_looked_for_where_the_engine_refused(docker: _Docker) -> None:
+    engine = Engine(docker, "me")  # type: ignore[arg-type]
+    docker.makes.set_exception(aiodocker.DockerError(404, "No such image: x:1"))
+    with pytest.raises(ImageMissing):
+        await engine.create_sandbox(SPEC)
+    await engine.settle()
+    assert engine._left == {}

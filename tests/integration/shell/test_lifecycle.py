@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from tests.conftest import containers_labelled
+from tests.conftest import IMAGE, containers_labelled
 
 from plumb_backends.environment import Action, Program
 from plumb_backends.errors import (
@@ -21,8 +21,9 @@ from plumb_backends.errors import (
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.hardening import SESSION_LABEL
+from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.shell_environment import RealShell
-from plumb_backends.registry import Backends, Spec
+from plumb_backends.registry import Backends, Spec, open_backends
 
 if TYPE_CHECKING:
     from tests.conftest import MakeShell
@@ -118,6 +119,21 @@ async def test_a_creation_that_is_cancelled_leaves_nothing(backends: Backends) -
     results = await asyncio.gather(*creations, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert [_containers(spec) for spec in specs] == [[]] * 4
+
+
+@pytest.mark.parametrize("after", [0, 0.002, 0.004, 0.008, 0.016, 0.05])
+async def test_what_the_engine_still_makes_when_the_backend_closes_is_gone_when_it_is_closed(
+    after: float,
+) -> None:
+    spec = _spec()
+    async with open_backends([RealShellSettings(image=IMAGE)]) as backends:
+        creation = asyncio.create_task(backends.create(spec))
+        await asyncio.sleep(after)
+        creation.cancel()
+        await asyncio.wait({creation})
+    assert not containers_labelled(SESSION_LABEL, spec.session_id)
+    await asyncio.sleep(0.1)  # no event tells that a container does not appear
+    assert not containers_labelled(SESSION_LABEL, spec.session_id)
 
 
 # Reset.

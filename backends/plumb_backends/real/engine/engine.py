@@ -34,7 +34,7 @@ class Engine:
         self._owner = owner_name
         self._size_option = True  # until the engine says that it cannot limit a container's disk
         self._sandboxes: dict[str, Sandbox] = {}
-        self._removals: set[asyncio.Task[bool]] = set()
+        self._undoings: set[asyncio.Task[None]] = set()
         self._left: dict[str, DockerContainer] = {}  # could not be removed; the sweep tries again
 
     async def ping(self) -> None:
@@ -124,23 +124,31 @@ class Engine:
     async def _create_once(self, spec: SandboxSpec, *, limit_disk: bool) -> DockerContainer:
         config = container_config(spec, self._owner, limit_disk=limit_disk)
         name = _new_name(spec)
-        # Shielded, so that a creation whose caller goes away is known, and undone.
+        # Shielded: a request that is given up makes its container all the same.
         creation = asyncio.ensure_future(self._docker.containers.create(config, name=name))
         try:
             async with asking("creating a sandbox"):
                 return await asyncio.shield(creation)
         except BaseException:
-            creation.add_done_callback(self._undo)
+            self._undoings.add(task := asyncio.create_task(self._undo(creation, name)))
+            task.add_done_callback(self._undoings.discard)
             raise
 
-    def _undo(self, creation: "asyncio.Future[DockerContainer]") -> None:
-        if not creation.cancelled() and creation.exception() is None:
-            self._removals.add(task := asyncio.create_task(self._removed(creation.result())))
-            task.add_done_callback(self._removals.discard)
+    async def _undo(self, creation: "asyncio.Future[DockerContainer]", name: str) -> None:
+        """Removes what a creation made, or makes yet, that nobody waits for any more."""
+        try:
+            async with asking("creating a sandbox that nobody waits for"):
+                container = await creation
+        except SandboxUnavailable:  # before it was made, or after: the sweep looks
+            self._left[name] = self._docker.containers.container(name)
+        except PlumbError:
+            pass  # refused: nothing was made
+        else:
+            await self._removed(container)
 
     async def settle(self) -> None:
-        """Waits for removals that are under way."""
-        await asyncio.gather(*self._removals, return_exceptions=True)
+        """Waits for creations that were given up, and for their removal."""
+        await asyncio.gather(*self._undoings)
 
     async def sweep(self, *, everything: bool = False) -> int:
         """Removes the sandboxes whose owner has ended or whose time is over, and its own leftovers.
@@ -157,14 +165,14 @@ class Engine:
 
     async def _removed(self, container: DockerContainer) -> bool:
         try:
-            await remove_container(container)
+            was_there = await remove_container(container)
         except PlumbError as error:
             _log.warning("a sandbox was not removed", container=container.id, error=str(error))
             self._left[str(container.id)] = container
             return False
         self._left.pop(str(container.id), None)
         self._sandboxes.pop(str(container.id), None)
-        return True
+        return was_there
 
     async def count_orphans(self) -> int:
         """How many sandboxes a sweep would remove."""

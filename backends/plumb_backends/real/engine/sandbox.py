@@ -227,11 +227,26 @@ class Sandbox:
         await remove_container(self.container)
 
 
-async def remove_container(container: DockerContainer) -> None:
-    """Removes a container by force; one that is gone already is well."""
+async def remove_container(container: DockerContainer) -> bool:
+    """Removes a container by force; one that somebody else removes is waited for.
+
+    Returns:
+        Whether it was there.
+    """
     async with asking("removing a sandbox"):
         try:
-            await container.delete(force=True, v=True)
+            await _remove(container)
         except aiodocker.DockerError as error:
-            if error.status not in (404, 409):  # gone, or going already
+            if error.status != 404:
                 raise
+            return False
+    return True
+
+
+async def _remove(container: DockerContainer) -> None:
+    try:
+        await container.delete(force=True, v=True)
+    except aiodocker.DockerError as error:
+        if error.status != 409:  # it is being removed; until it is, it takes room
+            raise
+        await container.wait(condition="removed")
