@@ -11,7 +11,7 @@ import datetime
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import sqlalchemy as sql
@@ -90,6 +90,9 @@ class Journal:
     def __init__(self, engine: sql.Engine) -> None:
         self._engine = engine
         self._connection: sql.Connection | None = None  # the writer's; kept, for speed
+        # In memory all share one connection, and a reader that ends would undo what is written.
+        is_shared = isinstance(engine.pool, StaticPool)
+        self._turn = threading.Lock() if is_shared else nullcontext()
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._write_groups, name="plumb-journal", daemon=True
@@ -185,7 +188,7 @@ class Journal:
         return StepRecord(**rows[0]._mapping) if rows else None
 
     def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
-        with self._engine.connect() as connection:
+        with self._turn, self._engine.connect() as connection:
             return connection.execute(query).all()
 
     async def _write(self, *writes: _Write) -> None:
@@ -221,7 +224,8 @@ class Journal:
         """Writes a group and tells those who wait; a failed group of several is told nothing."""
         error: Exception | None = None
         try:
-            self._write_group(group)
+            with self._turn:
+                self._write_group(group)
         except Exception as failure:  # noqa: BLE001 - the writer must outlive every bad entry
             _log.error("the journal could not be written", error=str(failure))
             self._disconnect()
@@ -241,7 +245,8 @@ class Journal:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with self._turn:
+                connection.close()
 
     def close(self) -> None:
         """Writes what is left, and closes. Blocks for a moment."""

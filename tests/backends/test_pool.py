@@ -253,6 +253,19 @@ async def test_a_pool_that_can_be_filled_again_says_so_and_begins_to_count_anew(
     assert watcher.failures == ["the engine is gone", "the engine is gone again"]
 
 
+async def test_what_was_made_before_a_failure_does_not_end_the_waiting(
+    maker: Maker, watcher: Watcher
+) -> None:
+    rhythm = Rhythm(look_every=0.005, breath=0, first_wait=HOUR)
+    async with pool_of(maker, watcher, 2, rhythm=rhythm) as pool:
+        await until(lambda: watcher.size == 2)
+        maker.error = SandboxUnavailable("no room")
+        assert await pool.draw(itself)
+        await until(lambda: watcher.failures == ["no room"])
+        await several_looks(watcher)
+        assert (watcher.size, watcher.recoveries, len(maker.times)) == (1, 0, 3)
+
+
 async def test_a_fault_of_the_maker_does_not_end_the_pool(maker: Maker, watcher: Watcher) -> None:
     maker.error = RuntimeError("a fault")
     async with pool_of(maker, watcher, 1):

@@ -169,6 +169,22 @@ BAD = [
 ]
 
 
+async def test_readers_undo_nothing_that_a_journal_in_memory_has_written() -> None:
+    async with open_journal("sqlite://") as journal:
+
+        async def look() -> None:
+            while not written.done():
+                await journal.steps_of("sessions/nobody")
+
+        async def write() -> None:
+            for index in range(1, 301):
+                await journal.step_answered(record(index))
+
+        written = asyncio.create_task(write())
+        await asyncio.gather(written, *(look() for _ in range(4)))
+        assert len(await journal.steps_of("sessions/a")) == 300
+
+
 @pytest.mark.parametrize("bad", BAD, ids=["duplicate", "too-large", "no-text", "null"])
 async def test_a_bad_entry_fails_alone_and_does_not_take_others_with_it(
     journal: Journal, kit: Kit, bad: StepRecord

@@ -104,6 +104,7 @@ class Pool(Generic[Made]):
         self._held: collections.deque[tuple[float, Made]] = collections.deque()  # oldest first
         self._drawn = time.monotonic()  # when somebody last wanted one
         self._failures = 0  # in a row
+        self._failed = 0.0  # when it last did
         self._not_before = 0.0
         self._woken = asyncio.Event()
         self._removals: set[asyncio.Task[None]] = set()
@@ -184,8 +185,8 @@ class Pool(Generic[Made]):
         kept = kept[: self._wanted]
         if any(not made.is_alive for _, made in self._held):
             self._stumble("what was made ahead of time ends before it is used")
-        elif kept and kept[-1][0] <= time.monotonic() - self._rhythm.look_every:
-            self._recover()
+        elif kept and self._failed < kept[-1][0] <= time.monotonic() - self._rhythm.look_every:
+            self._recover()  # what was made since has lived for a while
         for entry in self._held:
             if entry not in kept:
                 self._soon(entry[1].remove())
@@ -212,6 +213,7 @@ class Pool(Generic[Made]):
         rhythm = self._rhythm
         wait = min(rhythm.longest_wait, rhythm.first_wait * 2.0 ** min(self._failures, 16))
         self._failures += 1
+        self._failed = now
         self._not_before = now + wait
 
     def _recover(self) -> None:

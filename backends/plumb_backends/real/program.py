@@ -22,6 +22,9 @@ MAX_STREAM_BYTES = 1024 * 1024
 _STDOUT, _STDERR = 1, 2
 _KILLED = 128 + 9
 _LONGEST_LINE = 64  # of the wrapper's: a key and a number
+_START_WITHIN = 60.0
+"""Seconds within which the wrapper must have begun; the program's own timeout counts from there."""
+
 _AFTERLIFE = 5.0
 """Seconds within which a killed program's streams must have ended."""
 
@@ -88,7 +91,16 @@ async def _run(
     """Feeds and reads until the end; returns whether that came before the timeout."""
     reading = asyncio.create_task(reader.read(stream))
     writing = asyncio.create_task(stream.write(given))
+    beginning = asyncio.create_task(reader.begun.wait())
     try:
+        await asyncio.wait(
+            {reading, beginning}, timeout=_START_WITHIN, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not reading.done() and reader.pid is None:  # whoever has no pid cannot be killed
+            raise SandboxUnavailable(
+                f"the program did not start within {_START_WITHIN:g} s; look at the engine's load, "
+                "and reset the session"
+            )
         done, _ = await asyncio.wait({reading}, timeout=timeout)
         if done:
             reading.result()
@@ -97,9 +109,9 @@ async def _run(
         await asyncio.wait({reading}, timeout=_AFTERLIFE)
         return False
     finally:
-        for task in (reading, writing):
+        for task in (reading, writing, beginning):
             task.cancel()
-        await asyncio.gather(reading, writing, return_exceptions=True)
+        await asyncio.gather(reading, writing, beginning, return_exceptions=True)
 
 
 async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:
@@ -188,6 +200,7 @@ class _Reader:
         self._stdout = _Channel("", key)
         self._stderr = _Channel(rf"(?s:.*?){key}=(\d+)\n", rf"{key}:(\d+)\n")
         self.channels = {_STDOUT: self._stdout, _STDERR: self._stderr}
+        self.begun = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
@@ -206,6 +219,8 @@ class _Reader:
             if piece is None:
                 break
             self.channels[piece[0]].feed(piece[1])
+            if self.pid is not None:
+                self.begun.set()
 
     def cut_off(self) -> None:
         """Ends the reading, whether the wrapper has said its last word or not."""

@@ -10,8 +10,8 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from plumb_backends.environment import (
@@ -40,8 +40,11 @@ from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
 from plumb_backends.snapshot import Entry, Snapshot
 
-_OBEY_WITHIN = 0.5
+_OBEY_WITHIN = 2.0
 """Seconds that bash gets to show its prompt after what it ran is gone."""
+
+_GONE_WITHIN = 0.5
+"""Seconds that a sandbox takes to be seen as ended, once its processes are."""
 
 _STOP_ATTEMPTS = 3
 """In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
@@ -230,7 +233,8 @@ class RealShell:
     async def _status_of_lost(self, sandbox: Sandbox, shell: Bash) -> int:
         """How a shell ended; raises where the sandbox ended with it."""
         await self._check_not_gone(sandbox)
-        return await shell.stream.exit_code()
+        async with self._unless_gone(sandbox):
+            return await shell.stream.exit_code()
 
     async def _check_not_gone(self, sandbox: Sandbox) -> None:
         """Raises where the sandbox has ended, with the reason where it is known."""
@@ -240,14 +244,20 @@ class RealShell:
         because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
         raise SandboxUnavailable(f"the session's sandbox is gone{because}; reset the session")
 
-    async def _restart(self, sandbox: Sandbox, shell: Bash) -> Bash:
-        await shell.close()
+    @asynccontextmanager
+    async def _unless_gone(self, sandbox: Sandbox) -> AsyncIterator[None]:
+        """For what fails where the sandbox was going when it was asked last, or is so now."""
         try:
-            self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
-        except SandboxUnavailable:  # it may have been going when it was asked last, or be so now
-            await sandbox.has_ended(within=_OBEY_WITHIN)
+            yield
+        except SandboxUnavailable:
+            await sandbox.has_ended(within=_GONE_WITHIN)
             await self._check_not_gone(sandbox)
             raise
+
+    async def _restart(self, sandbox: Sandbox, shell: Bash) -> Bash:
+        await shell.close()
+        async with self._unless_gone(sandbox):
+            self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
         return self._shell
 
     async def _repair_terminal(self, sandbox: Sandbox, shell: Bash, status: int) -> None:

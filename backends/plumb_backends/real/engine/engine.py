@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -203,7 +204,7 @@ class Engine:
         """
         if self._size_option or not self._sandboxes:
             return
-        for container in await self._list(size=True):
+        for container in await self._list(OWNER_LABEL + "=" + self._owner, size=True):
             sandbox = self._sandboxes.get(str(container.id))
             written = int(container._container.get("SizeRw") or 0)
             if sandbox and written > sandbox.spec.limits.disk_bytes:
@@ -235,13 +236,11 @@ class Engine:
         sandbox.ended_because = because
         await sandbox.remove()
 
-    async def _list(self, *, size: bool = False) -> list[DockerContainer]:
+    async def _list(self, *labels: str, size: bool = False) -> list[DockerContainer]:
+        """Plumb's containers; with their sizes it takes a walk over the files of each."""
+        filters = json.dumps({"label": [LABEL, *labels]})
         async with asking("listing sandboxes"):
-            return list(
-                await self._docker.containers.list(
-                    all=True, size=size, filters=f'{{"label": ["{LABEL}"]}}'
-                )
-            )
+            return list(await self._docker.containers.list(all=True, size=size, filters=filters))
 
 
 def _new_name(spec: SandboxSpec) -> str:

@@ -185,14 +185,15 @@ class Sandbox:
     async def has_ended(self, *, within: float) -> bool:
         """Whether the container has ended, or does so within some seconds.
 
-        It is said to run for a moment after its processes are gone.
+        It is said to run for a moment after its processes are gone. While the engine is at its end
+        it answers no other question about it: the last one waits for that.
         """
         with contextlib.suppress(SandboxUnavailable):  # gone altogether
             try:
                 async with asyncio.timeout(within), asking("asking after the sandbox"):
                     await self.container.wait()
             except TimeoutError:
-                return False
+                return not await self.is_running()
         return True
 
     async def changed_paths(self) -> dict[str, str]:

@@ -43,7 +43,7 @@ if [[ $how == foreground ]]; then
   group=$tpgid
   [[ $group == "$pgrp" ]] && { echo shell; exit 0; }
   echo group # the caller types Ctrl-C now
-  wait_until_gone 25
+  wait_until_gone 50
   members && kill -TERM "${found[@]}" 2>/dev/null
   wait_until_gone 25
 fi
