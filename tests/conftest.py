@@ -8,6 +8,7 @@ here live on the session's event loop; modules that use them say
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import docker
 import docker.errors
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.mysql import MysqlOptions
@@ -39,6 +41,18 @@ MEMORY_BYTES = 256 * 1024**2
 
 _INTEGRATION = Path(__file__).parent / "integration"
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+settings.register_profile(  # a machine that pauses is no counterexample
+    "plumb", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("plumb")
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was collected out of garbage collection, which would stop every clock for long."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

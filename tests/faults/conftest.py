@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -27,11 +27,17 @@ def make_world(tmp_path: Path) -> MakeWorld:
     async def make(**variables: str) -> AsyncIterator[World]:
         async with open_world(tmp_path / "server", **variables) as world:
             yield world
+            await _are_gone(world.dead_containers)  # as long as there is somebody who sweeps
             assert await asyncio.to_thread(world.server.stop) == 0
-            end = time.monotonic() + 20  # the engine removes containers in its own time
-            while left := await asyncio.to_thread(world.left_containers):
-                assert time.monotonic() < end, f"left behind: {left}"
-                await asyncio.sleep(0.1)
+            await _are_gone(world.left_containers)
             assert not world.complaints()
 
     return make
+
+
+async def _are_gone(left: Callable[[], Sequence[str]]) -> None:
+    """Waits: the engine removes containers, and makes what a killed server wanted, in its time."""
+    end = time.monotonic() + 20
+    while names := await asyncio.to_thread(left):
+        assert time.monotonic() < end, f"left behind: {names}"
+        await asyncio.sleep(0.1)

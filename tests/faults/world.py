@@ -219,6 +219,10 @@ class World:
             left -= set(waiting[:POOL])
         return sorted(left)
 
+    def dead_containers(self) -> list[str]:
+        """What those of its servers that were killed have left in the engine."""
+        return sorted({one for server in self.servers[:-1] for one in server.containers()})
+
     def complaints(self) -> list[str]:
         """What its servers' log tells of faults of plumb's own."""
         return self.server.complaints()

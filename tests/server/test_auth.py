@@ -146,8 +146,14 @@ class Wire:
         assert response.agent_token == self.tokens.agent_token(response.session.name)
         return str(response.session.name)
 
-    async def call(self, method: Any, metadata: Any, name: str = SESSION) -> list[Any]:
-        """Calls a method of any shape with a message that names a session where it can."""
+    async def call(
+        self, method: Any, metadata: Any, name: str = SESSION, *, is_read: bool = True
+    ) -> list[Any]:
+        """Calls a method of any shape with a message that names a session where it can.
+
+        A conversation that is refused before its first message `is_read` sends none: a message that
+        cannot be sent any more would put gRPC's own error in the place of the server's.
+        """
         request: Any = GetMessageClass(method.input_type)()
         if "step" in request.DESCRIPTOR.fields_by_name:
             request.step.CopyFrom(wire.StepRequest(name=name, step_index=1, action=b"say a"))
@@ -165,7 +171,8 @@ class Wire:
             request_serializer=type(request).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
-        call = stub(iter([request]) if method.client_streaming else request, metadata=metadata)
+        messages = iter([request]) if is_read else None
+        call = stub(messages if method.client_streaming else request, metadata=metadata)
         return [reply async for reply in call] if method.server_streaming else [await call]
 
 
@@ -260,7 +267,7 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str, str]:
 async def test_no_call_is_answered_without_a_token(
     served: Wire, kit: type[Kit], method: Any, metadata: Any
 ) -> None:
-    code, reason, said = await kit.soon(refused(served.call(method, metadata)))
+    code, reason, said = await kit.soon(refused(served.call(method, metadata, is_read=False)))
     assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
     assert "token" in said
 
@@ -274,8 +281,8 @@ async def test_whatever_is_no_step_is_refused_to_an_agent_also_on_its_own_sessio
     served: Wire, kit: type[Kit], judged_sessions: Sessions, method: Any
 ) -> None:
     name = await served.session()
-    token = served.tokens.agent_token(name)
-    code, reason, said = await kit.soon(refused(served.call(method, bearer(token), name)))
+    call = served.call(method, bearer(served.tokens.agent_token(name)), name, is_read=False)
+    code, reason, said = await kit.soon(refused(call))
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
     assert method.name in said
     assert [session.name for session in judged_sessions.list()] == [name]  # nothing was done

@@ -115,7 +115,7 @@ def test_play_records_what_was_observed_as_transcripts(tmp_path: Path) -> None:
                 "actions": ["cat /srv/n", "cd /srv; sleep 60"], "tags": []}  # fmt: skip
     (tmp_path / "in.jsonl").write_text(json.dumps(scenario) + "\n")
     run = plumb("play", str(tmp_path / "in.jsonl"), "--record", str(tmp_path / "out.jsonl"),
-                "--timeout", "0.5")  # fmt: skip
+                "--timeout", "3")  # fmt: skip
     assert run.returncode == 0, run.stderr
     (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
     transcript = json.loads(line)

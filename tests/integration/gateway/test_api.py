@@ -175,7 +175,7 @@ def test_a_caller_that_goes_away_while_a_session_is_made_leaves_nothing(
     body = {"kind": "shell", "init": ["sleep 600"], "init_timeout": 600}
     with impatient, pytest.raises(httpx.ReadTimeout):
         impatient.post("/v1/sessions", json=body)
-    kit.eventually(lambda: running.containers() == before)
+    kit.eventually(lambda: running.containers() <= before, within=60)
     assert http.get("/v1/sessions").json()["sessions"] == []
 
 
@@ -191,7 +191,7 @@ def test_a_caller_that_goes_away_while_sides_are_grounded_leaves_nothing(
     impatient.timeout = httpx.Timeout(kit.WITHIN, read=2.0)
     with impatient, pytest.raises(httpx.ReadTimeout):
         impatient.post("/v1/comparisons", json=body)
-    kit.eventually(lambda: running.containers() == before, within=60)
+    kit.eventually(lambda: running.containers() <= before, within=60)
 
 
 def test_exports_have_what_was_seen(http: httpx.Client, path: str) -> None:
@@ -208,10 +208,10 @@ def test_exports_have_what_was_seen(http: httpx.Client, path: str) -> None:
 
 
 def test_machines_are_told_that_it_is_up_serves_and_what_it_did(
-    http: httpx.Client, path: str
+    http: httpx.Client, path: str, kit: type[Kit]
 ) -> None:
     assert http.get("/healthz").text == "ok\n"
-    assert http.get("/readyz").text == "ok\n"
+    kit.eventually(lambda: http.get("/readyz").text == "ok\n")
     figures = http.get("/metrics").text
     assert 'plumb_http_requests_total{method="POST",route="/v1/sessions",status="201"}' in figures
     assert "plumb_sessions" in figures  # the server's own are beside them

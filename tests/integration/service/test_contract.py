@@ -175,7 +175,7 @@ def test_an_action_at_its_timeout_is_an_observation_with_what_it_printed(
     plumb: plumb_client.Plumb,
 ) -> None:
     with plumb.session("shell") as shell:
-        seen = shell.step("echo partial; sleep 600", timeout=0.5)
+        seen = shell.step("echo partial; sleep 600", timeout=3)
         assert seen.ending is Ending.TIMED_OUT
         assert seen.text.startswith("partial")
 

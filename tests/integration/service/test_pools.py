@@ -51,7 +51,7 @@ def test_sessions_from_the_pool_are_counted_and_work_like_all_others(
     start_server: StartServer, kit: Kit, port: int
 ) -> None:
     server = start(start_server, port)
-    kit.eventually(lambda: is_full(port))
+    kit.eventually(lambda: is_full(port), within=60)
     before = server.containers()
     with plumb_client.connect(server.address) as plumb:
         with plumb.session("shell") as shell:
@@ -70,7 +70,7 @@ def test_what_waits_in_a_pool_is_no_session_and_takes_no_place(
     start_server: StartServer, kit: Kit, port: int
 ) -> None:
     server = start(start_server, port, PLUMB_MAX_SESSIONS="1")
-    kit.eventually(lambda: is_full(port))
+    kit.eventually(lambda: is_full(port), within=60)
     with plumb_client.connect(server.address) as plumb:
         assert plumb.sessions() == []
         assert metrics_of(port)["plumb_places_taken"] == 0
@@ -120,14 +120,14 @@ def test_removing_a_pool_s_containers_behind_its_back_costs_nobody_a_session(
     start_server: StartServer, kit: Kit, port: int
 ) -> None:
     server = start(start_server, port)
-    kit.eventually(lambda: is_full(port))
+    kit.eventually(lambda: is_full(port), within=60)
     with contextlib.closing(docker.from_env()) as engine:
         for identifier in server.containers():
             with contextlib.suppress(docker.errors.APIError):
                 engine.api.remove_container(identifier, force=True)
     with plumb_client.connect(server.address) as plumb, plumb.session("shell") as shell:
         assert shell.step("echo hi").text == "hi\n"
-    kit.eventually(lambda: is_full(port))
+    kit.eventually(lambda: is_full(port), within=60)
 
 
 # Limits.
@@ -140,7 +140,7 @@ def test_creations_beyond_the_limit_wait_for_their_turn(
     with plumb_client.connect(server.address) as plumb, ThreadPoolExecutor(4) as threads:
         shells = list(threads.map(lambda _: plumb.session("shell"), range(4)))
         assert len({shell.name for shell in shells}) == 4
-        assert metrics_of(port)['plumb_creations_waiting{kind="shell"}'] == 0
+        assert metrics_of(port).get('plumb_creations_waiting{kind="shell"}', 0) == 0
         for shell in shells:
             shell.close()
 

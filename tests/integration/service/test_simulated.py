@@ -48,7 +48,7 @@ def simulating(
         OPENAI_API_KEY=KEY,
         OPENAI_BASE_URL=shared.url,
         PLUMB_SIMULATOR_RETRIES="0",
-        PLUMB_SIMULATOR_STEP_SECONDS="5",
+        PLUMB_SIMULATOR_STEP_SECONDS="60",
         PLUMB_SIMULATOR_PRICES=json.dumps({"m": [10, 100]}),
         PLUMB_METRICS_PORT=str(METRICS_PORT),
     )

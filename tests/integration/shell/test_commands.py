@@ -93,11 +93,11 @@ async def test_directory_variables_functions_and_aliases_persist(shell: RealShel
 
 
 async def test_jobs_can_be_listed_and_brought_to_the_foreground(shell: RealShell) -> None:
-    started = await shell.step(Action(b"sleep 0.4 &"))
+    started = await shell.step(Action(b"sleep 2 &"))
     assert started.text.startswith("[1] ")
     listed = await shell.step(Action(b"jobs"))
-    assert listed.text == "[1]+  Running                 sleep 0.4 &\n"
-    assert (await shell.step(Action(b"fg"))).text == "sleep 0.4\n"
+    assert listed.text == "[1]+  Running                 sleep 2 &\n"
+    assert (await shell.step(Action(b"fg"))).text == "sleep 2\n"
     assert (await shell.step(Action(b"jobs"))).text == ""
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_unfinished_input_is_seen_at_once(shell: RealShell, action: str) -> None:
     seen = await shell.step(Action(action.encode(), timeout=60))
     assert seen.ending is Ending.AWAITS_INPUT
-    assert seen.run_duration < 5
+    assert seen.run_duration < 30
     assert seen.exit_code == 130
     assert "> " in seen.text
     assert (await shell.step(Action(b"echo next"))).text == "next\n"
@@ -73,7 +73,7 @@ async def test_a_long_action_of_many_lines_arrives_whole(shell: RealShell) -> No
 async def test_a_program_that_reads_the_terminal_runs_into_its_timeout(
     shell: RealShell, reader: str
 ) -> None:
-    seen = await shell.step(Action(reader.encode(), timeout=0.3))
+    seen = await shell.step(Action(reader.encode(), timeout=1))
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, 130)
     assert (await shell.step(Action(b"echo next"))).text == "next\n"
 

@@ -168,10 +168,12 @@ HIDDEN = "SECONDS|BASHPID|S?RANDOM|EPOCH|COMP_|__plumb|133;"
 """Variables that differ between any two shells, or hold our marks."""
 
 LOOKS = [
-    "pwd; ((SECONDS < 3)); echo $? $SHLVL $$ $PPID $- $0 $? $_; tty; history; jobs",
+    "pwd; ((SECONDS < 30)); echo $? $SHLVL $$ $PPID $- $0 $? $_; tty; history; jobs",
     # The engine itself gives one process in a dozen another limit of open files.
     "env; shopt; set -o; alias; ulimit -a | grep -v files; stty -a; trap",
-    "ps -eo pid,ppid,pgid,sid,tpgid,tty,args | sed 's/^ *[0-9]*//' | sort",
+    # Into a file: beside it in a pipe, ps may see programs that have not begun to be themselves.
+    "ps -eo pid,ppid,pgid,sid,tpgid,tty,args >/srv/ps; sed 's/^ *[0-9]*//' /srv/ps | sort",
+    "rm /srv/ps",
     "ls -l /proc/$$/fd | sed 's/.* -> //; s/[0-9]*]/N]/'",
     "ls -A / /dev; ls -lA --time-style=+ /root /tmp /etc/hosts /etc/hostname",
     "cat /etc/hosts; hostname; id; umask; df -P / | tail -1 | cut -d' ' -f1",

