@@ -4,6 +4,7 @@ import argparse
 import gc
 import importlib
 import sys
+from importlib.metadata import version
 
 from plumb_cli.local_server import ServerDidNotStart
 from plumb_client.errors import PlumbError
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="plumb", description="One environment interface over gRPC: real, simulated, or both."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('plumb')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in _COMMANDS:
         _add(name, commands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -124,6 +125,11 @@ def test_it_is_published_on_loopback_alone_at_a_port_that_docker_chose(
 
 def test_it_is_not_root(server: PlumbContainer) -> None:
     assert inside(server, "id", "--user") == "1000"
+
+
+def test_the_command_is_there_as_everywhere(server: PlumbContainer) -> None:
+    assert re.fullmatch(r"plumb \d+\.\d+\.\d+", inside(server, "plumb", "--version"))
+    assert "engine" in server.exec(["plumb", "doctor"]).output.decode()
 
 
 def test_its_health_check_asks_the_server(
