@@ -32,7 +32,7 @@ _ENDING_WITHIN = 0.5
 """Seconds that a sandbox takes to be seen as ended, once its processes are."""
 
 _REFUSAL = re.compile("unable to find user|chdir to cwd")
-"""How the engine says, in the place of output, that it did not start a program."""
+"""How older engines say, in the place of output, that there is no such user or directory."""
 
 
 async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
@@ -52,9 +52,12 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
         "plumb",
         *program.argv,
     ]
-    stream = await sandbox.open_program(
-        argv, stdin=True, env=program.env, cwd=program.cwd, user=program.user
-    )
+    try:
+        stream = await sandbox.open_program(
+            argv, stdin=True, env=program.env, cwd=program.cwd, user=program.user
+        )
+    except InvalidInput as error:  # as newer engines say it
+        raise _refused(str(error)) from error
     given = f"{key} {len(program.stdin)}\n".encode() + program.stdin
     try:
         timed_out = not await _run(sandbox, stream, reader, given, program.timeout)
@@ -120,15 +123,19 @@ async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Rea
         raise SandboxUnavailable(f"the sandbox is gone{_because(sandbox)}; reset the session")
     said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
     if reader.pid is None and _REFUSAL.search(said):
-        raise InvalidInput(
-            f"the program cannot be started: {said}; name a user and a directory there are"
-        )
+        raise _refused(said)
     if reader.pid is None:  # what stands in the place of output is the engine's word, not its
         raise SandboxUnavailable(
             f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
             "reset the session"
         )
     return await stream.exit_code()
+
+
+def _refused(why: str) -> InvalidInput:
+    return InvalidInput(
+        f"the program cannot be started: {why}; name a user and a directory there are"
+    )
 
 
 def _because(sandbox: Sandbox) -> str:

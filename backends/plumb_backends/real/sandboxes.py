@@ -17,10 +17,14 @@ from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, Sandbox
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.pool import Pool, PoolSettings, kept
+from plumb_backends.real.program import run_helper
 from plumb_backends.real.watcher import Watcher
 
 POOLED = "pool"
 """What the session's label of a warm sandbox says: it was made before its session."""
+
+_IS_THERE = ("bash", "-c", "[[ -e /dev/pts/0 ]]")
+"""Says whether the terminal that waits is there: it is the first in its sandbox."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class WarmSandbox:
             SandboxUnavailable: It is gone, or its image's name means another image now.
         """
         shell, _, image_id = await asyncio.gather(
-            self._bash.start() if with_shell else self._bash.send_away(),
+            self._bash.start() if with_shell else self._empty(),
             self._engine.give(self._sandbox, spec),
             self._engine.image_id(spec.image),
         )
@@ -65,6 +69,16 @@ class WarmSandbox:
         if not with_shell and not await self._sandbox.is_running():
             raise SandboxUnavailable("the sandbox ended before it was used")
         return Taken(self._sandbox, shell)
+
+    async def _empty(self) -> None:
+        """Sends the terminal away, so that what comes next finds nothing of it.
+
+        Newer engines (seen with 28.5) let go of a terminal whose program has ended only when they
+        start the next one: until then the program is listed, and another terminal is number 1.
+        """
+        await self._bash.send_away()
+        while not (await run_helper(self._sandbox, _IS_THERE)).exit_code:
+            pass
 
     async def remove(self) -> None:
         """Removes it. Never raises."""

@@ -23,7 +23,7 @@ import plumb_client
 if TYPE_CHECKING:
     from tests.integration.service.conftest import Kit, Server, StartServer
 
-ENGINE_SOCKET = "/var/run/docker.sock"
+ENGINE_SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 
 class Forwarder:
