@@ -10,7 +10,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.execs import Exec
 from aiodocker.stream import Stream
 
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
 from plumb_backends.real.hardening import SandboxSpec
 
@@ -50,9 +50,18 @@ class TerminalStream(_Process):
         return message.data if message else b""
 
     async def resize(self, *, columns: int, rows: int) -> None:
-        """Sets the terminal's size; returns when its process has started."""
-        async with asking("setting the size of the terminal"):
-            await self._process.resize(h=rows, w=columns)
+        """Sets the terminal's size; returns when its process has started.
+
+        Raises:
+            SandboxUnavailable: It did not start, or the sandbox is gone.
+        """
+        try:
+            async with asking("setting the size of the terminal"):
+                await self._process.resize(h=rows, w=columns)
+        except InvalidInput as error:  # how newer engines say that there is no such process
+            raise SandboxUnavailable(
+                f"no shell starts in the sandbox any more ({error}); reset the session"
+            ) from error
 
 
 class ProgramStream(_Process):
