@@ -432,7 +432,7 @@ BOMBS = {
     "a fork bomb": "f() { f | f & }; f; wait",
     "a memory bomb": "for i in 1 2 3 4; do tail /dev/zero & done; wait",
     "memory through a file": "head -c 500M /dev/zero > /dev/shm/big; cat /dev/shm/big > /dev/null",
-    "a disk bomb": "while head -c 8M /dev/zero > /root/$((n += 1)); do sleep 0.1; done",
+    "a disk bomb": "for i in {1..99}; do head -c 8M /dev/zero > /root/$i || break; sleep 0.1; done",
     "an inode bomb": _python(_MAKE_FILES.format("itertools.count()")),
     "10^6 open files": _python("""import os, time
 for _ in range(50): os.fork()
