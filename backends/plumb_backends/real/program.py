@@ -28,9 +28,6 @@ _START_WITHIN = 60.0
 _AFTERLIFE = 5.0
 """Seconds within which a killed program's streams must have ended."""
 
-_ENDING_WITHIN = 0.5
-"""Seconds that a sandbox takes to be seen as ended, once its processes are."""
-
 _REFUSAL = re.compile("unable to find user|chdir to cwd")
 """How older engines say, in the place of output, that there is no such user or directory."""
 
@@ -96,10 +93,10 @@ async def _run(
     writing = asyncio.create_task(stream.write(given))
     beginning = asyncio.create_task(reader.begun.wait())
     try:
-        await asyncio.wait(
+        started, _ = await asyncio.wait(
             {reading, beginning}, timeout=_START_WITHIN, return_when=asyncio.FIRST_COMPLETED
         )
-        if not reading.done() and reader.pid is None:  # whoever has no pid cannot be killed
+        if not started:  # it has no pid, and cannot be killed
             raise SandboxUnavailable(
                 f"the program did not start within {_START_WITHIN:g} s; look at the engine's load, "
                 "and reset the session"
@@ -119,7 +116,7 @@ async def _run(
 
 async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:
     """For a program whose wrapper died with it (killed for memory), or never began."""
-    if await sandbox.has_ended(within=_ENDING_WITHIN):
+    if await sandbox.has_ended():
         raise SandboxUnavailable(f"the sandbox is gone{_because(sandbox)}; reset the session")
     said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
     if reader.pid is None and _REFUSAL.search(said):

@@ -43,9 +43,6 @@ from plumb_backends.snapshot import Entry, Snapshot
 _OBEY_WITHIN = 2.0
 """Seconds that bash gets to show its prompt after what it ran is gone."""
 
-_GONE_WITHIN = 0.5
-"""Seconds that a sandbox takes to be seen as ended, once its processes are."""
-
 _STOP_ATTEMPTS = 3
 """In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
 
@@ -250,7 +247,7 @@ class RealShell:
         try:
             yield
         except SandboxUnavailable:
-            await sandbox.has_ended(within=_GONE_WITHIN)
+            await sandbox.has_ended()
             await self._check_not_gone(sandbox)
             raise
 

@@ -204,7 +204,7 @@ class Engine:
         """
         if self._size_option or not self._sandboxes:
             return
-        for container in await self._list(OWNER_LABEL + "=" + self._owner, size=True):
+        for container in await self._list(f"{OWNER_LABEL}={self._owner}", size=True):
             sandbox = self._sandboxes.get(str(container.id))
             written = int(container._container.get("SizeRw") or 0)
             if sandbox and written > sandbox.spec.limits.disk_bytes:

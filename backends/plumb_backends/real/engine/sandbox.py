@@ -14,6 +14,9 @@ from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
 from plumb_backends.real.hardening import SandboxSpec
 
+_ENDING_WITHIN = 0.5
+"""Seconds that a container takes to be seen as ended, once its processes are."""
+
 
 class _Process:
     """A process inside a sandbox, and its streams."""
@@ -191,15 +194,15 @@ class Sandbox:
         except SandboxUnavailable:
             return False
 
-    async def has_ended(self, *, within: float) -> bool:
-        """Whether the container has ended, or does so within some seconds.
+    async def has_ended(self) -> bool:
+        """Whether the container has ended, or does so in a moment.
 
         It is said to run for a moment after its processes are gone. While the engine is at its end
         it answers no other question about it: the last one waits for that.
         """
         with contextlib.suppress(SandboxUnavailable):  # gone altogether
             try:
-                async with asyncio.timeout(within), asking("asking after the sandbox"):
+                async with asyncio.timeout(_ENDING_WITHIN), asking("asking after the sandbox"):
                     await self.container.wait()
             except TimeoutError:
                 return not await self.is_running()
