@@ -2,6 +2,9 @@
 
 What a page writes to the console, or raises, fails its test. With PLUMB_SCREENSHOTS the pictures of
 `docs/pages/` are made.
+
+A test that left a page goes on after `wait_for_url`, which waits for the next one's scripts too:
+its address alone is there before anybody listens to a key, or to a choice.
 """
 
 from __future__ import annotations
@@ -143,7 +146,7 @@ class Kit:
 
     @staticmethod
     def screen(page: Page, number: str = "one") -> str:
-        """What a screen shows, line by line, without the space at their ends."""
+        """What a screen shows, line by line, without the space at their ends; it may be late."""
         rows = page.locator(f"#screen-{number} .xterm-rows > div").all_inner_texts()
         return "\n".join(row.replace("\xa0", " ").rstrip() for row in rows).rstrip()
 

@@ -68,13 +68,13 @@ def test_one_finds_and_reads_a_session_by_keyboard_alone(twin: str, open_page: O
     keyboard.press("j")
     expect(page.locator(":focus")).to_have_attribute("href", f"/{twin}")
     keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(twin))
+    page.wait_for_url(re.compile(twin))
     for key, focused in (("j", "turn-1"), ("w", "turn-2"), ("w", "turn-4"), ("k", "turn-3")):
         keyboard.press(key)
         expect(page.locator(":focus")).to_have_id(focused)
     keyboard.press("g")
     keyboard.press("r")
-    expect(page).to_have_url(re.compile("/reports$"))
+    page.wait_for_url(re.compile("/reports$"))
     keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     keyboard.press("Escape")
@@ -88,7 +88,7 @@ def test_one_makes_a_session_and_types_in_it_by_keyboard_alone(
     page.locator("[name=state]").focus()
     keyboard.press("Escape")
     keyboard.press("n") if page.locator("[data-next]").count() == 0 else page.goto("/sessions/new")
-    expect(page).to_have_url(re.compile("/sessions/new$"))
+    page.wait_for_url(re.compile("/sessions/new$"))
     for _ in range(20):
         keyboard.press("Tab")
         if page.evaluate("document.activeElement.name") == "kind":

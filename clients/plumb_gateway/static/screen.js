@@ -23,6 +23,7 @@ const harmless = (text) => text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\u242
 export class Screen {
   #terminal;
   #isSql;
+  #written = Promise.resolve(); // settles once all that was given so far is on the screen
 
   constructor(place, kind) {
     this.#isSql = kind === "mysql";
@@ -45,14 +46,22 @@ export class Screen {
     if (rows !== this.#terminal.rows || columns !== this.#terminal.cols) this.#terminal.resize(columns, rows);
   }
 
+  // The emulator takes what it is given later, piece by piece. A function is asked in its turn, when
+  // all before is on the screen: only then is known where the cursor stands.
+  #write(given) {
+    this.#written = this.#written.then(() => new Promise((done) => {
+      this.#terminal.write(typeof given === "function" ? given() : given, done);
+    }));
+  }
+
   typed(prompt, action) {
-    this.#terminal.write(`${BOLD}${harmless(prompt)} ${harmless(action)}${PLAIN}\n`);
+    this.#write(`${BOLD}${harmless(prompt)} ${harmless(action)}${PLAIN}\n`);
   }
 
   // A text, or bytes as base64.
   output(data) {
-    if (typeof data === "string") this.#terminal.write(data);
-    else this.#terminal.write(Uint8Array.from(atob(data.base64), (letter) => letter.charCodeAt(0)));
+    if (typeof data === "string") this.#write(data);
+    else this.#write(Uint8Array.from(atob(data.base64), (letter) => letter.charCodeAt(0)));
   }
 
   end(seen) {
@@ -60,8 +69,8 @@ export class Screen {
     const ending = seen.ending === "EXITED" ? "" : seen.ending.toLowerCase().replaceAll("_", " ");
     const notes = [ending, status, seen.truncated ? "cut" : ""].filter(Boolean);
     // Whatever the output left behind (colours, another character set), the next line begins afresh.
-    this.#terminal.write("\x1b[!p\x1b[?47l\x1b[?25h\x1b(B");
-    if (this.#terminal.buffer.active.cursorX) this.#terminal.write("\n");
+    this.#write("\x1b[!p\x1b[?47l\x1b[?25h\x1b(B");
+    this.#write(() => (this.#terminal.buffer.active.cursorX ? "\n" : ""));
     if (notes.length) this.note(notes.join(", "));
   }
 
@@ -75,6 +84,6 @@ export class Screen {
   }
 
   note(text) {
-    this.#terminal.write(`${FAINT}[${harmless(text)}]${PLAIN}\n`);
+    this.#write(`${FAINT}[${harmless(text)}]${PLAIN}\n`);
   }
 }
