@@ -4,12 +4,12 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from plumb_cli.access import Access, read_access
+from plumb_server.private_folder import private_folder
 
 _OF_OTHERS = ("PLUMB_TOKEN_FILE", "PLUMB_TLS_CERT", "PLUMB_TLS_KEY", "PLUMB_TLS_CLIENT_CA")
 """Variables of a server that others shall reach, as this one's command alone does."""
@@ -36,7 +36,7 @@ def server_at(address: str | None) -> Iterator[Access]:
         yield read_access(address)
         return
     token = secrets.token_hex(32)
-    with tempfile.TemporaryDirectory(prefix="plumb-") as folder:
+    with private_folder() as folder:
         environment = {
             "PLUMB_JOURNAL": f"sqlite:///{folder}/journal.sqlite",
             "PLUMB_LOG_LEVEL": "ERROR",
@@ -44,7 +44,7 @@ def server_at(address: str | None) -> Iterator[Access]:
             "PLUMB_LISTEN": "127.0.0.1:0",
             "PLUMB_TOKEN": token,
         }
-        log_path = Path(folder, "log")
+        log_path = folder / "log"
         with log_path.open("wb") as log, _started(environment, log.fileno()) as server:
             yield Access(_wait_until_it_listens(server, log_path), token)
 

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pydantic
@@ -23,6 +22,7 @@ from plumb_backends.simulated.prompting import BadPrompt
 from plumb_server.app import run_server
 from plumb_server.listening import CannotListen
 from plumb_server.logs import configure_logs
+from plumb_server.private_folder import private_folder
 from plumb_server.settings import Settings
 
 Beside: TypeAlias = Callable[[Settings, str], AbstractAsyncContextManager[str]]
@@ -48,7 +48,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         private = ""
         if beside:
-            folder = stack.enter_context(TemporaryDirectory(prefix="plumb-"))
+            folder = stack.enter_context(private_folder())
             private = f"unix:{folder}/grpc"
         running = await stack.enter_async_context(run_server(settings, private_address=private))
         says = await stack.enter_async_context(beside(settings, private)) if beside else ""

@@ -1,0 +1,59 @@
+"""A folder for what only this process is to reach, as the socket of what runs beside a server."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PREFIX = "plumb-private-"
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Makes a folder that nobody else may enter, and removes it at the end.
+
+    Its owner holds a lock on it, which ends with the process however that ends: what `kill -9` left
+    behind is known by it, and is removed here, too.
+    """
+    _sweep()
+    folder, lock = _locked_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(folder)
+        if lock is not None:
+            return folder, lock
+
+
+def _lock(folder: Path) -> int | None:
+    """Locks a folder; None where somebody has it, may not be asked, or where it is gone."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():  # another process may have swept it before it was locked
+            return lock
+    os.close(lock)
+    return None
+
+
+def _sweep() -> None:
+    """Removes what processes of this user have left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)

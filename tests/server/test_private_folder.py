@@ -1,0 +1,77 @@
+"""A private folder goes with its process, however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from plumb_server.private_folder import private_folder
+
+_HOLD = """
+import sys
+from plumb_server.private_folder import private_folder
+with private_folder() as folder:
+    (folder / "socket").touch()
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where folders are made, here and in the processes of a test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def held() -> tuple[subprocess.Popen[str], Path]:
+    """A process that has a folder until its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_nobody_else_may_enter_it_and_it_goes_with_its_owner(folders: Path) -> None:
+    with private_folder() as folder:
+        assert folder.parent == folders
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "file").touch()
+    assert not list(folders.iterdir())
+
+
+def test_what_kill_9_left_behind_goes_with_the_next(folders: Path) -> None:
+    process, left = held()
+    with process:
+        os.kill(process.pid, signal.SIGKILL)
+    assert (left / "socket").exists()
+    with private_folder() as folder:
+        assert list(folders.iterdir()) == [folder]
+
+
+def test_what_a_living_process_has_is_left_alone(folders: Path) -> None:
+    process, living = held()
+    with process, private_folder() as folder:
+        assert set(folders.iterdir()) == {living, folder}
+        assert (living / "socket").exists()
+        process.communicate("")
+    assert not living.exists()
+
+
+def test_what_only_looks_like_one_is_left_alone(folders: Path) -> None:
+    elsewhere = folders / "elsewhere"
+    elsewhere.mkdir()
+    (folders / "plumb-private-link").symlink_to(elsewhere)
+    (folders / "plumb-private-file").touch()
+    with private_folder():
+        pass
+    assert {path.name for path in folders.iterdir()} == {
+        "elsewhere", "plumb-private-link", "plumb-private-file"}  # fmt: skip
