@@ -42,7 +42,7 @@ class PlayedStream:
             self._coming.put_nowait(piece)
 
     async def next_typed(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.typed.get()
 
     async def read(self) -> bytes:
@@ -90,7 +90,7 @@ async def type_(terminal: Terminal, stream: PlayedStream) -> Type:
 
 
 async def _done(turn: Turn) -> Turn:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await turn.done.wait()
     return turn
 
@@ -307,7 +307,7 @@ async def test_a_program_that_announces_like_readline_is_not_taken_for_a_prompt(
     assert await stream.next_typed() == ASK
     assert turn.end is None
     stream.come(b"\r\n", _prompt(0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await turn.done.wait()
     assert ">>> " in _text(turn)
 
@@ -360,7 +360,7 @@ async def test_too_much_output_wakes_whoever_waits(type_: Type, stream: PlayedSt
     turn = await type_(b"yes")
     turn.max_output_bytes = 10
     stream.come(b"yes\r\n" + ENDS + C + b"y\r\n" * 10)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await turn.woken.wait()
     assert (turn.stop_because, turn.end) == (Ending.OUTPUT_LIMIT, None)
 

@@ -25,6 +25,9 @@ goes home itself, for the engine would start nothing in a home that the agent ha
 
 _END_OF_INPUT = b"\x04"
 
+_TYPED_WITHIN = 5.0
+"""Seconds that Ctrl-C may take to be written; a terminal that nobody reads can be full."""
+
 
 class Bash:
     """A running bash: its stream, its terminal, and the last prompt."""
@@ -116,7 +119,11 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
         # Typed only after the group is known: then it is the group that gets it, and its members
         # are looked for even if the shell has already shown its prompt.
         first = await ending.read()
-        bash.terminal.interrupt()
+        typed = bash.terminal.interrupt()
+        if first is not None and first[1].startswith(b"group"):
+            await asyncio.wait({typed}, timeout=_TYPED_WITHIN)
+            with suppress(SandboxUnavailable):  # then it has ended, and there is nothing to read
+                await ending.write(b"\n")
         while await ending.read():
             pass
     finally:

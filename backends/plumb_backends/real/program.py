@@ -160,7 +160,8 @@ async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:
 async def open_ending(sandbox: Sandbox, how: str, pid: int) -> ProgramStream:
     """Starts `guest/end_processes.bash`."""
     argv = command("end_processes.bash", how, str(pid))
-    return await sandbox.open_program(argv, stdin=False, env={}, cwd="/", user="")
+    asks_back = how == "foreground"
+    return await sandbox.open_program(argv, stdin=asks_back, env={}, cwd="/", user="")
 
 
 class _Channel:

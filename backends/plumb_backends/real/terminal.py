@@ -138,9 +138,9 @@ class Terminal:
             self._write_soon(to_paste(text))
         return turn
 
-    def interrupt(self) -> None:
-        """Types Ctrl-C."""
-        self._write_soon(_INTERRUPT)
+    def interrupt(self) -> asyncio.Task[None]:
+        """Types Ctrl-C; what is returned ends when that is done."""
+        return self._write_soon(_INTERRUPT)
 
     async def close(self) -> None:
         """Lets go of the terminal."""
@@ -156,10 +156,11 @@ class Terminal:
 
     # Writing. A full terminal blocks the writer; the reading must go on meanwhile.
 
-    def _write_soon(self, data: bytes) -> None:
+    def _write_soon(self, data: bytes) -> asyncio.Task[None]:
         task = asyncio.create_task(self._write(data))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        return task
 
     async def _write(self, data: bytes) -> None:
         try:

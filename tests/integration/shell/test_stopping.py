@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from plumb_backends.environment import Action, Ending, Program
+from plumb_backends.real.engine import TerminalStream
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.registry import Backends, open_backends
@@ -49,7 +50,7 @@ async def _runs(shell: RealShell, pattern: str) -> bool:
 async def test_a_command_is_gone_from_the_sandbox_when_its_timeout_is_answered(
     shell: RealShell, command: str, status: int, pattern: str
 ) -> None:
-    seen = await shell.step(Action(command.encode(), timeout=1))
+    seen = await shell.step(Action(command.encode(), timeout=2))
     assert not await _runs(shell, pattern)
     if "STOP" not in command:  # bash may see the job stop before it is told to end
         assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, status)
@@ -57,10 +58,25 @@ async def test_a_command_is_gone_from_the_sandbox_when_its_timeout_is_answered(
 
 
 async def test_what_was_printed_before_the_timeout_is_in_the_observation(shell: RealShell) -> None:
-    seen = await shell.step(Action(b"echo partial; sleep 1000; echo unreached", timeout=1))
+    seen = await shell.step(Action(b"echo partial; sleep 1000; echo unreached", timeout=3))
     assert seen.text == "partial\n^C\n"
     assert seen.ending is Ending.TIMED_OUT
-    assert seen.run_duration >= 1
+    assert seen.run_duration >= 3
+
+
+async def test_a_ctrl_c_that_is_typed_late_still_comes_before_anything_else(
+    shell: RealShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = TerminalStream.write
+
+    async def late(stream: TerminalStream, data: bytes) -> None:
+        if data == b"\x03":
+            await asyncio.sleep(3)
+        await write(stream, data)
+
+    monkeypatch.setattr(TerminalStream, "write", late)
+    seen = await shell.step(Action(b"sleep 1000; echo unreached", timeout=2))
+    assert (seen.ending, seen.exit_code, seen.text) == (Ending.TIMED_OUT, 130, "^C\n")
 
 
 async def test_a_command_that_ends_before_its_timeout_is_not_timed_out(shell: RealShell) -> None:

@@ -2,7 +2,7 @@
 # Arguments: `session` SID, or `process` PID, or `foreground` PID (whose terminal's foreground
 # group it is).
 # Prints `shell` where the foreground group is PID's own, so that only Ctrl-C can help; `group`
-# when it has begun to wait for the group to go; `gone` or `stuck` at the end.
+# where it is another, and reads a line before it waits for that to go; `gone` or `stuck` at the end.
 how=$1 pid=$2
 
 # /proc/PID/stat is "pid (comm) state ppid pgrp session tty tpgid …"; comm may hold spaces.
@@ -42,7 +42,8 @@ if [[ $how == foreground ]]; then
   stat_of "$pid" || { echo gone; exit 0; }
   group=$tpgid
   [[ $group == "$pgrp" ]] && { echo shell; exit 0; }
-  echo group # the caller types Ctrl-C now
+  echo group
+  read -rt 20 # until the caller has typed Ctrl-C: TERM must not come first
   wait_until_gone 50
   members && kill -TERM "${found[@]}" 2>/dev/null
   wait_until_gone 25
