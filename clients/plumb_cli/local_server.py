@@ -36,7 +36,7 @@ def server_at(address: str | None) -> Iterator[Access]:
         yield read_access(address)
         return
     token = secrets.token_hex(32)
-    with private_folder() as folder:
+    with private_folder() as (folder, lock):
         environment = {
             "PLUMB_JOURNAL": f"sqlite:///{folder}/journal.sqlite",
             "PLUMB_LOG_LEVEL": "ERROR",
@@ -45,12 +45,14 @@ def server_at(address: str | None) -> Iterator[Access]:
             "PLUMB_TOKEN": token,
         }
         log_path = folder / "log"
-        with log_path.open("wb") as log, _started(environment, log.fileno()) as server:
+        with log_path.open("wb") as log, _started(environment, log.fileno(), lock) as server:
             yield Access(_wait_until_it_listens(server, log_path), token)
 
 
 @contextmanager
-def _started(environment: dict[str, str], log: int) -> Iterator["subprocess.Popen[str]"]:
+def _started(
+    environment: dict[str, str], log: int, folder_lock: int
+) -> Iterator["subprocess.Popen[str]"]:
     # In a group of its own: Ctrl-C at the terminal is for the command, which ends the server.
     server = subprocess.Popen(
         [sys.executable, "-m", "plumb_server", "--until-eof"],
@@ -58,6 +60,7 @@ def _started(environment: dict[str, str], log: int) -> Iterator["subprocess.Pope
         stdin=subprocess.PIPE,  # it ends with us, also where we are killed
         stdout=subprocess.PIPE,
         stderr=log,
+        pass_fds=[folder_lock],  # where we are killed it still needs the folder, for a moment
         text=True,
         start_new_session=True,
     )

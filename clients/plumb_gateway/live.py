@@ -40,6 +40,9 @@ _MOST_WAITING = 100
 _LOOK_EVERY = 0.5
 """Seconds between two looks at a session that is busy with what began before this socket."""
 
+_STOP_AGAIN_AFTER = 0.02
+"""Seconds between two tries to stop a step that is about to begin on the server."""
+
 _CLOSED_FOR_POLICY, _TRY_AGAIN_LATER = 1008, 1013
 
 
@@ -67,6 +70,8 @@ class Live:
         self._stub = stub
         self._name = name
         self._steps: asyncio.Queue[wire.StepRequest] = asyncio.Queue(_MOST_WAITING)
+        self._taken = self._settled = 0  # steps that were sent here, and those that are answered
+        self._stop_wanted = asyncio.Event()
 
     async def run(self, found: wire.Session) -> None:
         """Serves until the client goes away, or the session is no more.
@@ -75,7 +80,12 @@ class Live:
             found: The session as it is now.
         """
         await self._send({"session": to_json(found)})
-        work = [self._read_for_ever(), self._step_for_ever(), self._touch_for_ever(found)]
+        work = (
+            self._read_for_ever(),
+            self._step_for_ever(),
+            self._stop_for_ever(),
+            self._touch_for_ever(found),
+        )
         tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -139,9 +149,10 @@ class Live:
                     self._steps.put_nowait(request)
                 except asyncio.QueueFull:
                     raise BadJson(f"{_MOST_WAITING} steps wait already; wait for one") from None
+                self._taken += 1
             case {"interrupt": _}:
-                with translated():
-                    await self._stub.Interrupt(wire.InterruptRequest(name=self._name))
+                if not await self._interrupt() and self._settled < self._taken:
+                    self._stop_wanted.set()
             case {"keep": bool(keep)}:
                 self.keep = keep
             case _:
@@ -159,6 +170,25 @@ class Live:
                 raise  # there is nothing here any more
             except PlumbError as error:
                 await self._fail(error, "step")
+            self._settled += 1
+
+    async def _stop_for_ever(self) -> None:
+        """Stops the step that was sent before an interrupt which came before it had begun."""
+        while True:
+            await self._stop_wanted.wait()
+            self._stop_wanted.clear()
+            settled = self._settled
+            try:
+                while self._settled == settled and not await self._interrupt():
+                    await asyncio.sleep(_STOP_AGAIN_AFTER)  # noqa: ASYNC110 - no event tells
+            except PlumbError as error:
+                await self._fail(error, "interrupt")
+
+    async def _interrupt(self) -> bool:
+        """Asks for what runs to be stopped; says whether something did."""
+        with translated():
+            response = await self._stub.Interrupt(wire.InterruptRequest(name=self._name))
+        return response.interrupted
 
     async def _fail(self, error: PlumbError | Refused, of: str) -> None:
         await self._send({"error": details_of(error), "of": of})

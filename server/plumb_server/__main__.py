@@ -48,7 +48,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         private = ""
         if beside:
-            folder = stack.enter_context(private_folder())
+            folder, _ = stack.enter_context(private_folder())
             private = f"unix:{folder}/grpc"
         running = await stack.enter_async_context(run_server(settings, private_address=private))
         says = await stack.enter_async_context(beside(settings, private)) if beside else ""

@@ -8,32 +8,45 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 _PREFIX = "plumb-private-"
 
 
+class PrivateFolder(NamedTuple):
+    """A folder that nobody else may enter.
+
+    Attributes:
+        path: Where it is.
+        lock: A descriptor; a process that is to keep the folder beyond this one inherits it.
+    """
+
+    path: Path
+    lock: int
+
+
 @contextmanager
-def private_folder() -> Iterator[Path]:
+def private_folder() -> Iterator[PrivateFolder]:
     """Makes a folder that nobody else may enter, and removes it at the end.
 
     Its owner holds a lock on it, which ends with the process however that ends: what `kill -9` left
     behind is known by it, and is removed here, too.
     """
     _sweep()
-    folder, lock = _locked_folder()
+    folder = _locked_folder()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        shutil.rmtree(folder.path, ignore_errors=True)
+        os.close(folder.lock)
 
 
-def _locked_folder() -> tuple[Path, int]:
+def _locked_folder() -> PrivateFolder:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = _lock(folder)
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(path)
         if lock is not None:
-            return folder, lock
+            return PrivateFolder(path, lock)
 
 
 def _lock(folder: Path) -> int | None:

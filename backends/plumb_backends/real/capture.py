@@ -268,8 +268,9 @@ def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, s
     init = next((command for pid, _, _, command in rows if pid == "1"), "")
     return [
         (pid, user, command.strip())
-        for pid, _, user, command in rows
-        if pid not in hidden and command.strip() and command != init
+        for pid, parent, user, command in rows
+        # Only what the engine starts has no parent: plumb's wrapper of the helper before this one.
+        if pid not in hidden and parent != "0" and command.strip() and command != init
     ]
 
 

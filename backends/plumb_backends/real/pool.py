@@ -146,7 +146,8 @@ class Pool(Generic[Made]):
             now = time.monotonic()
             if len(self._held) < self._wanted and now >= self._not_before:
                 await asyncio.sleep(self._drawn + self._rhythm.breath - now)
-                await self._refill()
+                if time.monotonic() >= self._not_before:  # what was drawn meanwhile may be dead
+                    await self._refill()
                 continue
             wait = self._rhythm.look_every
             if len(self._held) < self._wanted:

@@ -117,7 +117,7 @@ async def _run(
 async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:
     """For a program whose wrapper died with it (killed for memory), or never began."""
     if await sandbox.has_ended():
-        raise SandboxUnavailable(f"the sandbox is gone{_because(sandbox)}; reset the session")
+        raise _gone(sandbox)
     said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
     if reader.pid is None and _REFUSAL.search(said):
         raise _refused(said)
@@ -126,7 +126,10 @@ async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Rea
             f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
             "reset the session"
         )
-    return await stream.exit_code()
+    status = await stream.exit_code()
+    if not await sandbox.is_running():  # a status that its end gave is not the program's
+        raise _gone(sandbox)
+    return status
 
 
 def _refused(why: str) -> InvalidInput:
@@ -135,8 +138,9 @@ def _refused(why: str) -> InvalidInput:
     )
 
 
-def _because(sandbox: Sandbox) -> str:
-    return f": {sandbox.ended_because}" if sandbox.ended_because else ""
+def _gone(sandbox: Sandbox) -> SandboxUnavailable:
+    because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
+    return SandboxUnavailable(f"the sandbox is gone{because}; reset the session")
 
 
 async def end_session(sandbox: Sandbox, pid: int | None) -> None:

@@ -96,12 +96,13 @@ class PlumbContainer(DockerContainer):
     def stop(self, force: bool = True, delete_volume: bool = True) -> None:
         """Has the server remove what it made, removes what is left, and then the server itself."""
         if self._container is not None:
-            # Where somebody else removes it just now, or has, it is gone all the same.
-            with contextlib.suppress(docker.errors.NotFound):
-                self._end()
-            with contextlib.suppress(docker.errors.NotFound):
-                self._container.remove(force=force, v=delete_volume)
-            self._container = None
+            try:
+                # Where somebody else removes it just now, or has, it is gone all the same.
+                with contextlib.suppress(docker.errors.NotFound):
+                    self._end()
+            finally:
+                self._remove(str(self._container.id), force, delete_volume)
+                self._container = None
         super().stop(force, delete_volume)
 
     def get_container_host_ip(self) -> str:
@@ -187,8 +188,18 @@ class PlumbContainer(DockerContainer):
         container.reload()
         container.stop(timeout=_END_WITHIN)
         for left in self.owned():
-            with contextlib.suppress(docker.errors.NotFound):
-                self._client.api.remove_container(left, force=True, v=True)
+            self._remove(left)
+
+    def _remove(self, identifier: str, force: bool = True, volumes: bool = True) -> None:
+        """Removes a container; returns when it is gone, whoever has removed it."""
+        api = self._client.api
+        with contextlib.suppress(docker.errors.NotFound):
+            try:
+                api.remove_container(identifier, force=force, v=volumes)
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # its removal is under way
+                    raise
+                api.wait(identifier, condition="removed")
 
 
 def let_go_of(error: BaseException) -> None:

@@ -10,7 +10,7 @@ from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 from plumb_client.errors import ServerUnavailable
 
 _WITHIN: Final = 60.0
-_ANSWER_WITHIN: Final = 2.0
+_ANSWER_WITHIN: Final = 10.0
 _ASK_AGAIN_AFTER: Final = 0.05
 _LAST_WORDS: Final = 5
 
@@ -42,19 +42,32 @@ class Healthy(WaitStrategy):
             ServerUnavailable: The container ended, or the time is over.
         """
         deadline = time.monotonic() + self._startup_timeout
-        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(self._port)}"
+        address = self._address_of(container)
         with grpc.insecure_channel(address, options=_OPTIONS) as channel:
             health: Any = health_pb2_grpc.HealthStub(channel)
             while (answer := ask(health)) != "SERVING":
-                container.reload()
-                if container.status not in ("created", "running"):
-                    raise ServerUnavailable(f"the server ended: {last_words(container)}")
+                demand_alive(container)
                 if time.monotonic() > deadline:
                     raise ServerUnavailable(
                         f"the server is not ready after {self._startup_timeout:g} s ({answer}): "
                         f"{last_words(container)}"
                     )
                 time.sleep(self._poll_interval)
+
+    def _address_of(self, container: WaitStrategyTarget) -> str:
+        try:
+            port = container.get_exposed_port(self._port)
+        except (TimeoutError, ConnectionError):  # testcontainers asks for a container that runs
+            demand_alive(container)
+            raise
+        return f"{container.get_container_host_ip()}:{port}"
+
+
+def demand_alive(container: WaitStrategyTarget) -> None:
+    """Raises ServerUnavailable with a container's last words, if it has ended."""
+    container.reload()
+    if container.status not in ("created", "running"):
+        raise ServerUnavailable(f"the server ended: {last_words(container)}")
 
 
 def ask(health: Any) -> str:

@@ -26,6 +26,9 @@ from plumb_backends.real.hardening import (
 
 _log = structlog.get_logger(__name__)
 
+_SWEPT_AT_ONCE = 8
+"""Removals of a sweep: one that somebody else has under way is waited for, beside the others."""
+
 
 class Engine:
     """A container engine. Made by `open_engine`."""
@@ -162,7 +165,13 @@ class Engine:
         """
         found = await (self._list() if everything else self._orphans())
         each = {str(container.id): container for container in (*self._left.values(), *found)}
-        return sum([await self._removed(container) for container in each.values()])
+        turn = asyncio.Semaphore(_SWEPT_AT_ONCE)
+
+        async def removed(container: DockerContainer) -> bool:
+            async with turn:
+                return await self._removed(container)
+
+        return sum(await asyncio.gather(*map(removed, each.values())))
 
     async def _removed(self, container: DockerContainer) -> bool:
         try:

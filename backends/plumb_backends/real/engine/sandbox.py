@@ -18,6 +18,12 @@ _ENDING_WITHIN = 0.5
 """Seconds that a container takes to be seen as ended, once its processes are."""
 
 
+_STATUS_WITHIN = 2.0
+"""Seconds that a process may take to be known as ended, once its streams are."""
+
+_ASK_AGAIN_AFTER = 0.02
+
+
 class _Process:
     """A process inside a sandbox, and its streams."""
 
@@ -34,9 +40,18 @@ class _Process:
             raise SandboxUnavailable("the process's streams are closed") from error
 
     async def exit_code(self) -> int:
-        """Its exit status; it must have ended."""
-        async with asking("asking how a process ended"):
-            return int((await self._process.inspect())["ExitCode"] or 0)
+        """Its exit status; its streams must have ended.
+
+        The engine learns of that and of the process's end by two ways, in any order. One that lives
+        on without its streams has none yet: 0.
+        """
+        until = asyncio.get_running_loop().time() + _STATUS_WITHIN
+        while True:
+            async with asking("asking how a process ended"):
+                found = await self._process.inspect()
+            if not found["Running"] or asyncio.get_running_loop().time() > until:
+                return int(found["ExitCode"] or 0)
+            await asyncio.sleep(_ASK_AGAIN_AFTER)  # no event tells it
 
     async def close(self) -> None:
         """Lets go of its streams; a terminal is hung up."""
