@@ -23,6 +23,7 @@ import docker.errors
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+from tests.served import eventually
 
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.mysql import MysqlOptions
@@ -93,8 +94,7 @@ def _nothing_is_left_at_the_end(request: pytest.FixtureRequest) -> Iterator[None
     """No container of this process outlives the tests."""
     yield
     if any(item.get_closest_marker("docker") for item in request.session.items) and not _missing():
-        left = containers_labelled(OWNER_LABEL, owner.this_process())
-        assert not left, f"containers are left behind: {', '.join(left)}"
+        eventually(lambda: not containers_labelled(OWNER_LABEL, owner.this_process()))
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def containers_of(owner_prefix: str) -> set[str]:
     }
 
 
-def eventually(holds: Callable[[], object], within: float = 20.0) -> None:
+def eventually(holds: Callable[[], object], within: float = 120.0) -> None:
     """Waits for what no event tells: the state of another process, or of the engine."""
     end = time.monotonic() + within
     while not holds():

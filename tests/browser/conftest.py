@@ -26,7 +26,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from tests.served import Site
+from tests.served import Site, eventually
 
 import plumb_client
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
           "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-_MS = 15_000
+_MS = 60_000
 """How long a page may take to show what it should; the machine may be busy."""
 
 LEAVE_GRACE = "0.5"
@@ -143,6 +143,11 @@ class Kit:
         expect(page.locator("#state")).to_have_text("ready")
         page.locator("#input").fill(action)
         page.keyboard.press("Enter")
+
+    @classmethod
+    def shows(cls, page: Page, row: str, number: str = "one") -> None:
+        """Waits for a row of a screen: output, not the action that has the same words in it."""
+        eventually(lambda: row in cls.screen(page, number).splitlines())
 
     @staticmethod
     def screen(page: Page, number: str = "one") -> str:

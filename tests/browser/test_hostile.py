@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.served import eventually
 
 import plumb_client
 
@@ -29,7 +28,7 @@ def hostile(plumb: plumb_client.Plumb) -> Iterator[str]:
         shell.step(
             "printf '\\033]0;taken\\007\\033[2J\\033[31mred\\033[0m \\033]8;;http://x\\033\\\\link'"
         )
-        shell.step("head -c 5000000 /dev/zero | tr '\\0' x")
+        shell.step("head -c 5000000 /dev/zero | tr '\\0' x", timeout=300)
         shell.step(f"echo '{RIGHT_TO_LEFT}'")
         shell.step("printf '\\377\\376 \\0 \\001'")
         yield shell.name
@@ -106,7 +105,7 @@ def test_the_live_screen_takes_it_all_and_goes_on(
         answered = page.locator(f"#live[data-answers='{number}']")
         expect(answered).to_be_attached(timeout=60_000)
     kit.run(page, "clear; echo still here")
-    eventually(lambda: "still here" in kit.screen(page).splitlines())
+    kit.shows(page, "still here")
     assert is_untouched(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

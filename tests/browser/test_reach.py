@@ -82,7 +82,7 @@ def test_one_finds_and_reads_a_session_by_keyboard_alone(twin: str, open_page: O
 
 
 def test_one_makes_a_session_and_types_in_it_by_keyboard_alone(
-    plumb: plumb_client.Plumb, page: Page
+    plumb: plumb_client.Plumb, page: Page, kit: type[Kit]
 ) -> None:
     keyboard = page.keyboard
     page.locator("[name=state]").focus()
@@ -102,7 +102,7 @@ def test_one_makes_a_session_and_types_in_it_by_keyboard_alone(
     expect(page.locator("#state")).to_have_text("ready")
     keyboard.type("echo by hand")
     keyboard.press("Enter")
-    expect(page.locator("#screen-one .xterm-rows")).to_contain_text("\nby hand")
+    kit.shows(page, "by hand")
 
 
 def test_the_keys_of_the_page_leave_typing_alone(

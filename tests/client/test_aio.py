@@ -25,7 +25,7 @@ OUTPUT = b"0123456789"
 
 async def soon(awaitable: Awaitable[_Result]) -> _Result:
     """Waits for what must come soon; fails instead of hanging."""
-    return await asyncio.wait_for(awaitable, 20)
+    return await asyncio.wait_for(awaitable, 60)
 
 
 async def refuse(context: Any, code: grpc.StatusCode, reason: str, **facts: str) -> None:

@@ -403,7 +403,7 @@ async def test_output_comes_before_the_end_where_the_backend_says_so(
 async def test_an_action_at_its_timeout_is_an_observation_and_the_next_runs(
     environment: Environment, actions: Actions
 ) -> None:
-    seen = await environment.step(Action(actions.wait, timeout=1))
+    seen = await environment.step(Action(actions.wait, timeout=5))
     assert seen.ending is Ending.TIMED_OUT
     assert "begun" in seen.text
     assert "hello" in (await step(environment, actions.say)).text

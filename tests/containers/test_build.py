@@ -344,7 +344,7 @@ def engine_that_pulls(*lines: dict[str, str], hang: threading.Event | None = Non
     def pull(*_: Any, **__: Any) -> Iterator[dict[str, str]]:
         yield from lines
         if hang is not None:
-            hang.wait(5)
+            hang.wait(60)
 
     return docker_engine.Engine(SimpleNamespace(api=SimpleNamespace(pull=pull)))
 

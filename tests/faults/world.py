@@ -182,7 +182,7 @@ class World:
             self.note("it had ended already")
             return
         filters = {"container": container_id}
-        events: Any = engine.api.events(since=since, until=since + 10, filters=filters, decode=True)
+        events: Any = engine.api.events(since=since, until=since + 60, filters=filters, decode=True)
         name = ""
         with closing(events):
             for event in events:

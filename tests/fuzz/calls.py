@@ -66,7 +66,7 @@ def answer(channel: grpc.Channel, method: MethodDescriptor, requests: Sequence[M
     call = make(path, request_serializer=_to_bytes, response_deserializer=reply_type.FromString)
     request = iter(requests) if method.client_streaming else requests[0]
     try:
-        replies = call(request, timeout=60)
+        replies = call(request, timeout=180)
         if method.full_name in ENDLESS:
             next(replies)
             replies.cancel()

@@ -15,7 +15,7 @@ from tests.served import Server
 
 import plumb_client
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 EXAMPLES = 10
 """Of each method: whatever does not need the real thing is fuzzed in `test_services`."""

@@ -54,7 +54,7 @@ async def test_a_file_of_tls_that_is_none_is_told_before_anything_listens(
 async def test_the_url_is_where_it_serves(listen: str, host: str) -> None:
     async with run_gateway(GatewaySettings(listen=listen), server="unix:/none") as url:
         assert url.startswith(f"http://{host}:")
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             assert (await http.get(f"{url}/healthz")).text == "ok\n"
 
 

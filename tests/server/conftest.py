@@ -33,7 +33,7 @@ from plumb_server.session import Session
 from plumb_server.sessions import SessionLimits, Sessions, Wish, open_sessions
 
 _Result = TypeVar("_Result")
-SOON = 10.0
+SOON = 60.0
 """Seconds after which what should have happened has not."""
 
 

@@ -15,6 +15,7 @@ from plumb_server import healthy
 @pytest.fixture
 def servicer(monkeypatch: pytest.MonkeyPatch) -> Iterator[health.HealthServicer]:
     """A server's health, where PLUMB_LISTEN says."""
+    monkeypatch.setattr(healthy, "_ANSWER_WITHIN", 60.0)
     servicer = health.HealthServicer()
     with ThreadPoolExecutor(1) as pool:
         server = grpc.server(pool)

@@ -45,7 +45,7 @@ async def begin(
 ) -> tuple[str, asyncio.Task[Session]]:
     """Begins a creation that is held back; returns when the journal has it."""
     creation = asyncio.create_task(sessions.create(wish))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await is_written.wait()
     return f"sessions/{wish.spec.session_id}", creation
 

@@ -65,10 +65,10 @@ class Socket:
         return json.loads(self.connection.recv(WITHIN))
 
     def answer(self) -> tuple[bytes, Any]:
-        """The output of a step, and what ends it."""
+        """The output of a step, and what ends it; that the session lives is told between."""
         output = b""
-        while "chunk" in (message := self.receive()):
-            output += message["chunk"]["data"].encode()
+        while {"chunk", "session"} & (message := self.receive()).keys():
+            output += message.get("chunk", {}).get("data", "").encode()
         return output, message
 
 

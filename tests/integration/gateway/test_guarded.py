@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 import websockets
+from tests.served import eventually
 
 from plumb_gateway.callers import COOKIE
 
@@ -60,7 +61,8 @@ def test_without_a_token_programs_get_a_problem_and_people_the_login(guarded: Ru
         assert (person.status_code, person.headers["location"]) == (
             303, "/login?to=%2Fsessions%3Fkind%3Dshell",
         )  # fmt: skip
-        assert http.get("/healthz").status_code == http.get("/readyz").status_code == 200
+        assert http.get("/healthz").status_code == 200
+        eventually(lambda: http.get("/readyz").status_code == 200)
 
 
 def test_with_a_token_in_header_or_cookie_all_is_open(guarded: Running, kit: type[Kit]) -> None:
@@ -187,7 +189,7 @@ def test_a_gateway_alone_serves_for_a_server_elsewhere(
     gateway = start_gateway(guarded.address)
     with gateway.http() as stranger, gateway.http(kit.TOKEN) as http:
         assert stranger.get("/v1/kinds").status_code == 401
-        assert http.get("/readyz").status_code == 200
+        eventually(lambda: http.get("/readyz").status_code == 200)
         path = kit.create(http)
         step = {"step_index": 1, "action": "echo hi"}
         assert http.post(f"{path}/steps", json=step).json()["observation"]["text"] == "hi\n"

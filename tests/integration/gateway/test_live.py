@@ -29,6 +29,17 @@ def test_an_interrupt_stops_what_runs(running: Running, path: str) -> None:
         assert live.answer()[1]["observation"]["ending"] == "INTERRUPTED"
 
 
+def test_an_interrupt_right_behind_its_step_stops_it_too(running: Running, path: str) -> None:
+    with running.live(f"{path}/live") as live:
+        live.receive()
+        live.send(step={"action": "sleep 600", "timeout": 600})
+        live.send(interrupt={})
+        assert live.answer()[1]["observation"]["ending"] == "INTERRUPTED"
+        live.send(interrupt={})  # nothing runs, and nothing will that was sent before
+        live.send(step={"action": "sleep 0.1; echo on"})
+        assert live.answer()[1]["observation"]["text"] == "on\n"
+
+
 @pytest.mark.parametrize("message", ["", "[]", '{"stepp": 1}', '{"step": {"action": 5}}', b"\xff"])
 def test_a_bad_message_breaks_nothing(running: Running, path: str, message: str | bytes) -> None:
     with running.live(f"{path}/live") as live:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.served import eventually
 
 from plumb_gateway.pages.scenarios import read_folder
 
@@ -44,6 +45,5 @@ def test_a_session_s_page_shows_what_it_saw_and_never_as_markup(
 
 
 def test_the_status_page_finds_everything_well(http: httpx.Client) -> None:
-    text = http.get("/status").text
-    assert "SERVING" in text
-    assert 'class="chip wrong"' not in text
+    eventually(lambda: 'class="chip wrong"' not in http.get("/status").text)
+    assert "SERVING" in http.get("/status").text

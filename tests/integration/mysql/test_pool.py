@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIZE = 2
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in a pool may take its time to show that it lives."""
+    monkeypatch.setattr("plumb_backends.real.pool._TRY_WITHIN", 60.0)
+
+
 SOON = 60.0
 
 

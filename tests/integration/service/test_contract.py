@@ -21,7 +21,7 @@ def test_the_snippet_of_the_design_does_what_it_says(server: Server) -> None:
         with plumb.session(
             "shell", backend="real", init=["mkdir -p /srv && echo 42 > /srv/n"]
         ) as shell:
-            seen = shell.step("cat /srv/n", timeout=5)
+            seen = shell.step("cat /srv/n", timeout=60)
             assert seen.text.rstrip("\n") == "42"
             assert seen.exit_code == 0
             assert seen.ending is Ending.EXITED
@@ -136,7 +136,7 @@ def test_a_stream_that_is_left_early_does_not_block_the_session(
             shell.step("echo next")
         assert shell.interrupt()
         kit.eventually(lambda: shell.info().state == "ready")
-        seen = shell.step("echo next", timeout=5)
+        seen = shell.step("echo next")
         assert (seen.text.strip(), seen.step_index) == ("next", 2)
 
 
@@ -175,7 +175,7 @@ def test_an_action_at_its_timeout_is_an_observation_with_what_it_printed(
     plumb: plumb_client.Plumb,
 ) -> None:
     with plumb.session("shell") as shell:
-        seen = shell.step("echo partial; sleep 600", timeout=3)
+        seen = shell.step("echo partial; sleep 600", timeout=6)
         assert seen.ending is Ending.TIMED_OUT
         assert seen.text.startswith("partial")
 

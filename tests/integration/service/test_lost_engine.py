@@ -173,7 +173,7 @@ def test_when_the_engine_is_back_a_reset_makes_the_session_whole(
 def test_health_follows_the_engine_down_and_up_again(
     engine: Forwarder, server: Server, kit: Kit
 ) -> None:
-    assert is_healthy(server)
+    kit.eventually(lambda: is_healthy(server))
     engine.cut()
     kit.eventually(lambda: not is_healthy(server))
     engine.mend()

@@ -48,12 +48,13 @@ def steps_in(journal: Path) -> list[tuple[int, bytes, str | None]]:
         )
 
 
-def test_health_answers_for_the_server_and_for_the_service(server: Server) -> None:
+def test_health_answers_for_the_server_and_for_the_service(server: Server, kit: Kit) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for service in ("", "plumb.v1.EnvironmentService"):
-            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            request = health_pb2.HealthCheckRequest(service=service)
+            serving = health_pb2.HealthCheckResponse.SERVING
+            kit.eventually(lambda: stub.Check(request, timeout=60).status == serving)  # noqa: B023
         with pytest.raises(grpc.RpcError) as caught:
             stub.Check(health_pb2.HealthCheckRequest(service="no.such.Service"), timeout=10)
         error: Any = caught.value

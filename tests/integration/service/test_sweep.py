@@ -102,7 +102,7 @@ def test_a_sandbox_whose_owner_has_ended_is_removed_before_the_server_listens(
 def test_a_sandbox_whose_time_is_over_is_removed_whoever_owns_it(
     start_server: StartServer, kit: Kit
 ) -> None:
-    mine = labels(owner.this_process(), expires_in=10)
+    mine = labels(owner.this_process(), expires_in=60)
     with container(kit, mine) as expiring:
         assert runs(expiring)
         kit.eventually(lambda: int(mine[EXPIRY_LABEL]) < time.time(), within=60)

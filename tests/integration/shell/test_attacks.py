@@ -95,7 +95,7 @@ async def _try(shell: RealShell, attack: str) -> str:
     Tried again where the step did not end: runsc of Debian 12 loses the end of one now and then.
     """
     for _ in range(2):
-        seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=30))
+        seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=100))
         assert "BREACH" not in seen.text
         if seen.ending is Ending.EXITED:
             break

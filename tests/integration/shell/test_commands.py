@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,11 +94,15 @@ async def test_directory_variables_functions_and_aliases_persist(shell: RealShel
 
 
 async def test_jobs_can_be_listed_and_brought_to_the_foreground(shell: RealShell) -> None:
-    started = await shell.step(Action(b"sleep 2 &"))
+    started = await shell.step(Action(b"mkfifo go; cat go &"))
     assert started.text.startswith("[1] ")
     listed = await shell.step(Action(b"jobs"))
-    assert listed.text == "[1]+  Running                 sleep 2 &\n"
-    assert (await shell.step(Action(b"fg"))).text == "sleep 2\n"
+    assert listed.text == "[1]+  Running                 cat go &\n"
+    in_front = asyncio.Event()
+    foreground = asyncio.create_task(shell.step(Action(b"fg"), on_output=lambda _: in_front.set()))
+    await in_front.wait()
+    await shell.execute(Program(["bash", "-c", "echo went >~/go"]))
+    assert (await foreground).text == "cat go\nwent\n"
     assert (await shell.step(Action(b"jobs"))).text == ""
 
 
@@ -154,6 +159,13 @@ async def test_history_holds_the_actions_and_no_line_of_ours(shell: RealShell) -
     assert "plumb" not in seen.text
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt may come in two pieces, with any time between them: readline is not asked."""
+    monkeypatch.setattr("plumb_backends.real.terminal._ANSWER_WITHIN", 10.0)
+
+
+@pytest.mark.usefixtures("unhurried")
 async def test_raw_is_the_echo_the_output_and_the_prompt_of_ubuntu_with_its_title(
     shell: RealShell,
 ) -> None:
@@ -206,6 +218,7 @@ async def test_a_dumb_terminal_keeps_its_turns_apart(make_shell: MakeShell, comm
     assert (await shell.step(Action(b"echo next"))).text == "next\n"
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_the_host_name_can_be_chosen(make_shell: MakeShell) -> None:
     shell = await make_shell(options=ShellOptions(hostname="web-1"))
     seen = await shell.step(Action(b"hostname; getent hosts web-1"))

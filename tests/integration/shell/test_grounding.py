@@ -181,7 +181,7 @@ async def test_a_hostile_tree_is_captured_in_bounded_time_and_what_is_cut_is_sai
     )
     started = time.monotonic()
     seen = await shell.capture()
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 200
     assert len(seen.entries) <= MOST_PATHS + 50
     assert any("more paths" in reason for reason in seen.cut)
     assert len(render(seen)) < 1_000_000

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiodocker.execs import Exec
 
 from plumb_backends.environment import Action, Ending, Observation
 from plumb_backends.errors import SandboxUnavailable
@@ -141,8 +142,25 @@ async def test_a_shell_whose_input_is_cut_off_shows_nothing_of_ours(shell: RealS
     assert "^^" not in seen.text
 
 
+async def test_a_shell_s_status_is_waited_for_where_the_engine_knows_it_later(
+    shell: RealShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspect, asked = Exec.inspect, 0
+
+    async def late(process: Exec) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        found = await inspect(process)
+        return {**found, "Running": True, "ExitCode": None} if asked < 3 else found
+
+    monkeypatch.setattr(Exec, "inspect", late)
+    seen = await shell.step(Action(b"exit 3"))
+    assert (seen.ending, seen.exit_code, asked) == (Ending.SHELL_EXITED, 3, 3)
+    assert await _is_in_step(shell)
+
+
 async def test_an_exec_that_does_not_end_is_stopped_at_the_timeout(shell: RealShell) -> None:
-    seen = await shell.step(Action(b"exec sleep 1000", timeout=0.3))
+    seen = await shell.step(Action(b"exec sleep 1000", timeout=2))
     assert seen.ending is Ending.TIMED_OUT
     assert _restarted(seen)
     assert await _is_in_step(shell)
@@ -212,7 +230,7 @@ async def test_a_command_without_standard_error_is_stopped_at_its_timeout(
     shell: RealShell,
 ) -> None:
     await shell.step(Action(b"exec 2>/dev/null"))
-    seen = await shell.step(Action(b"echo begun; sleep 1000", timeout=1))
+    seen = await shell.step(Action(b"echo begun; sleep 1000", timeout=3))
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, 130)
     assert seen.text.startswith("begun\n")
     assert await _is_in_step(shell)

@@ -116,9 +116,9 @@ async def test_a_missing_image_is_named_and_leaves_nothing(backends: Backends) -
 
 
 async def test_a_creation_that_is_cancelled_leaves_nothing(backends: Backends) -> None:
-    specs = [_spec("sleep 1000") for _ in range(4)]
+    specs = [_spec("sleep 1000", timeout=200) for _ in range(4)]
     creations = [asyncio.create_task(backends.create(spec)) for spec in specs]
-    until = asyncio.get_running_loop().time() + 20
+    until = asyncio.get_running_loop().time() + 100
     while not all([await asyncio.to_thread(_containers, spec) for spec in specs]):
         assert asyncio.get_running_loop().time() < until
     for creation in creations:

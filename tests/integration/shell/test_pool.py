@@ -31,6 +31,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 IMAGE = "plumb-shell:latest"
 SIZE = 2
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in a pool may take its time to show that it lives, and a prompt to come whole."""
+    monkeypatch.setattr("plumb_backends.real.pool._TRY_WITHIN", 60.0)
+    monkeypatch.setattr("plumb_backends.real.terminal._ANSWER_WITHIN", 10.0)
+
+
 SOON = 30.0
 LIMITS = Limits(memory_bytes=256 * 1024**2, lifetime=1000)
 

@@ -94,7 +94,7 @@ async def test_a_shell_that_cannot_be_saved_is_restarted_in_its_directory_and_sa
     shell: RealShell,
 ) -> None:
     await shell.step(Action(b"mkdir -p '/srv/a b' && cd '/srv/a b'"))
-    seen = await shell.step(Action(b"trap '' INT; while :; do :; done", timeout=0.3))
+    seen = await shell.step(Action(b"trap '' INT; while :; do :; done", timeout=2))
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, 137)
     assert seen.shell is not None
     assert (seen.shell.restarted, seen.shell.cwd) == (True, "/srv/a b")
