@@ -179,8 +179,10 @@ class Live:
             self._stop_wanted.clear()
             settled = self._settled
             try:
-                while self._settled == settled and not await self._interrupt():
-                    await asyncio.sleep(_STOP_AGAIN_AFTER)  # noqa: ASYNC110 - no event tells
+                while (  # noqa: ASYNC110 - no event tells when a step begins
+                    self._settled == settled and not await self._interrupt()
+                ):
+                    await asyncio.sleep(_STOP_AGAIN_AFTER)
             except PlumbError as error:
                 await self._fail(error, "interrupt")
 
