@@ -19,6 +19,7 @@ class _Container:
     def __init__(self, name: str, *, stuck: bool = False, expiry: str = "0") -> None:
         self.id = name
         self.stuck = stuck
+        self.going: asyncio.Event | None = None  # set when somebody else has removed it
         self._container = {"Labels": {OWNER_LABEL: "elsewhere/1/1", EXPIRY_LABEL: expiry}}
 
 
@@ -54,11 +55,25 @@ async def docker(monkeypatch: pytest.MonkeyPatch) -> _Docker:
     async def remove(container: _Container) -> bool:
         if container.stuck:
             raise SandboxUnavailable("device or resource busy")
+        if container.going is not None:
+            await container.going.wait()
         before, docker.there = docker.there, [c for c in docker.there if c.id != container.id]
         return len(docker.there) < len(before)
 
     monkeypatch.setattr(engine, "remove_container", remove)
     return docker
+
+
+async def test_a_removal_that_somebody_else_has_under_way_keeps_no_other_waiting(
+    docker: _Docker,
+) -> None:
+    docker.there[0].going = asyncio.Event()
+    sweeping = asyncio.create_task(Engine(docker, "me").sweep())  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        while [one.id for one in docker.there] != ["a", "b"]:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+    docker.there[0].going.set()
+    assert await sweeping == 2
 
 
 async def test_a_container_that_cannot_be_removed_does_not_stop_the_sweep(docker: _Docker) -> None:

@@ -238,6 +238,20 @@ async def test_those_who_ask_do_not_shorten_the_wait_after_a_failure(
         assert len(maker.times) == 1
 
 
+async def test_what_dies_when_a_refill_is_about_to_begin_puts_that_off(
+    maker: Maker, watcher: Watcher
+) -> None:
+    rhythm = Rhythm(look_every=0.002, breath=1, first_wait=HOUR, longest_wait=HOUR)
+    async with pool_of(maker, watcher, 2, rhythm=rhythm) as pool:
+        await until(lambda: watcher.size == 2)
+        assert await pool.draw(itself)
+        for _ in range(10):  # of the event loop: the pool notices it, and takes its breath
+            await asyncio.sleep(0)
+        assert await pool.draw(use_that_fails(1)) is None
+        await several_looks(watcher)
+        assert len(maker.made) == 2
+
+
 async def test_a_pool_that_can_be_filled_again_says_so_and_begins_to_count_anew(
     maker: Maker, watcher: Watcher
 ) -> None:

@@ -28,6 +28,13 @@ REGISTRY_TAG, DEBIAN_TAG = recipe.tag_of(SHELL, REGISTRY), recipe.tag_of(SHELL, 
 DEBIAN_BASE = recipe.debian_base(SHELL)
 
 
+def test_what_python_writes_beside_the_source_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(b"a")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.cpython-311.pyc.140234").write_bytes(b"half of it")
+    assert list(recipe.context_parts(tmp_path)) == [b"a.py", b"a"]
+
+
 class FakeEngine:
     """Remembers what it was asked; its registry answers or does not."""
 
