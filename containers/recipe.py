@@ -183,8 +183,9 @@ def base_of(image: Image, source: Source) -> str:
 def context_parts(folder: Path) -> Iterator[bytes]:
     """Yields the name and the content of every file that the build is given."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if "__pycache__" not in path.parts:  # where Python also writes files that it renames
-            yield path.relative_to(folder).as_posix().encode()
+        name = path.relative_to(folder)
+        if "__pycache__" not in name.parts:  # where Python also writes files that it renames
+            yield name.as_posix().encode()
             yield path.read_bytes()
 
 

@@ -12,6 +12,7 @@ import gc
 import logging
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -23,7 +24,6 @@ import docker.errors
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
-from tests.served import eventually
 
 from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.mysql import MysqlOptions
@@ -94,7 +94,10 @@ def _nothing_is_left_at_the_end(request: pytest.FixtureRequest) -> Iterator[None
     """No container of this process outlives the tests."""
     yield
     if any(item.get_closest_marker("docker") for item in request.session.items) and not _missing():
-        eventually(lambda: not containers_labelled(OWNER_LABEL, owner.this_process()))
+        end = time.monotonic() + 60  # what somebody else removes meanwhile goes in its time
+        while left := containers_labelled(OWNER_LABEL, owner.this_process()):
+            assert time.monotonic() < end, f"containers are left behind: {', '.join(left)}"
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ Messages are JSON objects with one member.
 
 All are mapped as over HTTP.
 
-Steps run one after the other; an interrupt goes past them. A socket that breaks stops no step.
+Steps run one after the other; an interrupt goes past those that wait, and stops the one that runs
+or is about to begin. A socket that breaks stops no step.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ _LOOK_EVERY = 0.5
 """Seconds between two looks at a session that is busy with what began before this socket."""
 
 _STOP_AGAIN_AFTER = 0.02
-"""Seconds between two tries to stop a step that is about to begin on the server."""
+"""Seconds until a step that is about to begin is stopped again; twice as long each time."""
 
 _CLOSED_FOR_POLICY, _TRY_AGAIN_LATER = 1008, 1013
 
@@ -72,6 +73,7 @@ class Live:
         self._steps: asyncio.Queue[wire.StepRequest] = asyncio.Queue(_MOST_WAITING)
         self._taken = self._settled = 0  # steps that were sent here, and those that are answered
         self._stop_wanted = asyncio.Event()
+        self._to_stop = 0  # how many were answered before the step that is to be stopped
 
     async def run(self, found: wire.Session) -> None:
         """Serves until the client goes away, or the session is no more.
@@ -151,7 +153,9 @@ class Live:
                     raise BadJson(f"{_MOST_WAITING} steps wait already; wait for one") from None
                 self._taken += 1
             case {"interrupt": _}:
-                if not await self._interrupt() and self._settled < self._taken:
+                settled = self._settled
+                if not await self._interrupt() and self._settled == settled < self._taken:
+                    self._to_stop = settled
                     self._stop_wanted.set()
             case {"keep": bool(keep)}:
                 self.keep = keep
@@ -177,12 +181,11 @@ class Live:
         while True:
             await self._stop_wanted.wait()
             self._stop_wanted.clear()
-            settled = self._settled
+            pause = _STOP_AGAIN_AFTER
             try:
-                while (  # noqa: ASYNC110 - no event tells when a step begins
-                    self._settled == settled and not await self._interrupt()
-                ):
-                    await asyncio.sleep(_STOP_AGAIN_AFTER)
+                while self._settled == self._to_stop and not await self._interrupt():
+                    await asyncio.sleep(pause)  # no event tells when a step begins
+                    pause = min(2 * pause, _LOOK_EVERY)
             except PlumbError as error:
                 await self._fail(error, "interrupt")
 

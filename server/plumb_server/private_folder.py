@@ -44,29 +44,41 @@ def private_folder() -> Iterator[PrivateFolder]:
 def _locked_folder() -> PrivateFolder:
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = _lock(path)
+        try:
+            lock = _lock(path)
+        except OSError:
+            lock = os.open(path, os.O_RDONLY)
         if lock is not None:
             return PrivateFolder(path, lock)
 
 
 def _lock(folder: Path) -> int | None:
-    """Locks a folder; None where somebody has it, may not be asked, or where it is gone."""
+    """Locks a folder; None where somebody has it, may not be asked, or where it is gone.
+
+    Raises:
+        OSError: The file system has no such locks: what is left there stays.
+    """
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return None
-    with contextlib.suppress(OSError):
+    is_ours = False
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if folder.exists():  # another process may have swept it before it was locked
-            return lock
-    os.close(lock)
-    return None
+        is_ours = folder.exists()  # another process may have swept it before it was locked
+    except BlockingIOError:
+        pass
+    finally:
+        if not is_ours:
+            os.close(lock)
+    return lock if is_ours else None
 
 
 def _sweep() -> None:
     """Removes what processes of this user have left behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        lock = _lock(folder)
-        if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+        with contextlib.suppress(OSError):
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)

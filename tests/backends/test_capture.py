@@ -25,6 +25,7 @@ TZ=Etc/UTC
 38 0 root bash -p -c wrapper
 40 38 root bash -c people
 41 40 root ps -eo
+45 0 root python3 -m http.server
 50 0 root bash -p -c another
 51 50 root cat go
 """
@@ -43,5 +44,10 @@ async def test_plumb_s_own_processes_are_left_out_and_what_they_run_for_others_i
     sandbox: Any = object()
     found = await capture.capture_people(sandbox, 7)
     told = [entry.key for entry in found.entries if entry.key.startswith("process ")]
-    assert told == ["process cat go", "process sleep 1000", "process sleep 1000"]
-    assert found.pids == {"12", "13", "51"}
+    assert told == [
+        "process cat go",
+        "process python3 -m http.server",  # that the session's shell became
+        "process sleep 1000",
+        "process sleep 1000",
+    ]
+    assert found.pids == {"12", "13", "45", "51"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -85,6 +87,20 @@ def test_what_a_process_inherited_stays_until_that_ends_too() -> None:
             return not left.exists()
 
     eventually(is_swept)
+
+
+def test_where_nothing_can_be_locked_folders_are_made_and_nothing_is_swept(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "this file system locks no folders")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (folders / "plumb-private-other").mkdir()
+    with private_folder() as (folder, _):
+        assert len(list(folders.iterdir())) == 2
+    assert not folder.exists()
+    assert (folders / "plumb-private-other").exists()
 
 
 def test_what_only_looks_like_one_is_left_alone(folders: Path) -> None:

@@ -23,6 +23,7 @@ stand ready for long, and its shell is as new as any: it has read no file and kn
 The key comes on the terminal, for whatever runs in the sandbox meanwhile can read arguments. It
 goes home itself, for the engine would start nothing in a home that the agent has removed."""
 
+_STDOUT = 1
 _END_OF_INPUT = b"\x04"
 
 _TYPED_WITHIN = 5.0
@@ -118,12 +119,12 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
     try:
         # Typed only after the group is known: then it is the group that gets it, and its members
         # are looked for even if the shell has already shown its prompt.
-        first = await ending.read()
+        while (first := await ending.read()) and first[0] != _STDOUT:
+            pass  # bash complains of a locale
         typed = bash.terminal.interrupt()
-        if first is not None and first[1].startswith(b"group"):
-            await asyncio.wait({typed}, timeout=_TYPED_WITHIN)
-            with suppress(SandboxUnavailable):  # then it has ended, and there is nothing to read
-                await ending.write(b"\n")
+        await asyncio.wait({typed}, timeout=_TYPED_WITHIN)
+        with suppress(SandboxUnavailable):  # it has ended: there was nothing to wait for
+            await ending.write(b"\n")
         while await ending.read():
             pass
     finally:

@@ -258,6 +258,9 @@ def _records(text: str, fields: int) -> Iterator[list[str]]:
             yield record
 
 
+_WRAPPER = "bash -p -c "
+
+
 def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, str]]:
     """The processes that are not plumb's own: id, user, command."""
     rows = [line.split(" ", 3) for line in text.split("\n") if line.count(" ") >= 3]
@@ -269,8 +272,10 @@ def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, s
     return [
         (pid, user, command.strip())
         for pid, parent, user, command in rows
-        # Only what the engine starts has no parent: plumb's wrapper of the helper before this one.
-        if pid not in hidden and parent != "0" and command.strip() and command != init
+        # Without a parent, for the engine starts it: plumb's wrapper of the helper before.
+        if not (pid in hidden or (parent == "0" and command.startswith(_WRAPPER)))
+        and command.strip()
+        and command != init
     ]
 
 

@@ -127,7 +127,7 @@ async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Rea
             "reset the session"
         )
     status = await stream.exit_code()
-    if not await sandbox.is_running():  # a status that its end gave is not the program's
+    if await sandbox.has_ended():  # then the status is of that, and not the program's
         raise _gone(sandbox)
     return status
 

@@ -197,9 +197,10 @@ class PlumbContainer(DockerContainer):
             try:
                 api.remove_container(identifier, force=force, v=volumes)
             except docker.errors.APIError as error:
-                if error.status_code != 409:  # its removal is under way
+                if error.status_code != 409 or not force:
                     raise
-                api.wait(identifier, condition="removed")
+                # Its removal is under way.
+                api.wait(identifier, timeout=_END_WITHIN, condition="removed")
 
 
 def let_go_of(error: BaseException) -> None:

@@ -23,7 +23,7 @@ const harmless = (text) => text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\u242
 export class Screen {
   #terminal;
   #isSql;
-  #written = Promise.resolve(); // settles once all that was given so far is on the screen
+  #waiting = null; // what comes while it is found out where the cursor stands
 
   constructor(place, kind) {
     this.#isSql = kind === "mysql";
@@ -46,12 +46,25 @@ export class Screen {
     if (rows !== this.#terminal.rows || columns !== this.#terminal.cols) this.#terminal.resize(columns, rows);
   }
 
-  // The emulator takes what it is given later, piece by piece. A function is asked in its turn, when
-  // all before is on the screen: only then is known where the cursor stands.
-  #write(given) {
-    this.#written = this.#written.then(() => new Promise((done) => {
-      this.#terminal.write(typeof given === "function" ? given() : given, done);
-    }));
+  #write(data) {
+    if (this.#waiting) this.#waiting.push(() => this.#write(data));
+    else this.#terminal.write(data);
+  }
+
+  // Goes to a new line, unless the cursor stands at the beginning of one. The emulator parses later
+  // what it is given: where the cursor stands is known when all before it has been.
+  #beginLine() {
+    if (this.#waiting) {
+      this.#waiting.push(() => this.#beginLine());
+      return;
+    }
+    this.#waiting = [];
+    this.#terminal.write("", () => {
+      const waiting = this.#waiting;
+      this.#waiting = null;
+      if (this.#terminal.buffer.active.cursorX) this.#terminal.write("\n");
+      for (const act of waiting) act();
+    });
   }
 
   typed(prompt, action) {
@@ -70,7 +83,7 @@ export class Screen {
     const notes = [ending, status, seen.truncated ? "cut" : ""].filter(Boolean);
     // Whatever the output left behind (colours, another character set), the next line begins afresh.
     this.#write("\x1b[!p\x1b[?47l\x1b[?25h\x1b(B");
-    this.#write(() => (this.#terminal.buffer.active.cursorX ? "\n" : ""));
+    this.#beginLine();
     if (notes.length) this.note(notes.join(", "));
   }
 

@@ -154,20 +154,22 @@ async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> 
 async def test_a_lost_connection_of_the_administrator_is_no_lost_server() -> None:
     async with open_engine() as engine:  # where nobody else asks it anything meanwhile
         servers = Servers(engine, ServerSettings())
-        server = await servers.shared()
-        await asyncio.gather(*(server.ask("SELECT SLEEP(0.1)") for _ in range(3)))
-        me = (await server.ask("SELECT CONNECTION_ID()"))[0][0]
-        others = await server.ask(
-            "SELECT ID FROM information_schema.PROCESSLIST "
-            f"WHERE USER = 'plumb_admin' AND ID <> {me}"
-        )
-        assert others
-        for (other,) in others:
-            await server.ask(f"KILL {other}")
-        with pytest.raises(SandboxUnavailable):
-            await server.ask(f"KILL {me}", "SELECT 1")
-        assert await server.answers()
-        await servers.close()
+        try:
+            server = await servers.shared()
+            await asyncio.gather(*(server.ask("SELECT SLEEP(0.1)") for _ in range(3)))
+            me = (await server.ask("SELECT CONNECTION_ID()"))[0][0]
+            others = await server.ask(
+                "SELECT ID FROM information_schema.PROCESSLIST "
+                f"WHERE USER = 'plumb_admin' AND ID <> {me}"
+            )
+            assert others
+            for (other,) in others:
+                await server.ask(f"KILL {other}")
+            with pytest.raises(SandboxUnavailable):
+                await server.ask(f"KILL {me}", "SELECT 1")
+            assert await server.answers()
+        finally:
+            await servers.close()
 
 
 def kill_container(server: Server) -> None:

@@ -155,7 +155,8 @@ async def test_a_shell_s_status_is_waited_for_where_the_engine_knows_it_later(
 
     monkeypatch.setattr(Exec, "inspect", late)
     seen = await shell.step(Action(b"exit 3"))
-    assert (seen.ending, seen.exit_code, asked) == (Ending.SHELL_EXITED, 3, 3)
+    assert (seen.ending, seen.exit_code) == (Ending.SHELL_EXITED, 3)
+    assert asked >= 3
     assert await _is_in_step(shell)
 
 

@@ -17,7 +17,6 @@ from plumb_backends.real.hardening import SandboxSpec
 _ENDING_WITHIN = 0.5
 """Seconds that a container takes to be seen as ended, once its processes are."""
 
-
 _STATUS_WITHIN = 2.0
 """Seconds that a process may take to be known as ended, once its streams are."""
 

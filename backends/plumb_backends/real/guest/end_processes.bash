@@ -43,7 +43,7 @@ if [[ $how == foreground ]]; then
   group=$tpgid
   [[ $group == "$pgrp" ]] && { echo shell; exit 0; }
   echo group
-  read -rt 20 # until the caller has typed Ctrl-C: TERM must not come first
+  read -rt 20 # until the caller has sent Ctrl-C; its way is another one, and has the second below
   wait_until_gone 50
   members && kill -TERM "${found[@]}" 2>/dev/null
   wait_until_gone 25
