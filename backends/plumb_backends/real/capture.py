@@ -17,7 +17,7 @@ from functools import partial
 
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.guest import command
-from plumb_backends.real.program import run_helper
+from plumb_backends.real.program import WRAPPER, run_helper
 from plumb_backends.snapshot import VOLATILE, Entry, Snapshot
 
 MOST_PATHS = 2000
@@ -258,9 +258,6 @@ def _records(text: str, fields: int) -> Iterator[list[str]]:
             yield record
 
 
-_WRAPPER = "bash -p -c "
-
-
 def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, str]]:
     """The processes that are not plumb's own: id, user, command."""
     rows = [line.split(" ", 3) for line in text.split("\n") if line.count(" ") >= 3]
@@ -268,14 +265,14 @@ def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, s
     hidden = others | {own, parents.get(own, "")}  # what asks here, and the one that started it
     while grown := {pid for pid, parent in parents.items() if parent in hidden - others} - hidden:
         hidden |= grown
+    # Without a parent, for the engine starts it: plumb's wrapper, of the helper before or another.
+    wrapper = " ".join((*WRAPPER, ""))
+    hidden |= {pid for pid, above, _, it in rows if above == "0" and it.startswith(wrapper)}
     init = next((command for pid, _, _, command in rows if pid == "1"), "")
     return [
         (pid, user, command.strip())
-        for pid, parent, user, command in rows
-        # Without a parent, for the engine starts it: plumb's wrapper of the helper before.
-        if not (pid in hidden or (parent == "0" and command.startswith(_WRAPPER)))
-        and command.strip()
-        and command != init
+        for pid, _, user, command in rows
+        if pid not in hidden and command.strip() and command != init
     ]
 
 

@@ -16,6 +16,9 @@ from plumb_backends.real.engine import ProgramStream, Sandbox
 from plumb_backends.real.guest import command, script
 from plumb_backends.real.marks import new_key
 
+WRAPPER = ("bash", "-p", "-c")
+"""How the wrapper of a program begins; without `-p` it would heed the program's own variables."""
+
 MAX_STREAM_BYTES = 1024 * 1024
 """What is kept of standard output and of standard error, each."""
 
@@ -41,14 +44,7 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
     """
     started = time.monotonic()
     reader = _Reader(key := new_key())
-    argv = [
-        "bash",
-        "-p",  # or what it finds in the program's variables changes the wrapper, too
-        "-c",
-        script("run_program.bash"),
-        "plumb",
-        *program.argv,
-    ]
+    argv = [*WRAPPER, script("run_program.bash"), "plumb", *program.argv]
     try:
         stream = await sandbox.open_program(
             argv, stdin=True, env=program.env, cwd=program.cwd, user=program.user

@@ -139,7 +139,7 @@ def test_its_health_check_asks_the_server(
     image = engine.images.get(server.image).attrs
     command, *argv = image["Config"]["Healthcheck"]["Test"]
     assert command == "CMD"
-    eventually(lambda: server.exec(argv).exit_code == 0)
+    eventually(lambda: server.exec(argv) == (0, b""))
     asked_elsewhere = server.exec(["env", "PLUMB_LISTEN=127.0.0.1:1", *argv])
     assert asked_elsewhere.exit_code == 1
     assert b"no server answers at 127.0.0.1:1 (UNAVAILABLE)" in asked_elsewhere.output
