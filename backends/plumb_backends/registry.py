@@ -20,6 +20,7 @@ from plumb_backends.environment import Environment, ProgramResult
 from plumb_backends.errors import SandboxUnavailable, UnknownBackend, UnknownKind, Unsupported
 from plumb_backends.grounding import GeneratedGrounding, Grounding, GroundingWish
 from plumb_backends.kind import Kind
+from plumb_backends.workers import open_workers
 
 _log = structlog.get_logger(__name__)
 _BACKEND_FOLDERS = (real, simulated)
@@ -232,6 +233,7 @@ async def open_backends(settings: Sequence[object] = ()) -> AsyncIterator[Backen
     backends = Backends(providers)
     opened: dict[object, Provider] = {}
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_workers())
         for backend in _found_backends():  # and they go down in the other order
             if backend.open not in opened:
                 own = by_type.get(backend.settings_type) or backend.settings_type()
