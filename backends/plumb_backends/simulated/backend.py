@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from plumb_backends.errors import InvalidInput
-from plumb_backends.grounding import GeneratedGrounding, GroundingWish
+from plumb_backends.grounding import GeneratedGrounding, Grounding, GroundingWish
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.asking import Endpoint
@@ -91,9 +91,7 @@ class SimulatorProvider:
             )
         truth = await self._truth(spec, frozenset())
         if name == "sqlite":
-            sqlite = Sqlite(options, spec.grounding.scripts)
-            await sqlite.restart()
-            return sqlite, truth
+            return await _sqlite(options, spec.grounding), truth
         return Baseline(name, kind.name, options), truth
 
     async def _truth(self, spec: Spec, told: frozenset[str]) -> Truth:
@@ -142,6 +140,16 @@ async def _open(
         yield provider
     finally:
         await provider.close()
+
+
+async def _sqlite(options: Any, grounding: Grounding) -> Sqlite:
+    sqlite = Sqlite(options, grounding.scripts, script_seconds=grounding.timeout)
+    try:
+        await sqlite.restart()
+    except BaseException:
+        await sqlite.close()
+        raise
+    return sqlite
 
 
 BACKENDS = tuple(
