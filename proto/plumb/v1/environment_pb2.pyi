@@ -376,6 +376,8 @@ class Session(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     IDLE_EXPIRE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    JOURNAL_BYTES_FIELD_NUMBER: builtins.int
+    MAX_JOURNAL_BYTES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name, "sessions/{uuid}". Chosen by the server."""
     kind: builtins.str
@@ -387,6 +389,12 @@ class Session(message.Message):
     last_step_index: builtins.int
     """The index of the last step that was answered or is running; 0 before the
     first.
+    """
+    journal_bytes: builtins.int
+    """How many bytes of its steps the journal has."""
+    max_journal_bytes: builtins.int
+    """How many it may have (PLUMB_SESSION_JOURNAL_BYTES): the step after that ends
+    the session.
     """
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -413,10 +421,12 @@ class Session(message.Message):
         create_time: timestamp_pb2.Timestamp | None = ...,
         idle_expire_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        journal_bytes: builtins.int = ...,
+        max_journal_bytes: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "kind", b"kind", "last_step_index", b"last_step_index", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "journal_bytes", b"journal_bytes", "kind", b"kind", "last_step_index", b"last_step_index", "max_journal_bytes", b"max_journal_bytes", "name", b"name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -714,6 +724,7 @@ class CreateSessionRequest(message.Message):
     OBSERVE_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
     REPLAY_FIELD_NUMBER: builtins.int
+    REPLAY_FROM_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes the creation idempotent: a UUID, or any text of at most 128
     characters that the caller will not use for another creation. The same id
@@ -770,6 +781,12 @@ class CreateSessionRequest(message.Message):
     def replay(self) -> ReplayOptions:
         """Only with backend "replay" or "paired", where a recording plays."""
 
+    @builtins.property
+    def replay_from(self) -> ReplayFrom:
+        """Goes on where an ended session stood. What that session was created from is
+        taken from the journal: only request_id and idle_timeout MAY be set beside it.
+        """
+
     def __init__(
         self,
         *,
@@ -786,10 +803,69 @@ class CreateSessionRequest(message.Message):
         observe: builtins.str = ...,
         task: builtins.str = ...,
         replay: ReplayOptions | None = ...,
+        replay_from: ReplayFrom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["idle_timeout", b"idle_timeout", "init_timeout", b"init_timeout", "mysql", b"mysql", "replay", b"replay", "shell", b"shell", "simulator", b"simulator"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["idle_timeout", b"idle_timeout", "init_timeout", b"init_timeout", "mysql", b"mysql", "replay", b"replay", "replay_from", b"replay_from", "shell", b"shell", "simulator", b"simulator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "replay", b"replay", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "task", b"task", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "replay", b"replay", "replay_from", b"replay_from", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "task", b"task", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReplayFrom(message.Message):
+    """Takes the journaled actions of an ended session again, in a new sandbox.
+
+    The actions really run again, with all their side effects, in the same order
+    and with the same step numbers: those since the last reset. Each is journaled
+    as a step of the new session, whose next step_index is the one that the old
+    session would have had. What differs is told, and does not stop it.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: builtins.int
+    UNTIL_STEP_FIELD_NUMBER: builtins.int
+    session: builtins.str
+    """"sessions/{uuid}" of a session that has ended, with backend "real". Required."""
+    until_step: builtins.int
+    """The last step to take again; 0 for the last that was answered."""
+    def __init__(
+        self,
+        *,
+        session: builtins.str = ...,
+        until_step: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["session", b"session", "until_step", b"until_step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Replayed(message.Message):
+    """What came of ReplayFrom."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: builtins.int
+    DIFFERING_STEPS_FIELD_NUMBER: builtins.int
+    steps: builtins.int
+    """How many actions were taken again."""
+    @builtins.property
+    def differing_steps(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The steps whose text or ending differs from what the journal has, in order:
+        a date, a random number, or a state that is another.
+        """
+
+    def __init__(
+        self,
+        *,
+        steps: builtins.int = ...,
+        differing_steps: abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["differing_steps", b"differing_steps", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -802,10 +878,11 @@ class CreateSessionResponse(message.Message):
     SESSION_FIELD_NUMBER: builtins.int
     INIT_RESULTS_FIELD_NUMBER: builtins.int
     AGENT_TOKEN_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
     agent_token: builtins.str
     """For the agent: a token that may take the steps of this session and nothing
-    else. Ends with the session, and with the server's process. Empty where the
-    server has no token.
+    else. It outlives the server's process, and ends when the server's token is
+    changed. Empty where the server has no token.
     """
     @builtins.property
     def session(self) -> Session:
@@ -815,16 +892,21 @@ class CreateSessionResponse(message.Message):
     def init_results(self) -> containers.RepeatedCompositeFieldContainer[InitResult]:
         """What each init script did, in order."""
 
+    @builtins.property
+    def replayed(self) -> Replayed:
+        """Only with replay_from."""
+
     def __init__(
         self,
         *,
         session: Session | None = ...,
         init_results: abc.Iterable[InitResult] | None = ...,
         agent_token: builtins.str = ...,
+        replayed: Replayed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agent_token", b"agent_token", "init_results", b"init_results", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent_token", b"agent_token", "init_results", b"init_results", "replayed", b"replayed", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1012,6 +1094,7 @@ class StepRequest(message.Message):
     STEP_INDEX_FIELD_NUMBER: builtins.int
     ACTION_FIELD_NUMBER: builtins.int
     TIMEOUT_FIELD_NUMBER: builtins.int
+    NONCE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"sessions/{uuid}". Required."""
     step_index: builtins.int
@@ -1021,6 +1104,15 @@ class StepRequest(message.Message):
     a database a statement. At most 1 MiB. A shell's action MUST NOT hold
     control characters other than tab, newline, carriage return and escape;
     CR LF counts as newline.
+    """
+    nonce: builtins.str
+    """Tells this step from any other with the same step_index and action: random
+    text, at most 128 printable ASCII characters, new for each step and the same
+    each time that this step is asked for again. Only the nonce that the step
+    was begun with gets its stored answer; any other is STEP_OUT_OF_ORDER, so
+    that no caller takes another's answer for that of an action that never ran.
+    Empty is a nonce like any other: whoever leaves it out always MUST be the
+    session's only such caller.
     """
     @builtins.property
     def timeout(self) -> duration_pb2.Duration:
@@ -1035,10 +1127,11 @@ class StepRequest(message.Message):
         step_index: builtins.int = ...,
         action: builtins.bytes = ...,
         timeout: duration_pb2.Duration | None = ...,
+        nonce: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "name", b"name", "step_index", b"step_index", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "name", b"name", "nonce", b"nonce", "step_index", b"step_index", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1653,21 +1746,37 @@ class InterruptRequest(message.Message):
 
 @typing.final
 class InterruptResponse(message.Message):
-    """Whether there was something to stop."""
+    """What became of the running action."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     INTERRUPTED_FIELD_NUMBER: builtins.int
+    STEP_INDEX_FIELD_NUMBER: builtins.int
+    ENDED_FIELD_NUMBER: builtins.int
+    OBSERVATION_FIELD_NUMBER: builtins.int
     interrupted: builtins.bool
     """False when no action was running."""
+    step_index: builtins.int
+    """The step that was interrupted; 0 when none was."""
+    ended: builtins.bool
+    """Whether it has ended. False only where it did not within 30 s; ask again."""
+    @builtins.property
+    def observation(self) -> Observation:
+        """What was observed of it. Absent where it has not ended, or was answered with
+        an error: ask for the step again to see that.
+        """
+
     def __init__(
         self,
         *,
         interrupted: builtins.bool = ...,
+        step_index: builtins.int = ...,
+        ended: builtins.bool = ...,
+        observation: Observation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["observation", b"observation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["interrupted", b"interrupted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ended", b"ended", "interrupted", b"interrupted", "observation", b"observation", "step_index", b"step_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1883,15 +1992,20 @@ class DeleteSessionRequest(message.Message):
 
 @typing.final
 class DeleteSessionResponse(message.Message):
-    """Nothing to say."""
+    """What came of it."""
 
     DESCRIPTOR: descriptor.Descriptor
 
+    NOT_REMOVED_FIELD_NUMBER: builtins.int
+    not_removed: builtins.str
+    """What could not be removed yet, in one sentence; empty where all is gone."""
     def __init__(
         self,
+        *,
+        not_removed: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["not_removed", b"not_removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

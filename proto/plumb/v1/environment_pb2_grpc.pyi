@@ -125,9 +125,10 @@ class EnvironmentServiceStub:
     Step: _grpc.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]
     """Performs one action and returns what was observed.
 
-    Idempotent by step_index: the same index again returns the stored
+    Idempotent by step_index and nonce: the same again returns the stored
     observation (or waits for the running one) and runs nothing. A call that
-    is cancelled does not stop its action; ask again with the same index.
+    is cancelled does not stop its action: ask again with the same index and
+    nonce for its observation, or Interrupt it before the next step.
 
     What was answered stays answered, also when the session has ended since, or
     its server has crashed: an index that was answered with an observation gets
@@ -139,10 +140,12 @@ class EnvironmentServiceStub:
       range. Nothing ran; the step_index is still free.
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-      last nor the next; metadata "expected" has the next one. Index 0 always
-      is: whoever does not know the next one MAY ask so.
-    * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
-      running. Wait for it or Interrupt it.
+      last nor the next, or the last was begun with another nonce; metadata
+      "expected" has the next one. Index 0 always is: whoever does not know the
+      next one MAY ask so.
+    * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
+      still running, and this is not that step; metadata "expected" has the next
+      index. Wait for it, or Interrupt it, which returns when it has ended.
     * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
@@ -150,6 +153,11 @@ class EnvironmentServiceStub:
     * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
       again with the same index: what ran is answered once it is written, and
       what did not run runs then.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): nothing ran. Metadata "limit" has
+      PLUMB_SESSION_JOURNAL_BYTES where the session has used its share of the
+      journal, and ends; PLUMB_JOURNAL_BYTES or PLUMB_JOURNAL_RESERVE_BYTES where
+      the server's journal or its disk is full, and the session stays; or the
+      limit on an agent's simultaneous calls.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -192,8 +200,9 @@ class EnvironmentServiceStub:
     Interrupt: _grpc.UnaryUnaryMultiCallable[_environment_pb2.InterruptRequest, _environment_pb2.InterruptResponse]
     """Stops the running action, as Ctrl-C does, and harder if that is ignored.
 
-    Goes past the queue of the session. The action's own call returns its
-    observation with ending ENDING_INTERRUPTED. Idempotent: without a running
+    Goes past the queue of the session. Returns when the action has ended, with
+    its observation (ending ENDING_INTERRUPTED), which the action's own call
+    returns too; the next step may be taken then. Idempotent: without a running
     action it does nothing and says so.
 
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
@@ -229,7 +238,8 @@ class EnvironmentServiceStub:
     """Ends a session and removes all that it had.
 
     Idempotent: deleting a session that has ended already succeeds. A running
-    action is cut off.
+    action is cut off. Succeeds, and the session has ended, also where something
+    of it could not be removed: that is said, and tried again by the server.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT): the name is not a session name.
     """
@@ -297,9 +307,10 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     Step: _aio.UnaryUnaryMultiCallable[_environment_pb2.StepRequest, _environment_pb2.StepResponse]  # type: ignore[assignment]
     """Performs one action and returns what was observed.
 
-    Idempotent by step_index: the same index again returns the stored
+    Idempotent by step_index and nonce: the same again returns the stored
     observation (or waits for the running one) and runs nothing. A call that
-    is cancelled does not stop its action; ask again with the same index.
+    is cancelled does not stop its action: ask again with the same index and
+    nonce for its observation, or Interrupt it before the next step.
 
     What was answered stays answered, also when the session has ended since, or
     its server has crashed: an index that was answered with an observation gets
@@ -311,10 +322,12 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
       range. Nothing ran; the step_index is still free.
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-      last nor the next; metadata "expected" has the next one. Index 0 always
-      is: whoever does not know the next one MAY ask so.
-    * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
-      running. Wait for it or Interrupt it.
+      last nor the next, or the last was begun with another nonce; metadata
+      "expected" has the next one. Index 0 always is: whoever does not know the
+      next one MAY ask so.
+    * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
+      still running, and this is not that step; metadata "expected" has the next
+      index. Wait for it, or Interrupt it, which returns when it has ended.
     * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for
       another action.
     * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
@@ -322,6 +335,11 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
       again with the same index: what ran is answered once it is written, and
       what did not run runs then.
+    * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): nothing ran. Metadata "limit" has
+      PLUMB_SESSION_JOURNAL_BYTES where the session has used its share of the
+      journal, and ends; PLUMB_JOURNAL_BYTES or PLUMB_JOURNAL_RESERVE_BYTES where
+      the server's journal or its disk is full, and the session stays; or the
+      limit on an agent's simultaneous calls.
 
     Where a model plays, these too. The action is not part of the episode then
     and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -364,8 +382,9 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     Interrupt: _aio.UnaryUnaryMultiCallable[_environment_pb2.InterruptRequest, _environment_pb2.InterruptResponse]  # type: ignore[assignment]
     """Stops the running action, as Ctrl-C does, and harder if that is ignored.
 
-    Goes past the queue of the session. The action's own call returns its
-    observation with ending ENDING_INTERRUPTED. Idempotent: without a running
+    Goes past the queue of the session. Returns when the action has ended, with
+    its observation (ending ENDING_INTERRUPTED), which the action's own call
+    returns too; the next step may be taken then. Idempotent: without a running
     action it does nothing and says so.
 
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
@@ -401,7 +420,8 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     """Ends a session and removes all that it had.
 
     Idempotent: deleting a session that has ended already succeeds. A running
-    action is cut off.
+    action is cut off. Succeeds, and the session has ended, also where something
+    of it could not be removed: that is said, and tried again by the server.
 
     * `INVALID_ARGUMENT` (INVALID_INPUT): the name is not a session name.
     """
@@ -502,9 +522,10 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_environment_pb2.StepResponse, _abc.Awaitable[_environment_pb2.StepResponse]]:
         """Performs one action and returns what was observed.
 
-        Idempotent by step_index: the same index again returns the stored
+        Idempotent by step_index and nonce: the same again returns the stored
         observation (or waits for the running one) and runs nothing. A call that
-        is cancelled does not stop its action; ask again with the same index.
+        is cancelled does not stop its action: ask again with the same index and
+        nonce for its observation, or Interrupt it before the next step.
 
         What was answered stays answered, also when the session has ended since, or
         its server has crashed: an index that was answered with an observation gets
@@ -516,10 +537,12 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
           range. Nothing ran; the step_index is still free.
         * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
         * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
-          last nor the next; metadata "expected" has the next one. Index 0 always
-          is: whoever does not know the next one MAY ask so.
-        * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): the step before is still
-          running. Wait for it or Interrupt it.
+          last nor the next, or the last was begun with another nonce; metadata
+          "expected" has the next one. Index 0 always is: whoever does not know the
+          next one MAY ask so.
+        * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
+          still running, and this is not that step; metadata "expected" has the next
+          index. Wait for it, or Interrupt it, which returns when it has ended.
         * `FAILED_PRECONDITION` (STEP_MISMATCH): this step_index was used for
           another action.
         * `UNAVAILABLE` (SANDBOX_UNAVAILABLE): the sandbox is gone. Asking again
@@ -527,6 +550,11 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         * `UNAVAILABLE` (JOURNAL_UNAVAILABLE): the journal cannot be written. Ask
           again with the same index: what ran is answered once it is written, and
           what did not run runs then.
+        * `RESOURCE_EXHAUSTED` (LIMIT_REACHED): nothing ran. Metadata "limit" has
+          PLUMB_SESSION_JOURNAL_BYTES where the session has used its share of the
+          journal, and ends; PLUMB_JOURNAL_BYTES or PLUMB_JOURNAL_RESERVE_BYTES where
+          the server's journal or its disk is full, and the session stays; or the
+          limit on an agent's simultaneous calls.
 
         Where a model plays, these too. The action is not part of the episode then
         and MAY be tried again as a new step. With backend "paired" metadata "side"
@@ -587,8 +615,9 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_environment_pb2.InterruptResponse, _abc.Awaitable[_environment_pb2.InterruptResponse]]:
         """Stops the running action, as Ctrl-C does, and harder if that is ignored.
 
-        Goes past the queue of the session. The action's own call returns its
-        observation with ending ENDING_INTERRUPTED. Idempotent: without a running
+        Goes past the queue of the session. Returns when the action has ended, with
+        its observation (ending ENDING_INTERRUPTED), which the action's own call
+        returns too; the next step may be taken then. Idempotent: without a running
         action it does nothing and says so.
 
         * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
@@ -642,7 +671,8 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a session and removes all that it had.
 
         Idempotent: deleting a session that has ended already succeeds. A running
-        action is cut off.
+        action is cut off. Succeeds, and the session has ended, also where something
+        of it could not be removed: that is said, and tried again by the server.
 
         * `INVALID_ARGUMENT` (INVALID_INPUT): the name is not a session name.
         """

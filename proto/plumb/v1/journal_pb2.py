@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from plumb.v1 import environment_pb2 as plumb_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16plumb/v1/journal.proto\x12\x08plumb.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aplumb/v1/environment.proto\"\x91\x01\n\x1cListJournaledSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x0f\n\x07verdict\x18\x05 \x01(\t\x12\x11\n\x04live\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_live\"z\n\x1dListJournaledSessionsResponse\x12,\n\x08sessions\x18\x01 \x03(\x0b\x32\x1a.plumb.v1.JournaledSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"\x91\x03\n\x10JournaledSession\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08strategy\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nend_reason\x18\x08 \x01(\t\x12\x0c\n\x04live\x18\t \x01(\x08\x12\r\n\x05steps\x18\n \x01(\x03\x12:\n\x08verdicts\x18\x0b \x03(\x0b\x32(.plumb.v1.JournaledSession.VerdictsEntry\x12\x1d\n\x10\x66irst_divergence\x18\x0c \x01(\x03H\x00\x88\x01\x01\x1a/\n\rVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x13\n\x11_first_divergence\"*\n\x1aGetJournaledSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"{\n\x1bGetJournaledSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.plumb.v1.JournaledSession\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.plumb.v1.CreateSessionRequest\"V\n\x19ListJournaledStepsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x66irst_step_index\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"]\n\x1aListJournaledStepsResponse\x12&\n\x05steps\x18\x01 \x03(\x0b\x32\x17.plumb.v1.JournaledStep\x12\x17\n\x0fnext_step_index\x18\x02 \x01(\x03\"\xc2\x01\n\rJournaledStep\x12\x12\n\nstep_index\x18\x01 \x01(\x03\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\x0c\x12,\n\x0bobservation\x18\x03 \x01(\x0b\x32\x15.plumb.v1.ObservationH\x00\x12\x0f\n\x05\x65rror\x18\x04 \x01(\tH\x00\x12/\n\x0b\x61nswer_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_reset\x18\x06 \x01(\x08\x42\x08\n\x06\x61nswer2\xbf\x02\n\x0eJournalService\x12h\n\x15ListJournaledSessions\x12&.plumb.v1.ListJournaledSessionsRequest\x1a\'.plumb.v1.ListJournaledSessionsResponse\x12\x62\n\x13GetJournaledSession\x12$.plumb.v1.GetJournaledSessionRequest\x1a%.plumb.v1.GetJournaledSessionResponse\x12_\n\x12ListJournaledSteps\x12#.plumb.v1.ListJournaledStepsRequest\x1a$.plumb.v1.ListJournaledStepsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16plumb/v1/journal.proto\x12\x08plumb.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aplumb/v1/environment.proto\"\x91\x01\n\x1cListJournaledSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x0f\n\x07verdict\x18\x05 \x01(\t\x12\x11\n\x04live\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_live\"z\n\x1dListJournaledSessionsResponse\x12,\n\x08sessions\x18\x01 \x03(\x0b\x32\x1a.plumb.v1.JournaledSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"\xa8\x03\n\x10JournaledSession\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08strategy\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nend_reason\x18\x08 \x01(\t\x12\x0c\n\x04live\x18\t \x01(\x08\x12\r\n\x05steps\x18\n \x01(\x03\x12:\n\x08verdicts\x18\x0b \x03(\x0b\x32(.plumb.v1.JournaledSession.VerdictsEntry\x12\x1d\n\x10\x66irst_divergence\x18\x0c \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rjournal_bytes\x18\r \x01(\x03\x1a/\n\rVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x13\n\x11_first_divergence\"*\n\x1aGetJournaledSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"{\n\x1bGetJournaledSessionResponse\x12+\n\x07session\x18\x01 \x01(\x0b\x32\x1a.plumb.v1.JournaledSession\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.plumb.v1.CreateSessionRequest\"V\n\x19ListJournaledStepsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x66irst_step_index\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\"]\n\x1aListJournaledStepsResponse\x12&\n\x05steps\x18\x01 \x03(\x0b\x32\x17.plumb.v1.JournaledStep\x12\x17\n\x0fnext_step_index\x18\x02 \x01(\x03\"\xc2\x01\n\rJournaledStep\x12\x12\n\nstep_index\x18\x01 \x01(\x03\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\x0c\x12,\n\x0bobservation\x18\x03 \x01(\x0b\x32\x15.plumb.v1.ObservationH\x00\x12\x0f\n\x05\x65rror\x18\x04 \x01(\tH\x00\x12/\n\x0b\x61nswer_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61\x66ter_reset\x18\x06 \x01(\x08\x42\x08\n\x06\x61nswer2\xbf\x02\n\x0eJournalService\x12h\n\x15ListJournaledSessions\x12&.plumb.v1.ListJournaledSessionsRequest\x1a\'.plumb.v1.ListJournaledSessionsResponse\x12\x62\n\x13GetJournaledSession\x12$.plumb.v1.GetJournaledSessionRequest\x1a%.plumb.v1.GetJournaledSessionResponse\x12_\n\x12ListJournaledSteps\x12#.plumb.v1.ListJournaledStepsRequest\x1a$.plumb.v1.ListJournaledStepsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,19 +40,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOURNALEDSESSIONSRESPONSE']._serialized_start=245
   _globals['_LISTJOURNALEDSESSIONSRESPONSE']._serialized_end=367
   _globals['_JOURNALEDSESSION']._serialized_start=370
-  _globals['_JOURNALEDSESSION']._serialized_end=771
-  _globals['_JOURNALEDSESSION_VERDICTSENTRY']._serialized_start=703
-  _globals['_JOURNALEDSESSION_VERDICTSENTRY']._serialized_end=750
-  _globals['_GETJOURNALEDSESSIONREQUEST']._serialized_start=773
-  _globals['_GETJOURNALEDSESSIONREQUEST']._serialized_end=815
-  _globals['_GETJOURNALEDSESSIONRESPONSE']._serialized_start=817
-  _globals['_GETJOURNALEDSESSIONRESPONSE']._serialized_end=940
-  _globals['_LISTJOURNALEDSTEPSREQUEST']._serialized_start=942
-  _globals['_LISTJOURNALEDSTEPSREQUEST']._serialized_end=1028
-  _globals['_LISTJOURNALEDSTEPSRESPONSE']._serialized_start=1030
-  _globals['_LISTJOURNALEDSTEPSRESPONSE']._serialized_end=1123
-  _globals['_JOURNALEDSTEP']._serialized_start=1126
-  _globals['_JOURNALEDSTEP']._serialized_end=1320
-  _globals['_JOURNALSERVICE']._serialized_start=1323
-  _globals['_JOURNALSERVICE']._serialized_end=1642
+  _globals['_JOURNALEDSESSION']._serialized_end=794
+  _globals['_JOURNALEDSESSION_VERDICTSENTRY']._serialized_start=726
+  _globals['_JOURNALEDSESSION_VERDICTSENTRY']._serialized_end=773
+  _globals['_GETJOURNALEDSESSIONREQUEST']._serialized_start=796
+  _globals['_GETJOURNALEDSESSIONREQUEST']._serialized_end=838
+  _globals['_GETJOURNALEDSESSIONRESPONSE']._serialized_start=840
+  _globals['_GETJOURNALEDSESSIONRESPONSE']._serialized_end=963
+  _globals['_LISTJOURNALEDSTEPSREQUEST']._serialized_start=965
+  _globals['_LISTJOURNALEDSTEPSREQUEST']._serialized_end=1051
+  _globals['_LISTJOURNALEDSTEPSRESPONSE']._serialized_start=1053
+  _globals['_LISTJOURNALEDSTEPSRESPONSE']._serialized_end=1146
+  _globals['_JOURNALEDSTEP']._serialized_start=1149
+  _globals['_JOURNALEDSTEP']._serialized_end=1343
+  _globals['_JOURNALSERVICE']._serialized_start=1346
+  _globals['_JOURNALSERVICE']._serialized_end=1665
 # @@protoc_insertion_point(module_scope)

@@ -134,6 +134,7 @@ class JournaledSession(message.Message):
     STEPS_FIELD_NUMBER: builtins.int
     VERDICTS_FIELD_NUMBER: builtins.int
     FIRST_DIVERGENCE_FIELD_NUMBER: builtins.int
+    JOURNAL_BYTES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"sessions/{uuid}"."""
     kind: builtins.str
@@ -154,6 +155,8 @@ class JournaledSession(message.Message):
     """The index of the first step whose verdict is a hallucination. Absent where
     there is none.
     """
+    journal_bytes: builtins.int
+    """How many bytes of its steps the journal has."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was created."""
@@ -183,10 +186,11 @@ class JournaledSession(message.Message):
         steps: builtins.int = ...,
         verdicts: abc.Mapping[builtins.str, builtins.int] | None = ...,
         first_divergence: builtins.int | None = ...,
+        journal_bytes: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_first_divergence", b"_first_divergence", "create_time", b"create_time", "end_time", b"end_time", "first_divergence", b"first_divergence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_first_divergence", b"_first_divergence", "backend", b"backend", "create_time", b"create_time", "end_reason", b"end_reason", "end_time", b"end_time", "first_divergence", b"first_divergence", "kind", b"kind", "live", b"live", "model", b"model", "name", b"name", "steps", b"steps", "strategy", b"strategy", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_first_divergence", b"_first_divergence", "backend", b"backend", "create_time", b"create_time", "end_reason", b"end_reason", "end_time", b"end_time", "first_divergence", b"first_divergence", "journal_bytes", b"journal_bytes", "kind", b"kind", "live", b"live", "model", b"model", "name", b"name", "steps", b"steps", "strategy", b"strategy", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first_divergence: _TypeAlias = typing.Literal["first_divergence"]  # noqa: Y015
     _WhichOneofArgType__first_divergence: _TypeAlias = typing.Literal["_first_divergence", b"_first_divergence"]  # noqa: Y015
