@@ -15,6 +15,8 @@ from plumb_client.errors import InvalidInput, LimitReached, ModelFailed, NotReco
 _FOR_GOOD = ("MODEL_UNKNOWN", "MODEL_UNAUTHORIZED")
 """Why a model failed that will fail at every step."""
 
+_WAIT = 300.0  # for a place on a busy server
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Trial:
@@ -63,7 +65,7 @@ async def _try(plumb: aio.Plumb, trial: _Trial, timeout: float) -> None:
     kind, label = trial.scenario.environment, shown(trial.simulator.label)
     options = trial.simulator.options
     try:
-        async with plumb.session(kind, "simulated", simulator=options) as session:
+        async with plumb.session(kind, "simulated", wait=_WAIT, simulator=options) as session:
             if trial.takes_step:
                 await session.step(trial.scenario.actions[0], timeout=timeout)
     except (InvalidInput, Unsupported) as error:

@@ -15,7 +15,7 @@ from plumb_bench.simulators import Simulator
 from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_client import aio
 from plumb_client.errors import PlumbError
-from plumb_client.requests import RecordedTurn, SessionOptions
+from plumb_client.options import RecordedTurn, SessionOptions
 
 _SPREAD = "i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
 """Run before the init scripts of later replicas, so that processes get other ids there: sandboxes

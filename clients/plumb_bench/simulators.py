@@ -8,7 +8,7 @@ from plumb_bench.labels import shown
 from plumb_bench.lines import BadLine, is_text
 from plumb_bench.scenario import Scenario
 from plumb_bench.transcript import Transcript, read_transcripts
-from plumb_client.requests import RecordedTurn
+from plumb_client.options import RecordedTurn
 
 _FORMS = "transcripts:FILE, model:NAME, baseline:NAME or sqlite"
 
