@@ -15,7 +15,7 @@ from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
 from plumb_server.listening import CannotListen, bind, check_may_listen, read_token
 from plumb_server.services import Parts, add_services
-from plumb_server.sessions import SessionLimits, open_sessions
+from plumb_server.sessions import open_sessions
 from plumb_server.settings import Settings
 from plumb_server.watching import PoolWatcher
 
@@ -58,11 +58,6 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
     token = read_token(settings)
     check_may_listen(settings.listen, settings, token)
     tokens = Tokens(token)
-    limits = SessionLimits(
-        most=settings.max_sessions,
-        idle_timeout=settings.session_idle_timeout,
-        max_life=settings.session_max_life,
-    )
     if settings.metrics_port:
         _serve_metrics(settings.metrics_port)
     server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
@@ -73,7 +68,11 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
         open_journal(settings.journal) as journal,
         open_backends(_backend_settings(settings)) as backends,
         open_sessions(
-            backends, journal, limits, sweep_interval=settings.sweep_interval
+            backends,
+            journal,
+            settings.session_limits(),
+            settings.journal_limits(),
+            sweep_interval=settings.sweep_interval,
         ) as sessions,
         watch_health(backends, settings.health_interval) as health_servicer,
     ):

@@ -33,6 +33,7 @@ from plumb_server.interceptors import handler_like
 from plumb_server.session import name_of
 
 _AGENT_PREFIX = "plumb-agent."
+_AGENTS_DOMAIN = b"plumb.v1 tokens of agents"
 _OPEN_TO_ALL = "/grpc.health.v1.Health/"
 _HEADER = "authorization"
 
@@ -45,10 +46,11 @@ class Caller:
 
 
 class Tokens:
-    """The operator's token, and those of agents, which follow from a key of this process.
+    """The operator's token, and those of agents, which follow from it.
 
-    An agent's token names its session and proves that this process made it, so that nothing of it
-    need be kept. It is of no use once the session or the process is gone.
+    An agent's token names its session and proves that a server with this operator's token made it,
+    so that nothing of it need be kept, and it survives the process. Once the session is gone it
+    gets answers that were given already, and nothing else.
 
     Args:
         token: The operator's; empty for none, and then nobody needs one.
@@ -57,7 +59,7 @@ class Tokens:
     def __init__(self, token: str) -> None:
         self.are_needed = bool(token)
         self._operator = _digest(token)
-        self._key = secrets.token_bytes(32)
+        self._key = _agents_key(token)
 
     def agent_token(self, session: str) -> str:
         """The token of a session's agent; empty where nobody needs one."""
@@ -83,7 +85,7 @@ class Tokens:
         if caller is None:
             raise Unauthenticated(
                 "the call's token is not one of this server; use its PLUMB_TOKEN, or the "
-                "agent_token of a session that it made since it was started"
+                "agent_token of one of its sessions"
             )
         return caller
 
@@ -94,6 +96,16 @@ class Tokens:
         if hmac.compare_digest(_digest(token), _digest(self.agent_token(session))):
             return Caller(session)
         return None
+
+
+def _agents_key(token: str) -> bytes:
+    """The key that agents' tokens are made with.
+
+    It is slow to make: an agent has what it takes to try guesses of a weak operator's token.
+    """
+    if not token:
+        return secrets.token_bytes(32)
+    return hashlib.scrypt(token.encode(), salt=_AGENTS_DOMAIN, n=2**14, r=8, p=1, dklen=32)
 
 
 def _digest(token: str) -> bytes:

@@ -47,10 +47,12 @@ from plumb_backends.simulated.options import (
     SimulatorOptions,
 )
 from plumb_fidelity.verdict import Verdict
+from plumb_server.steps import AskedStep
 
 _MAX_INIT_TIMEOUT = 3600.0
 _MAX_IDLE_TIMEOUT = 24 * 3600.0
 _MAX_REQUEST_ID = 128
+_MAX_NONCE = 128
 _MAX_ARGV_BYTES = 1024 * 1024
 _MAX_STDIN_BYTES = 1024 * 1024
 _INIT_TAIL_BYTES = 4096
@@ -115,6 +117,22 @@ def action_from_wire(request: wire.StepRequest) -> Action:
         _checked_action(request.action),
         timeout=_seconds(request, "timeout", DEFAULT_TIMEOUT, most=MAX_TIMEOUT),
     )
+
+
+def step_from_wire(request: wire.StepRequest) -> AskedStep:
+    """Reads which step is asked for.
+
+    Raises:
+        InvalidInput: As `action_from_wire`, or the nonce is not one.
+    """
+    action = action_from_wire(request)
+    nonce = request.nonce
+    if len(nonce) > _MAX_NONCE or not (nonce.isascii() and nonce.isprintable()):
+        raise InvalidInput(
+            f"nonce is {nonce[:_MAX_NONCE]!r}; use at most {_MAX_NONCE} printable ASCII "
+            "characters, for example a UUID"
+        )
+    return AskedStep(request.name, request.step_index, action, nonce)
 
 
 def _checked_action(text: bytes) -> bytes:

@@ -8,19 +8,16 @@ loses nothing, a crash of the machine at most the last moments); any SQLAlchemy 
 import asyncio
 import dataclasses
 import datetime
-import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 import sqlalchemy as sql
-import structlog
 from sqlalchemy.pool import StaticPool
 
-from plumb_backends.errors import JournalUnavailable
+from plumb_server.journal_files import Room, file_of, measure, open_engine
 from plumb_server.journal_tables import (
-    make_missing,
     owners,
     reports,
     resets,
@@ -28,10 +25,10 @@ from plumb_server.journal_tables import (
     steps,
     verdicts,
 )
+from plumb_server.journal_writer import JournalWriter, Write, translated
 
-_log = structlog.get_logger(__name__)
-
-_MAX_GROUP = 256
+_ROW_BYTES = 256
+"""What a step takes beside what it holds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +38,7 @@ class StepRecord:
     Attributes:
         observation: The serialised plumb.v1.Observation; None for an error.
         verdict: How the two sides of a pair compare; None without a pair.
+        nonce: What its caller told it from others by.
     """
 
     session: str
@@ -51,6 +49,13 @@ class StepRecord:
     exit_code: int | None
     error: str | None
     verdict: str | None = None
+    nonce: str = ""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, about."""
+        held = (self.action, self.observation, self.error)
+        return _ROW_BYTES + sum(map(len, filter(None, held)))
 
 
 _STEP_FIELDS = tuple(
@@ -65,23 +70,26 @@ _INSERT_RESET = sql.insert(resets)
 _INSERT_VERDICT = sql.insert(verdicts)
 _INSERT_REPORT = sql.insert(reports)
 _END_SESSION = sql.update(sessions).where(sessions.c.name == sql.bindparam("of"))
-
-
-_Write: TypeAlias = tuple[sql.Executable, Mapping[str, object]]
+_FORGET = {
+    table: sql.delete(table).where(column == sql.bindparam("of"))
+    for table, column in (
+        (steps, steps.c.session),
+        (verdicts, verdicts.c.session),
+        (resets, resets.c.session),
+        (owners, owners.c.session),
+        (sessions, sessions.c.name),
+    )
+}
 
 
 _WITHOUT_A_WORD = "the server that had it ended without a word"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Entry:
-    writes: Sequence[_Write]
-    loop: asyncio.AbstractEventLoop
-    written: "asyncio.Future[None]"
-
-
 class Journal:
     """The journal of one server. Made by `open_journal`.
+
+    Attributes:
+        room: How much room it takes and has, as it was measured last.
 
     Whatever writes raises JournalUnavailable where that is not possible for now; it is possible
     again as soon as the reason is gone.
@@ -89,25 +97,30 @@ class Journal:
 
     def __init__(self, engine: sql.Engine) -> None:
         self._engine = engine
-        self._connection: sql.Connection | None = None  # the writer's; kept, for speed
         # In memory all share one connection, and a reader that ends would undo what is written.
         is_shared = isinstance(engine.pool, StaticPool)
         self._turn = threading.Lock() if is_shared else nullcontext()
-        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(
-            target=self._write_groups, name="plumb-journal", daemon=True
-        )
-        self._thread.start()
+        self._file = file_of(engine)
+        self._writer = JournalWriter(engine, self._turn, self._measure)
+        self.room = Room()
+
+    def _measure(self, connection: sql.Connection) -> None:
+        self.room = measure(connection, self._file)
+
+    async def measure(self) -> Room:
+        """Measures how much room there is; `room` has what was found last."""
+        await self._writer.write()
+        return self.room
 
     async def session_created(self, name: str, kind: str, backend: str, request: bytes) -> None:
         """Writes that a session has begun, and what was asked for (a CreateSessionRequest)."""
         values = {"name": name, "kind": kind, "backend": backend, "request": request}
-        await self._write((_INSERT_SESSION, {**values, "created_at": _now()}))
+        await self._writer.write((_INSERT_SESSION, {**values, "created_at": _now()}))
 
     async def session_owned(self, name: str, owner: str, expiry: str) -> None:
         """Writes which server has a session, and until when: see `plumb_backends.real.owner`."""
         values = {"session": name, "owner": owner, "expiry": expiry}
-        await self._write((_INSERT_OWNER, values))
+        await self._writer.write((_INSERT_OWNER, values))
 
     async def end_abandoned(self, is_over: Callable[[str, str], bool]) -> int:
         """Writes the end of the sessions whose server ended without doing so; returns how many.
@@ -124,26 +137,26 @@ class Journal:
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
         values = {"of": name, "ended_at": _now(), "ended_because": because[:200]}
-        await self._write((_END_SESSION, values))
+        await self._writer.write((_END_SESSION, values))
 
     async def session_reset(self, name: str, after_step: int) -> None:
         """Writes that a session goes back to its grounded state; if it cannot, it ends."""
         values = {"session": name, "after_step": after_step, "at": _now()}
-        await self._write((_INSERT_RESET, values))
+        await self._writer.write((_INSERT_RESET, values))
 
     async def step_answered(self, record: StepRecord) -> None:
         """Writes a step and its answer."""
         values = {name: getattr(record, name) for name in _STEP_FIELDS}
-        writes: list[_Write] = [(_INSERT_STEP, {**values, "answered_at": _now()})]
+        writes: list[Write] = [(_INSERT_STEP, {**values, "answered_at": _now()})]
         if record.verdict is not None:
             key = {"session": record.session, "step_index": record.step_index}
             writes.append((_INSERT_VERDICT, {**key, "verdict": record.verdict}))
-        await self._write(*writes)
+        await self._writer.write(*writes)
 
     async def report_made(self, name: str, request: bytes, report: bytes, steps: bytes) -> None:
         """Writes a comparison: a CompareRequest, its Report, and a GetReportResponse with all."""
         values = {"name": name, "request": request, "report": report, "steps": steps, "at": _now()}
-        await self._write((_INSERT_REPORT, values))
+        await self._writer.write((_INSERT_REPORT, values))
 
     async def reports(self, before: int | None, most: int) -> Sequence[tuple[int, bytes]]:
         """Reports with their numbers, the newest first; only such with a lower number."""
@@ -169,7 +182,7 @@ class Journal:
         """A session's answered steps, in order."""
         fields = [steps.c[field] for field in _STEP_FIELDS]
         query = sql.select(*fields).where(steps.c.session == name).order_by(steps.c.step_index)
-        return [StepRecord(**row._mapping) for row in await self.read(query)]
+        return [_step_record(row) for row in await self.read(query)]
 
     async def read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
         """Asks the tables; `history` does so for people.
@@ -177,7 +190,7 @@ class Journal:
         Raises:
             JournalUnavailable: It cannot be read for now.
         """
-        with _translated("read"):
+        with translated("read"):
             return await asyncio.to_thread(self._read, query)
 
     async def step_of(self, name: str, index: int) -> StepRecord | None:
@@ -185,96 +198,42 @@ class Journal:
         fields = [steps.c[field] for field in _STEP_FIELDS]
         query = sql.select(*fields).where(steps.c.session == name, steps.c.step_index == index)
         rows = await self.read(query)
-        return StepRecord(**rows[0]._mapping) if rows else None
+        return _step_record(rows[0]) if rows else None
 
     def _read(self, query: "sql.Select[Any]") -> "Sequence[sql.Row[Any]]":
         with self._turn, self._engine.connect() as connection:
             return connection.execute(query).all()
 
-    async def _write(self, *writes: _Write) -> None:
-        """Writes all of them, or none."""
-        loop = asyncio.get_running_loop()
-        entry = _Entry(writes, loop, loop.create_future())
-        self._entries.put(entry)
-        with _translated("written"):
-            await entry.written
+    async def resets_of(self, name: str) -> Sequence[int]:
+        """The steps after which a session was reset."""
+        query = sql.select(resets.c.after_step).where(resets.c.session == name)
+        return [row.after_step for row in await self.read(query)]
 
-    # In the writer's thread.
+    async def oldest_ended(
+        self, most: int, before: datetime.datetime | None = None
+    ) -> Sequence[str]:
+        """The sessions that ended first, of those that ended before a moment."""
+        ended = sessions.c.ended_at
+        query = sql.select(sessions.c.name).where(ended.is_not(None)).order_by(ended).limit(most)
+        if before is not None:
+            query = query.where(ended < before.astimezone(datetime.UTC).replace(tzinfo=None))
+        return [row.name for row in await self.read(query)]
 
-    def _write_groups(self) -> None:
-        while group := self._next_group():
-            if self._commit(group) is None or len(group) == 1:
-                continue
-            for entry in group:  # one bad entry must not take the others with it
-                self._commit([entry])
-
-    def _next_group(self) -> list[_Entry]:
-        """Waits for an entry and takes what else is there; empty at the end."""
-        first = self._entries.get()
-        group = [first] if first else []
-        while group and len(group) < _MAX_GROUP and not self._entries.empty():
-            entry = self._entries.get()
-            if entry is None:
-                self._entries.put(None)  # the end comes after this group
-                break
-            group.append(entry)
-        return group
-
-    def _commit(self, group: Sequence[_Entry]) -> Exception | None:
-        """Writes a group and tells those who wait; a failed group of several is told nothing."""
-        error: Exception | None = None
-        try:
-            with self._turn:
-                self._write_group(group)
-        except Exception as failure:  # noqa: BLE001 - the writer must outlive every bad entry
-            _log.error("the journal could not be written", error=str(failure))
-            self._disconnect()
-            error = failure
-        if error is None or len(group) == 1:
-            for entry in group:
-                entry.loop.call_soon_threadsafe(_settle, entry.written, error)
-        return error
-
-    def _write_group(self, group: Sequence[_Entry]) -> None:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        with self._connection.begin():
-            for statement, values in (write for entry in group for write in entry.writes):
-                self._connection.execute(statement, values)
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with self._turn:
-                connection.close()
+    async def forget(self, names: Sequence[str]) -> None:
+        """Removes sessions and all that is known of them."""
+        await self._writer.write(
+            *((_FORGET[table], {"of": name}) for name in names for table in _FORGET)
+        )
 
     def close(self) -> None:
         """Writes what is left, and closes. Blocks for a moment."""
-        self._entries.put(None)
-        self._thread.join()
-        self._disconnect()
+        self._writer.close()
         self._engine.dispose()
 
 
-@contextmanager
-def _translated(how: str) -> Iterator[None]:
-    """Says what is the matter with the disk, or the database."""
-    try:
-        yield
-    except sql.exc.OperationalError as error:
-        raise JournalUnavailable(
-            f"the journal cannot be {how} ({error.orig}); see to its disk or its database, and "
-            "ask again"
-        ) from error
-
-
-def _settle(written: "asyncio.Future[None]", error: Exception | None) -> None:
-    if written.done():
-        return
-    if error is None:
-        written.set_result(None)
-    else:
-        written.set_exception(error)
+def _step_record(row: "sql.Row[Any]") -> StepRecord:
+    """A row as a record; those that are older than nonces have none."""
+    return StepRecord(**{**row._mapping, "nonce": row.nonce or ""})
 
 
 def _now() -> datetime.datetime:
@@ -291,41 +250,8 @@ async def open_journal(url: str) -> AsyncIterator[Journal]:
     Raises:
         JournalUnavailable: It cannot be opened; the message hides the URL's password.
     """
-    journal = Journal(await asyncio.to_thread(_open_engine, url))
+    journal = Journal(await asyncio.to_thread(open_engine, url))
     try:
         yield journal
     finally:
         await asyncio.to_thread(journal.close)
-
-
-def _open_engine(url: str) -> sql.Engine:
-    in_memory = url in ("sqlite://", "sqlite:///:memory:")
-    options: dict[str, Any] = {}
-    if in_memory:  # one connection, or every thread would have a database of its own
-        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    try:
-        engine = sql.create_engine(url, **options)
-        if engine.dialect.name == "sqlite":
-            sql.event.listen(engine, "connect", _set_pragmas)
-        make_missing(engine)
-    except (sql.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-        raise JournalUnavailable(
-            f"the journal {_without_password(url)} cannot be opened "
-            f"({str(error).partition(chr(10))[0]}); set PLUMB_JOURNAL to a URL that can"
-        ) from error
-    return engine
-
-
-def _without_password(url: str) -> str:
-    try:
-        return sql.make_url(url).render_as_string(hide_password=True)
-    except sql.exc.ArgumentError:
-        return "URL"
-
-
-def _set_pragmas(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=5000")
-    cursor.close()

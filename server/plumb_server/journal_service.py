@@ -13,7 +13,8 @@ from plumb.v1 import journal_pb2_grpc as wire_grpc
 from plumb_backends.errors import InvalidInput, SessionNotFound
 from plumb_server.history import Filter, History, PastSession, PastStep, Place
 from plumb_server.paging import page_size
-from plumb_server.sessions import Sessions, check_name
+from plumb_server.session import check_name
+from plumb_server.sessions import Sessions
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 

@@ -1,5 +1,7 @@
 """The tables of the journal."""
 
+from typing import Any
+
 import sqlalchemy as sql
 
 tables = sql.MetaData()
@@ -25,6 +27,7 @@ steps = sql.Table(
     sql.Column("exit_code", sql.Integer),
     sql.Column("error", sql.Text),
     sql.Column("answered_at", sql.DateTime, nullable=False),
+    sql.Column("nonce", sql.String(128)),
 )
 resets = sql.Table(
     "resets",
@@ -70,7 +73,27 @@ INDICES = (
 
 
 def make_missing(engine: sql.Engine) -> None:
-    """Makes the tables and the indices that are not there yet."""
+    """Makes the tables, columns and indices that are not there yet."""
     tables.create_all(engine)
+    for table in tables.sorted_tables:
+        for column in _missing(engine, table):
+            _add(engine, column)
     for index in INDICES:
         index.create(engine, checkfirst=True)
+
+
+def _missing(engine: sql.Engine, table: sql.Table) -> "list[sql.Column[Any]]":
+    there = {column["name"] for column in sql.inspect(engine).get_columns(table.name)}
+    return [column for column in table.columns if column.name not in there]
+
+
+def _add(engine: sql.Engine, column: "sql.Column[Any]") -> None:
+    """Adds a column that may be NULL: what was journaled before has none."""
+    made = sql.schema.CreateColumn(column).compile(dialect=engine.dialect)
+    quoted = engine.dialect.identifier_preparer.format_table(column.table)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {made}")
+    except sql.exc.DBAPIError:
+        if column in _missing(engine, column.table):
+            raise  # else another server has added it in the same moment

@@ -52,6 +52,17 @@ _creations_waiting = prometheus_client.Gauge(
     "plumb_creations_waiting", "Creations that wait for their turn", ["kind"]
 )
 
+_journal_bytes = prometheus_client.Gauge("plumb_journal_bytes", "What the journal holds")
+_journal_free_bytes = prometheus_client.Gauge(
+    "plumb_journal_free_bytes", "What the journal's disk has left for it"
+)
+_journal_budgets_near = prometheus_client.Counter(
+    "plumb_journal_budgets_near", "Sessions that used most of PLUMB_SESSION_JOURNAL_BYTES"
+)
+_leftovers = prometheus_client.Gauge(
+    "plumb_leftovers", "Ended sessions of which something could not be removed yet"
+)
+
 
 def session_created(kind: str, backend: str, seconds: float) -> None:
     """Counts a new session."""
@@ -92,6 +103,23 @@ def verdict_given(kind: str, verdict: str) -> None:
 def places_taken(count: int) -> None:
     """Notes how many places are taken."""
     _places.set(count)
+
+
+def journal_room(used: int | None, free: int | None) -> None:
+    """Notes what the journal takes, and what there is."""
+    for gauge, value in ((_journal_bytes, used), (_journal_free_bytes, free)):
+        if value is not None:
+            gauge.set(value)
+
+
+def journal_budget_near() -> None:
+    """Counts a session that has used most of its share of the journal."""
+    _journal_budgets_near.inc()
+
+
+def leftovers(count: int) -> None:
+    """Notes of how many ended sessions something is left."""
+    _leftovers.set(count)
 
 
 def pool_holds(pool: str, count: int) -> None:

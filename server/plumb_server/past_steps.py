@@ -5,7 +5,8 @@ import dataclasses
 from plumb.v1 import environment_pb2 as wire
 from plumb_backends.errors import SessionNotFound, StepMismatch
 from plumb_server.journal import Journal
-from plumb_server.steps import OutputLog
+from plumb_server.output_log import OutputLog
+from plumb_server.steps import AskedStep
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,22 +26,23 @@ class PastStep:
         """Has come already."""
 
 
-async def find_past_step(
-    journal: Journal, name: str, index: int, action: bytes, ended: SessionNotFound
-) -> PastStep:
+async def find_past_step(journal: Journal, asked: AskedStep, ended: SessionNotFound) -> PastStep:
     """Finds the answer of a step of a session that has ended.
 
     Raises:
         SessionNotFound: `ended` itself where the step was not answered, or one that says with
-            which error it was.
+            which error it was, or that it was another caller's.
         StepMismatch: It was another action.
     """
-    record = await journal.step_of(name, index)
+    index = asked.index
+    record = await journal.step_of(asked.session, index)
     if record is None:
         raise ended
-    if record.action != action:
+    if record.nonce != asked.nonce:
+        raise SessionNotFound(f"{ended} (step {index} was taken by a call with another nonce)")
+    if record.action != asked.action.text:
         raise StepMismatch(
-            f"step {index} of {name} was another action, and the session has ended; "
+            f"step {index} of {asked.session} was another action, and the session has ended; "
             "create a new session"
         )
     if record.observation is None:

@@ -14,7 +14,7 @@ from plumb_server import metrics
 
 SETTING = "PLUMB_MAX_SESSIONS"
 _SHORTEST, _LONGEST = 1.0, 60.0
-"""When to try again: at the least, and where nothing better is known, in seconds."""
+"""When to try again, at the least and at the most, in seconds."""
 
 _REMEMBERED = 32
 
@@ -32,7 +32,8 @@ class Places:
         self._most = most
         self._next_end = next_end
         self._taken = 0
-        self._freed: collections.deque[float] = collections.deque(maxlen=_REMEMBERED)
+        self._lives: collections.deque[float] = collections.deque(maxlen=_REMEMBERED)
+        self._changed = time.monotonic()  # when a place was taken or given back last
         self._closed = False
 
     def take(self, count: int = 1) -> None:
@@ -60,19 +61,26 @@ class Places:
             )
         self._count(count)
 
-    def give_back(self, count: int = 1) -> None:
-        """Gives places back."""
-        self._freed.append(time.monotonic())
+    def give_back(self, count: int = 1, *, held_for: float | None = None) -> None:
+        """Gives places back.
+
+        Args:
+            count: How many.
+            held_for: How many seconds they were held; None where that says nothing of others.
+        """
+        if held_for is not None:
+            self._lives.append(held_for)
         self._count(-count)
 
     @contextmanager
     def held(self, count: int) -> Iterator[None]:
         """Holds places as long as this lasts; raises as `take` does."""
         self.take(count)
+        began = time.monotonic()
         try:
             yield
         finally:
-            self.give_back(count)
+            self.give_back(count, held_for=time.monotonic() - began)
 
     def close(self) -> None:
         """Gives no more away."""
@@ -80,12 +88,15 @@ class Places:
 
     def _count(self, change: int) -> None:
         self._taken += change
+        self._changed = time.monotonic()
         metrics.places_taken(self._taken)
 
     def _retry_after(self) -> float:
-        """As long as it took lately until one was given back, or until the next one must be."""
-        known = min(self._next_end(), _LONGEST)
-        if len(self._freed) > 1:
-            lately = (time.monotonic() - self._freed[0]) / (len(self._freed) - 1)
-            known = min(known, lately)
-        return max(_SHORTEST, known)
+        """When a place is likely to be free, as far as recent lives and certain ends tell.
+
+        What is not known begins with a short time, and grows with the time that nothing changes.
+        """
+        unchanged = (time.monotonic() - self._changed) / 2
+        pace = sum(self._lives) / len(self._lives) / self._most if self._lives else 0.0
+        expected = min(self._next_end(), max(pace, unchanged))
+        return min(max(_SHORTEST, expected), _LONGEST)

@@ -20,6 +20,11 @@ from plumb_server.steps import StepRun
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
+_NOT_REMOVED = (
+    "the session has ended, but its sandbox could not be removed yet; the server tries again, and "
+    "its log says why"
+)
+
 
 class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
     """The service. Every error that it raises is turned into a status by `interceptors.Guard`.
@@ -62,6 +67,7 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
             session=_to_wire(session),
             init_results=convert.init_results_to_wire(session.init_results),
             agent_token=self._agent_token(session.name),
+            replayed=_replayed_to_wire(session),
         )
 
     async def GetSession(
@@ -130,7 +136,15 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
     ) -> wire.InterruptResponse:
         """See the proto."""
         session = await self._sessions.get(request.name)
-        return wire.InterruptResponse(interrupted=session.interrupt())
+        step = await session.interrupt()
+        if step is None:
+            return wire.InterruptResponse(interrupted=False)
+        return wire.InterruptResponse(
+            interrupted=True,
+            step_index=step.index,
+            ended=step.is_answered,
+            observation=step.observation,
+        )
 
     async def Exec(self, request: wire.ExecRequest, context: _Context) -> wire.ExecResponse:
         """See the proto."""
@@ -147,17 +161,23 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         self, request: wire.DeleteSessionRequest, context: _Context
     ) -> wire.DeleteSessionResponse:
         """See the proto."""
-        await self._sessions.delete(request.name)
-        return wire.DeleteSessionResponse()
+        is_gone = await self._sessions.delete(request.name)
+        return wire.DeleteSessionResponse(not_removed="" if is_gone else _NOT_REMOVED)
 
     async def _begin(self, request: wire.StepRequest) -> StepRun | PastStep:
-        action = convert.action_from_wire(request)
-        return await self._sessions.begin_step(request.name, request.step_index, action)
+        return await self._sessions.begin_step(convert.step_from_wire(request))
 
 
 async def _response(step: StepRun | PastStep) -> wire.StepResponse:
     await step.answer()
     return wire.StepResponse(observation=step.message, step_index=step.index)
+
+
+def _replayed_to_wire(session: Session) -> wire.Replayed | None:
+    replayed = session.replayed
+    if replayed is None:
+        return None
+    return wire.Replayed(steps=replayed.steps, differing_steps=replayed.differing)
 
 
 def _to_wire(session: Session) -> wire.Session:
@@ -175,6 +195,8 @@ def _to_wire(session: Session) -> wire.Session:
         create_time=_timestamp(session.created),
         idle_expire_time=_timestamp(session.idle_expires),
         expire_time=_timestamp(session.expires),
+        journal_bytes=session.budget.used,
+        max_journal_bytes=session.budget.most,
     )
 
 

@@ -13,6 +13,8 @@ from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.sql.access import parse_url
 from plumb_backends.real.sql.connection import RowLimits
 from plumb_backends.real.sql.server import ServerSettings, server_limits
+from plumb_server.journal_space import JournalLimits
+from plumb_server.sessions import SessionLimits
 from plumb_server.simulator_settings import SimulatorFields
 
 _SHORTEST_TOKEN = 16
@@ -89,6 +91,34 @@ class Settings(SimulatorFields):
         description="Where sessions and steps are written before they are answered: an SQLAlchemy "
         "URL. "
         "`sqlite://` keeps it in memory.",
+    )
+    journal_bytes: int = Field(
+        64 * 1024**3,
+        ge=0,
+        description="What the journal may hold; beyond that no session and no step is begun. 0: no "
+        "limit. Measured for SQLite only.",
+    )
+    journal_reserve_bytes: int = Field(
+        256 * 1024**2,
+        ge=0,
+        description="What stays free on the journal's disk: with less no session and no step is "
+        "begun. Measured for SQLite only.",
+    )
+    session_journal_bytes: int = Field(
+        256 * 1024**2,
+        ge=1024**2,
+        description="What the steps of one session may take in the journal; the step after that "
+        "ends the session.",
+    )
+    journal_keep: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds after which ended sessions are removed from the journal; 0 for never.",
+    )
+    journal_prune: bool = Field(
+        False,
+        description="Whether the sessions that ended first are removed from the journal where it "
+        "is nearly full.",
     )
     engine: str = Field(
         "", description="The container engine's address; empty for DOCKER_HOST or the usual socket."
@@ -233,6 +263,24 @@ class Settings(SimulatorFields):
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.listen)
+
+    def session_limits(self) -> SessionLimits:
+        """When sessions end, and how many there may be."""
+        return SessionLimits(
+            most=self.max_sessions,
+            idle_timeout=self.session_idle_timeout,
+            max_life=self.session_max_life,
+            journal_bytes=self.session_journal_bytes,
+        )
+
+    def journal_limits(self) -> JournalLimits:
+        """How much room the journal may take."""
+        return JournalLimits(
+            most=self.journal_bytes,
+            reserve=self.journal_reserve_bytes,
+            prunes=self.journal_prune,
+            keep=self.journal_keep,
+        )
 
     def real_shell(self) -> RealShellSettings:
         """The settings of the real shell."""

@@ -115,7 +115,7 @@ def _flipped(token: str) -> str:
         lambda tokens: f"Bearer {tokens.agent_token(SESSION).removeprefix('plumb-agent.')}",
         lambda tokens: f"Bearer {tokens.agent_token(SESSION).replace('0001', '0002')}",
         lambda tokens: f"Bearer {tokens.agent_token(SESSION)}.x",
-        lambda tokens: f"Bearer {Tokens(OPERATOR).agent_token(SESSION)}",  # of another process
+        lambda tokens: f"Bearer {Tokens(OPERATOR + chr(49)).agent_token(SESSION)}",  # of another
         lambda tokens: f"Bearer {Tokens('').agent_token(SESSION)}",
         lambda tokens: "Bearer plumb-agent..",
     ],
@@ -491,3 +491,10 @@ async def test_what_was_sent_is_in_no_log(served: Wire) -> None:
     assert secret not in said
     assert OPERATOR not in said
     assert agent.rpartition(".")[2] not in said
+
+
+def test_agents_tokens_survive_the_process_and_change_with_the_operator_s() -> None:
+    token = Tokens(OPERATOR).agent_token(SESSION)
+    assert Tokens(OPERATOR).identify(f"Bearer {token}").session == SESSION
+    assert Tokens(OPERATOR + "1").agent_token(SESSION) != token
+    assert OPERATOR not in token

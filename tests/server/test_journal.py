@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from plumb_backends.errors import JournalUnavailable
-from plumb_server import journal as module
+from plumb_server import journal_writer as module
 from plumb_server.journal import Journal, StepRecord, open_journal
+from plumb_server.journal_writer import JournalWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,13 +147,13 @@ async def test_many_at_once_are_committed_in_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups: list[int] = []
-    commit = Journal._commit
+    commit = JournalWriter._commit
 
-    def counted(journal: Journal, group: Any) -> Exception | None:
+    def counted(writer: JournalWriter, group: Any) -> Exception | None:
         groups.append(len(group))
-        return commit(journal, group)
+        return commit(writer, group)
 
-    monkeypatch.setattr(Journal, "_commit", counted)
+    monkeypatch.setattr(JournalWriter, "_commit", counted)
     async with open_journal(f"sqlite:///{tmp_path}/journal") as journal:
         await asyncio.gather(*(journal.step_answered(record(n)) for n in range(1000)))
         assert len(await journal.steps_of("sessions/a")) == 1000

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import time
+import dataclasses
 
 import pytest
 
 from plumb_backends.errors import InvalidInput, LimitReached, ServerStopping
 from plumb_server.places import Places
+
+
+@dataclasses.dataclass
+class FakeClock:
+    now: float = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    return clock
 
 
 def test_places_are_taken_until_there_are_none_and_again_when_some_are_given_back() -> None:
@@ -57,23 +69,41 @@ def retry_after(places: Places) -> float:
 @pytest.mark.parametrize(
     ("next_end", "told"), [(20.0, 20.0), (0.1, 1.0), (-5.0, 1.0), (3600.0, 60.0)]
 )
-def test_retry_when_the_next_session_must_end_within_a_second_and_a_minute(
-    next_end: float, told: float
+def test_retry_no_later_than_the_next_session_must_end_and_within_a_minute(
+    clock: FakeClock, next_end: float, told: float
 ) -> None:
     places = Places(1, lambda: next_end)
     places.take()
+    clock.now += 3600.0
     assert retry_after(places) == told
 
 
-def test_retry_sooner_where_places_were_given_back_at_a_faster_pace(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_wait_that_is_not_known_begins_with_a_second_and_grows_while_nothing_changes(
+    clock: FakeClock,
 ) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    places = Places(1)
+    places = Places(2)
+    places.take(2)
+    seen = []
     for _ in range(5):
-        places.take()
-        places.give_back()
-        now += 3.0
+        seen.append(retry_after(places))
+        clock.now += 10.0
+    assert seen == [1.0, 5.0, 10.0, 15.0, 20.0]
+    places.give_back()
     places.take()
-    assert retry_after(places) == pytest.approx(15 / 4)
+    assert retry_after(places) == 1.0
+
+
+def test_forty_refusals_at_the_same_time_do_not_make_the_wait_longer(clock: FakeClock) -> None:
+    places = Places(1)
+    places.take()
+    assert {retry_after(places) for _ in range(40)} == {1.0}
+
+
+def test_recent_lives_tell_how_long_it_takes_until_one_of_many_ends(clock: FakeClock) -> None:
+    places = Places(4)
+    for life in (50.0, 70.0):
+        places.take()
+        places.give_back(held_for=life)
+    clock.now += 7200.0  # and an hour without anybody says nothing
+    places.take(4)
+    assert retry_after(places) == 15.0

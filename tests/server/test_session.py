@@ -244,10 +244,10 @@ async def test_a_step_is_refused_while_a_reset_or_a_probe_runs(
 async def test_an_interrupt_goes_past_the_queue_and_the_step_answers(
     session: Session, environment: FullEnvironment, kit: Kit
 ) -> None:
-    assert session.interrupt() is False
+    assert await session.interrupt() is None
     step = session.begin_step(1, kit.action(b"wait"))
     await kit.soon(environment.entered.wait())
-    assert session.interrupt() is True
+    assert (await kit.soon(session.interrupt())) is step
     assert (await kit.soon(step.answer())).ending is Ending.INTERRUPTED
 
 
@@ -266,7 +266,7 @@ async def test_what_the_environment_cannot_do_is_unsupported_and_says_so(
 ) -> None:
     session = make_session(kit.FakeEnvironment(), journal)
     with pytest.raises(Unsupported, match="'real' of kind 'shell' cannot be interrupted"):
-        session.interrupt()
+        await session.interrupt()
     with pytest.raises(Unsupported, match="'real' of kind 'shell' has no processes"):
         await session.execute(Program(["ls"]))
 

@@ -24,9 +24,10 @@ from plumb_backends.errors import (
     StepMismatch,
 )
 from plumb_backends.real import owner
-from plumb_server import sessions as module
+from plumb_server import creations as module
 from plumb_server.journal import Journal, open_journal
 from plumb_server.sessions import SessionLimits, Sessions, check_name, open_sessions
+from plumb_server.steps import AskedStep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,6 +263,7 @@ async def test_a_creation_that_is_given_up_has_its_place_until_nothing_is_left(
             await sessions.create(kit.wish())
         environment.release.set()
         await kit.soon(environment.closed.wait())
+        await sessions.sweep()
         await sessions.create(kit.wish())
 
 
@@ -455,10 +457,10 @@ async def test_a_step_that_was_answered_is_answered_again_after_its_session_has_
     sessions: Sessions, provider: FakeProvider, kit: Kit
 ) -> None:
     made = await sessions.create(kit.wish())
-    live = await sessions.begin_step(made.name, 1, kit.action(b"say 1"))
+    live = await sessions.begin_step(AskedStep(made.name, 1, kit.action(b"say 1")))
     await kit.soon(live.answer())
     await sessions.delete(made.name)
-    again = await sessions.begin_step(made.name, 1, kit.action(b"say 1"))
+    again = await sessions.begin_step(AskedStep(made.name, 1, kit.action(b"say 1")))
     await kit.soon(again.answer())
     assert again.message == live.message
     assert again.index == 1
@@ -474,13 +476,13 @@ async def test_a_step_of_an_ended_session_that_was_not_answered_so_is_refused_an
     await kit.fails_soon(made.begin_step(2, kit.action(b"gone")).answer())
     await sessions.delete(made.name)
     with pytest.raises(StepMismatch, match="was another action, and the session has ended"):
-        await sessions.begin_step(made.name, 1, kit.action(b"say b"))
+        await sessions.begin_step(AskedStep(made.name, 1, kit.action(b"say b")))
     with pytest.raises(SessionNotFound, match=r"step 2 was answered .* the sandbox is gone"):
-        await sessions.begin_step(made.name, 2, kit.action(b"gone"))
+        await sessions.begin_step(AskedStep(made.name, 2, kit.action(b"gone")))
     with pytest.raises(SessionNotFound, match="has ended: it was deleted"):
-        await sessions.begin_step(made.name, 3, kit.action(b"say c"))
+        await sessions.begin_step(AskedStep(made.name, 3, kit.action(b"say c")))
     with pytest.raises(SessionNotFound, match="never created here"):
-        await sessions.begin_step(f"sessions/{uuid.uuid4()}", 1, kit.action(b"say a"))
+        await sessions.begin_step(AskedStep(f"sessions/{uuid.uuid4()}", 1, kit.action(b"say a")))
     assert provider.made[0].ran == [b"say a", b"gone"]
 
 
@@ -645,4 +647,6 @@ def test_the_limits_are_plain_values() -> None:
         "most": 512,
         "idle_timeout": 1800.0,
         "max_life": 86400.0,
+        "journal_bytes": 256 * 1024**2,
+        "close_within": 30.0,
     }

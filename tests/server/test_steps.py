@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plumb_server.steps import KEPT_OUTPUT_BYTES, MAX_CHUNK_BYTES, Chunk, OutputLog, StepRun
+from plumb_server.output_log import KEPT_OUTPUT_BYTES, MAX_CHUNK_BYTES, Chunk, OutputLog
+from plumb_server.steps import StepRun
 
 if TYPE_CHECKING:
     from tests.server.conftest import Kit
@@ -30,11 +31,16 @@ def closed_log(*pieces: bytes) -> OutputLog:
 
 
 async def test_pieces_come_in_order_with_their_offsets() -> None:
-    assert await read(closed_log(b"ab", b"c", b"def")) == [
-        Chunk(0, b"ab"),
-        Chunk(2, b"c"),
-        Chunk(3, b"def"),
-    ]
+    log = OutputLog()
+    seen = []
+    for piece in (b"ab", b"c", b"def"):
+        log.add(piece)
+        seen.append(await log.next(seen[-1].offset + len(seen[-1].data) if seen else 0))
+    assert seen == [Chunk(0, b"ab"), Chunk(2, b"c"), Chunk(3, b"def")]
+
+
+async def test_small_pieces_that_wait_are_given_together() -> None:
+    assert await read(closed_log(b"ab", b"c", b"def")) == [Chunk(0, b"abcdef")]
 
 
 async def test_a_log_without_output_ends_at_once() -> None:
@@ -96,7 +102,7 @@ async def test_a_slow_reader_goes_on_where_output_is_still_kept() -> None:
     log.add(b"a" * 10)
     seen = await log.next(0)
     assert seen == Chunk(0, b"a" * 10)
-    log.add(b"b" * KEPT_OUTPUT_BYTES)
+    log.add(b"b" * (KEPT_OUTPUT_BYTES + MAX_CHUNK_BYTES))
     log.add(b"c")
     log.close()
     gap = await log.next(10)
@@ -104,7 +110,7 @@ async def test_a_slow_reader_goes_on_where_output_is_still_kept() -> None:
     assert gap.offset > 10
     chunks = await read(log, 10)
     assert chunks[-1].data.endswith(b"c")
-    assert chunks[-1].offset + len(chunks[-1].data) == 10 + KEPT_OUTPUT_BYTES + 1
+    assert chunks[-1].offset + len(chunks[-1].data) == 10 + KEPT_OUTPUT_BYTES + MAX_CHUNK_BYTES + 1
 
 
 async def test_an_offset_behind_the_end_gives_the_end() -> None:
