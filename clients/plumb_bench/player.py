@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from plumb_bench.scenario import Scenario
 from plumb_client import aio
 from plumb_client.errors import PlumbError
-from plumb_client.requests import SessionOptions
+from plumb_client.options import SessionOptions
 from plumb_client.values import Observation
 
 

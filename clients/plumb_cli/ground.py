@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from plumb_bench.grounding import Files, ground_all
+from plumb_bench.labels import sentence, shown
 from plumb_bench.lines import BadLine
 from plumb_bench.task import Task, read_tasks
 from plumb_cli.access import Access
@@ -68,7 +70,7 @@ async def _ground(
         def note(task: Task, error: str) -> None:
             progress.advance(bar)
             if error:
-                console.print(f"{task.id}: {error}", style="red", markup=False, highlight=False)
+                console.print(Text(f"{shown(task.id)}: {sentence(error)}", style="red"))
 
         async with server.connect() as plumb:
             return await ground_all(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from plumb_bench.labels import sentence, shown
 from plumb_bench.lines import BadLine
 from plumb_bench.player import Played, play_all
 from plumb_bench.scenario import Scenario, read_scenarios
@@ -46,13 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(record=arguments.picture is not None)
     with server_at(arguments.server) as server:
         played = asyncio.run(_play(server, scenarios, arguments.parallel, arguments.timeout))
+    if arguments.record:  # before anything is shown: what was played must not be lost
+        lines = [to_line(one) + "\n" for one in played]
+        arguments.record.write_text("".join(lines), encoding="utf-8", errors="replace")
     console.print(table_of(played))
     for one in played:
         if one.error:
-            console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
-    if arguments.record:
-        lines = [to_line(one) + "\n" for one in played]
-        arguments.record.write_text("".join(lines), encoding="utf-8")
+            why = f"{shown(one.scenario.id)} could not be played: {sentence(one.error)}"
+            console.print(Text(why, style="red"))
     if arguments.picture:
         arguments.picture.write_text(_picture(console), encoding="utf-8")
     return 1 if any(one.error for one in played) else 0

@@ -12,9 +12,12 @@
 from plumb_client import aio
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import (
+    ConnectionClosed,
+    ForkedProcess,
     ImageMissing,
     InitFailed,
     InvalidInput,
+    InvalidType,
     LimitReached,
     ModelFailed,
     NotRecorded,
@@ -26,9 +29,12 @@ from plumb_client.errors import (
     ServerFault,
     ServerUnavailable,
     SessionNotFound,
+    StepInProgress,
     Unauthenticated,
     Unavailable,
     Unsupported,
+    UnusableConnection,
+    WrongEventLoop,
 )
 from plumb_client.groundings import (
     CapturedGrounding,
@@ -47,7 +53,7 @@ from plumb_client.journal import (
     JournalPage,
     StepPage,
 )
-from plumb_client.requests import RecordedTurn, SessionOptions
+from plumb_client.options import RecordedTurn, SessionOptions
 from plumb_client.sync import AgentSession, Plumb, Session, Stream, connect
 from plumb_client.tls import Tls
 from plumb_client.values import (
@@ -70,9 +76,11 @@ __all__ = [
     "CapturedGrounding",
     "Cell",
     "ComparedStep",
+    "ConnectionClosed",
     "Ending",
     "ExecResult",
     "Finding",
+    "ForkedProcess",
     "GeneratedGrounding",
     "GroundingAttempt",
     "GroundingCheck",
@@ -81,6 +89,7 @@ __all__ = [
     "InitFailed",
     "InitResult",
     "InvalidInput",
+    "InvalidType",
     "JournalFilter",
     "JournalPage",
     "JournaledRequest",
@@ -108,13 +117,16 @@ __all__ = [
     "SessionOptions",
     "SqlResult",
     "StateEntry",
+    "StepInProgress",
     "StepPage",
     "Stream",
     "Tls",
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
+    "UnusableConnection",
     "Verdict",
+    "WrongEventLoop",
     "aio",
     "connect",
 ]

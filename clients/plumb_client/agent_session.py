@@ -1,7 +1,7 @@
-"""The agent's part of a session, for asyncio: its steps, and their output as it appears."""
+"""The agent's part of a session, for asyncio: its steps, one after the other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -9,15 +9,17 @@ import grpc
 
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import requests, values
+from plumb_client import checks, requests, values
 from plumb_client.errors import ServerFault, ServerUnavailable, is_answer, to_error, translated
+from plumb_client.home import Home, StaysHere, is_forked
+from plumb_client.stream import Stream
 
 _DEFAULT_TIMEOUT = 30.0  # of an action, as in the proto
 _ANSWER_WITHIN = 60.0
 """Seconds that an answer may take beyond the action's own timeout."""
 
 
-class AgentSession:
+class AgentSession(StaysHere):
     """What an agent has of a live environment: its steps, one after the other, and nothing else.
 
     Attributes:
@@ -27,11 +29,13 @@ class AgentSession:
     def __init__(
         self,
         stub: "wire_grpc.EnvironmentServiceAsyncStub",
+        home: Home,
         name: str,
         last_step_index: int | None = None,
     ) -> None:
-        self.name = name
+        self.name = checks.text("name", name)
         self._stub = stub
+        self._home = home
         self._last_index = last_step_index or 0
         self._lost: wire.StepRequest | None = None  # the last step, if its answer was lost
         # Whether the index after the last one may be used already.
@@ -41,6 +45,9 @@ class AgentSession:
             grpc.aio.StreamStreamCall[wire.ConverseRequest, wire.ConverseResponse] | None
         ) = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}, {self._last_index} steps>"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -49,22 +56,33 @@ class AgentSession:
 
     async def close(self) -> None:
         """Hangs up; the session lives on. May be called again."""
-        await self._hang_up()
+        if not is_forked():
+            self._hang_up()
 
     async def step(
         self, action: str | bytes, *, timeout: float | None = None
     ) -> values.Observation:
         """Performs one action. What fails inside the environment is an observation.
 
+        Cancelling does not stop the action. Until it has ended the next step raises
+        StepInProgress; `interrupt` ends it.
+
         Args:
-            action: What the agent typed.
+            action: What the agent typed, at most 1 MiB.
             timeout: Seconds that the action may run; above 0, at most 600, default 30.
 
         Raises:
             InvalidInput: The action cannot be performed as it is; nothing ran.
+            OutOfOrder: Somebody else has taken a step meanwhile; nothing ran. The next call goes
+                on from there.
+            StepInProgress: The step before is still running; nothing ran.
+            SessionNotFound: The session has ended.
             SandboxUnavailable: The sandbox is gone.
+            ServerUnavailable: The answer was lost. The same action asked for again is the same
+                step: it gives its answer, and nothing runs twice.
         """
         async with self._turn:
+            self._home.check()
             with translated():
                 request = await self._next_step(action, timeout)
                 with self._asking(request):
@@ -73,22 +91,38 @@ class AgentSession:
                     )
         return values.read_observation(response.observation, response.step_index)
 
+    def stream(self, action: str | bytes, *, timeout: float | None = None) -> Stream:
+        """Performs one action and gives its output as it appears.
+
+        Args:
+            action: What the agent typed, at most 1 MiB.
+            timeout: Seconds that the action may run; above 0, at most 600, default 30.
+
+        Returns:
+            An async iterator over pieces of output, as bytes; its `observation` is there when it
+            has ended. It resumes by itself after a broken connection. Leaving it early interrupts
+            the action.
+        """
+        return Stream(self, action, timeout)
+
     async def _next_step(self, action: str | bytes, timeout: float | None) -> wire.StepRequest:
         """Writes the next step; the last one again, if its answer was lost and it is asked again.
 
         After a failure only the server knows whether the index was used: it is asked.
         """
+        request = requests.step(self.name, 0, action, timeout, requests.new_nonce())
         lost = self._lost
-        if lost is not None and lost.action == requests.to_bytes(action):
+        if lost is not None and lost.action == request.action:
             return lost
         if self._is_unsure:
-            self._last_index = await self._ask_last_index(action)
-        return requests.step(self.name, self._last_index + 1, action, timeout)
+            self._last_index = await self._ask_last_index()
+        request.step_index = self._last_index + 1
+        return request
 
-    async def _ask_last_index(self, action: str | bytes) -> int:
+    async def _ask_last_index(self) -> int:
         """Asks by a step that cannot be: an agent may ask nothing else. It runs nothing."""
         try:
-            await self._stub.Step(requests.step(self.name, 0, action, None))
+            await self._stub.Step(requests.step(self.name, 0, "", None))
         except grpc.RpcError as error:
             refusal = to_error(error)
             if refusal.reason != "STEP_OUT_OF_ORDER":
@@ -105,6 +139,9 @@ class AgentSession:
         except grpc.RpcError as error:
             if is_answer(error):
                 self._lost = None
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self._lost = None  # its caller gave it up: the same text again is another step
             raise
         self._lost, self._is_unsure = None, False
         self._last_index = request.step_index
@@ -127,68 +164,17 @@ class AgentSession:
             await talk.write(wire.ConverseRequest(step=request))
             response = await talk.read()
         except asyncio.InvalidStateError:  # it was over before we wrote
-            await self._hang_up()
+            self._hang_up()
             return await self._stub.Step(request)
         except BaseException:
-            await self._hang_up()
+            self._hang_up()
             raise
         if not isinstance(response, wire.ConverseResponse):  # the server ended it without an error
-            await self._hang_up()
+            self._hang_up()
             return await self._stub.Step(request)
         return response.step
 
-    async def _hang_up(self) -> None:
+    def _hang_up(self) -> None:
         talk, self._talk = self._talk, None
         if talk is not None:
             talk.cancel()
-
-    def stream(self, action: str | bytes, *, timeout: float | None = None) -> "Stream":
-        """Performs one action and gives its output as it appears.
-
-        Returns:
-            An async iterator over pieces of output, as bytes; its `observation` is there when it
-            has ended. It resumes by itself after a broken connection.
-        """
-        return Stream(self, action, timeout)
-
-
-class Stream:
-    """One action's output as it appears. Made by `AgentSession.stream`."""
-
-    def __init__(self, session: AgentSession, action: str | bytes, timeout: float | None) -> None:
-        self._session = session
-        self._action = action
-        self._timeout = timeout
-        self._observation: values.Observation | None = None
-
-    @property
-    def observation(self) -> values.Observation:
-        """What came of the action; only after the last piece."""
-        if self._observation is None:
-            raise RuntimeError("the action has not ended; read the stream to its end first")
-        return self._observation
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Gives the output piece by piece."""
-        session = self._session
-        async with session._turn:
-            with translated():
-                step = await session._next_step(self._action, self._timeout)
-            offset, attempts = 0, 3
-            while self._observation is None:
-                try:
-                    with session._asking(step):
-                        async for event in session._stub.StreamStep(
-                            wire.StreamStepRequest(step=step, offset=offset)
-                        ):
-                            if event.HasField("observation"):
-                                self._observation = values.read_observation(
-                                    event.observation, step.step_index
-                                )
-                            else:
-                                offset = event.chunk.offset + len(event.chunk.data)
-                                yield event.chunk.data
-                except grpc.RpcError as error:
-                    attempts -= 1
-                    if self._observation is None and (is_answer(error) or not attempts):
-                        raise to_error(error) from error

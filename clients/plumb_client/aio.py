@@ -1,7 +1,7 @@
 """The client for asyncio. The synchronous one is a thin face over it."""
 
-from collections.abc import AsyncGenerator, Generator, Sequence
-from typing import Any, Self, Unpack
+from collections.abc import AsyncGenerator, Sequence
+from typing import Self, Unpack
 
 import grpc
 
@@ -16,12 +16,13 @@ from plumb.v1 import (
 )
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import comparisons, groundings, journal, requests, values
-from plumb_client.agent_session import AgentSession, Stream
-from plumb_client.channel import open_channel
+from plumb_client import checks, comparisons, groundings, journal, requests, values
+from plumb_client.agent_session import AgentSession
+from plumb_client.channel import bound, open_channel
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import translated
 from plumb_client.groundings import CapturedGrounding, GeneratedGrounding, GroundingOptions
+from plumb_client.home import StaysHere
 from plumb_client.journal import (
     Finding,
     JournaledRequest,
@@ -30,8 +31,10 @@ from plumb_client.journal import (
     JournalPage,
     StepPage,
 )
-from plumb_client.requests import SessionOptions
+from plumb_client.opening import Opening
+from plumb_client.options import SessionOptions
 from plumb_client.session import Session
+from plumb_client.stream import Stream
 from plumb_client.tls import Tls
 
 __all__ = ["DEFAULT_ADDRESS", "AgentSession", "Opening", "Plumb", "Session", "Stream", "connect"]
@@ -53,16 +56,24 @@ def connect(
         To be used as an async context manager, or closed.
 
     Raises:
-        InvalidInput: The token cannot be one, or a file of TLS is missing.
+        InvalidInput: The address or the token cannot be one, or a file of TLS is missing.
+        ForkedProcess: The process was forked from one that had used the client.
+        WrongEventLoop: No event loop is running.
     """
     return Plumb(open_channel(address, token, tls))
 
 
-class Plumb:
-    """A connection to a server. Made by `connect`."""
+class Plumb(StaysHere):
+    """A connection to a server. Made by `connect`, on the running event loop.
+
+    Every method raises a PlumbError: ServerUnavailable where no server answers, Unauthenticated
+    where the token is wrong, UnusableConnection after `close`, in a forked process and on another
+    event loop, InvalidInput for an argument that makes no sense.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
+        channel = self._channel = bound(channel)
+        self._home = channel.home
         self._stub: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
             channel
         )
@@ -79,6 +90,9 @@ class Plumb:
             diagnosis_pb2_grpc.DiagnosisServiceStub(channel)
         )
 
+    def __repr__(self) -> str:
+        return f"<Plumb {self._channel.address}>"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -90,22 +104,35 @@ class Plumb:
         await self._channel.close()
 
     def session(
-        self, kind: str, backend: str = "real", **options: Unpack[SessionOptions]
-    ) -> "Opening":
+        self,
+        kind: str,
+        backend: str = "real",
+        *,
+        wait: float = 0.0,
+        **options: Unpack[SessionOptions],
+    ) -> Opening:
         """Makes a session.
 
         Args:
             kind: Which kind of environment, for example `shell`.
-            backend: What stands behind it.
+            backend: What stands behind it: `real`, `simulated`, `paired` or `replay`.
+            wait: Seconds that a server without a free place is asked again, when and as often as
+                it says; default 0, not at all. Cancelling ends the waiting.
             **options: See `SessionOptions`.
 
         Returns:
             To be awaited, or used with `async with`, which closes the session at the end.
 
         Raises:
-            PlumbError: When it is awaited or entered; nothing is left behind.
+            InvalidInput: An argument makes no sense; raised at once.
+            LimitReached: There was no place in time; `retry_after` says when to try again. Raised,
+                as the following are, when it is awaited or entered; nothing is left behind.
+            InitFailed: An init script failed.
+            ImageMissing: The engine does not have the image.
+            SandboxUnavailable: The sandbox could not be made.
         """
-        return Opening(self._stub, requests.create_session(kind, backend, **options))
+        request = requests.create_session(kind, backend, **options)
+        return Opening(self._stub, self._home, request, checks.seconds("wait", wait, least=0))
 
     async def attach(self, name: str) -> "Session":
         """Takes over a live session that anybody made.
@@ -114,15 +141,17 @@ class Plumb:
             SessionNotFound: It never was, or has ended.
         """
         with translated():
-            response = await self._stub.GetSession(wire.GetSessionRequest(name=name))
-        return Session(self._stub, response.session)
+            response = await self._stub.GetSession(
+                wire.GetSessionRequest(name=checks.text("name", name))
+            )
+        return Session(self._stub, self._home, response.session)
 
     def agent_session(self, name: str) -> "AgentSession":
         """The agent's part of a live session, for a connection with that agent's token.
 
         Asks nothing of the server yet, and closing it ends nothing.
         """
-        return AgentSession(self._stub, name)
+        return AgentSession(self._stub, self._home, name)
 
     async def sessions(self) -> list[values.SessionInfo]:
         """All live sessions of the server, oldest first."""
@@ -196,7 +225,9 @@ class Plumb:
             ReportNotFound: There is none of this name.
         """
         with translated():
-            response = await self._fidelity.GetReport(fidelity_pb2.GetReportRequest(name=name))
+            response = await self._fidelity.GetReport(
+                fidelity_pb2.GetReportRequest(name=checks.text("name", name))
+            )
         return comparisons.read_report(response.report), [
             comparisons.read_step(step) for step in response.steps
         ]
@@ -259,7 +290,7 @@ class Plumb:
         with translated():
             return journal.read_whole_session(
                 await self._journal.GetJournaledSession(
-                    journal_pb2.GetJournaledSessionRequest(name=name)
+                    journal_pb2.GetJournaledSessionRequest(name=checks.text("name", name))
                 )
             )
 
@@ -274,9 +305,7 @@ class Plumb:
         Raises:
             SessionNotFound: The journal has none of this name.
         """
-        request = journal_pb2.ListJournaledStepsRequest(
-            name=name, first_step_index=first, page_size=page_size
-        )
+        request = journal.write_steps_request(name, first, page_size)
         with translated():
             return journal.read_steps(await self._journal.ListJournaledSteps(request))
 
@@ -291,35 +320,3 @@ class Plumb:
         with translated():
             response = await self._stub.ListKinds(wire.ListKindsRequest())
         return [values.read_kind(kind) for kind in response.kinds]
-
-
-class Opening:
-    """A session about to be made: await it, or enter it."""
-
-    def __init__(
-        self, stub: "wire_grpc.EnvironmentServiceAsyncStub", request: wire.CreateSessionRequest
-    ) -> None:
-        self._stub = stub
-        self._request = request
-        self._session: Session | None = None
-
-    def __await__(self) -> Generator[Any, None, "Session"]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> "Session":
-        self._session = await self._open()
-        return self._session
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    async def _open(self) -> "Session":
-        with translated():
-            response = await self._stub.CreateSession(self._request)
-        return Session(
-            self._stub,
-            response.session,
-            values.read_init_results(response.init_results),
-            response.agent_token,
-        )

@@ -1,12 +1,13 @@
 """The channel to a server: what is tried again, and what every call carries."""
 
-import functools
 import json
 from typing import Any
 
 import grpc
 
-from plumb_client.errors import InvalidInput
+from plumb_client import checks
+from plumb_client.errors import InvalidInput, InvalidType
+from plumb_client.home import Home, is_forked
 from plumb_client.tls import Tls
 
 _SERVICE = "plumb.v1.EnvironmentService"
@@ -41,14 +42,19 @@ _CHANNEL_OPTIONS = [
 ]
 
 
-def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.Channel:
-    """Makes a channel; nothing is sent yet.
+def open_channel(address: str, token: str | None, tls: Tls | None) -> "_Channel":
+    """Makes a channel of the running event loop; nothing is sent yet.
 
     Raises:
-        InvalidInput: The token cannot be one, or a file of TLS is missing.
+        InvalidInput: The address or the token cannot be one, or a file of TLS is missing.
+        UnusableConnection: No loop is running, or the process was forked.
     """
+    _check_address(address)
     if token:
-        _check(token)
+        _check_token(token)
+    if tls is not None and not isinstance(tls, Tls):
+        raise InvalidType(f"tls is {checks.shown(tls)}; give plumb_client.Tls(…)")
+    home = Home()  # before gRPC does anything in this process
     if tls is None:
         channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
     else:
@@ -56,37 +62,65 @@ def open_channel(address: str, token: str | None, tls: Tls | None) -> grpc.aio.C
         if tls.server_name:
             options.append(("grpc.ssl_target_name_override", tls.server_name))
         channel = grpc.aio.secure_channel(address, tls.credentials(), options=options)
-    return with_token(channel, token) if token else channel
+    return _Channel(channel, token or "", home, address)
 
 
-def with_token(channel: grpc.aio.Channel, token: str) -> grpc.aio.Channel:
+def with_token(channel: grpc.aio.Channel, token: str) -> "_Channel":
     """Makes all calls over a channel carry a token; the channel below stays as it is.
 
     Raises:
         InvalidInput: That cannot be a token.
     """
-    _check(token)
-    return _WithToken(channel, token)
+    _check_token(token)
+    known = bound(channel)
+    return _Channel(channel, token, known.home, known.address)
 
 
-def _check(token: str) -> None:
+def bound(channel: grpc.aio.Channel) -> "_Channel":
+    """Makes a channel check where it is used, unless it does already."""
+    return channel if isinstance(channel, _Channel) else _Channel(channel, "", Home())
+
+
+def _check_address(address: str) -> None:
+    checks.text("address", address)
+    is_one = address.isprintable() and not any(one.isspace() for one in address)
+    if not address or not is_one or address.startswith(("http://", "https://", "grpc://")):
+        raise InvalidInput(f"address is {checks.shown(address)}; give HOST:PORT")
+
+
+def _check_token(token: str) -> None:
+    if not isinstance(token, str):
+        raise InvalidType(f"the token is a {type(token).__name__}; give a str")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidInput("the token is not printable ASCII without spaces; give it as it is")
 
 
-class _WithToken(grpc.aio.Channel):
-    """A channel whose calls carry a token; closing it closes the one below.
+class _Channel(grpc.aio.Channel):
+    """A channel whose calls carry a token, and are refused where they could not be answered.
 
     gRPC's own way, call credentials, refuses to work without TLS, which loopback has no need of;
-    its interceptors take a share of every message of a stream, and this none.
+    its interceptors take a share of every message of a stream, and this none. Closing it closes
+    the one below.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, token: str, home: Home, address: str = "over a channel"
+    ) -> None:
+        self.home = home
+        self.address = address
         self._channel = channel
-        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else None
 
     def _bound(self, call: Any) -> Any:
-        return functools.partial(call, metadata=self._metadata)
+        check, metadata = self.home.check, self._metadata
+
+        def checked(*args: Any, **options: Any) -> Any:
+            check()
+            if metadata:
+                options.setdefault("metadata", metadata)
+            return call(*args, **options)
+
+        return checked
 
     def unary_unary(self, *args: Any, **options: Any) -> Any:
         return self._bound(self._channel.unary_unary(*args, **options))
@@ -100,14 +134,17 @@ class _WithToken(grpc.aio.Channel):
     def stream_stream(self, *args: Any, **options: Any) -> Any:
         return self._bound(self._channel.stream_stream(*args, **options))
 
-    async def __aenter__(self) -> "_WithToken":
+    async def __aenter__(self) -> "_Channel":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        await self._channel.close(grace)
+        """Closes it; may be called again. In a forked process it does nothing: it is not its."""
+        if not is_forked():
+            self.home.close()
+            await self._channel.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         return self._channel.get_state(try_to_connect)

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from plumb.v1 import fidelity_pb2 as wire
-from plumb_client import requests, values
-from plumb_client.requests import SessionOptions
+from plumb_client import checks, requests, values
+from plumb_client.options import SessionOptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class Report:
     first_divergence: int | None
 
 
+_OPTIONS = frozenset(
+    {"init", "task", "simulator", "recordings", "image", "hostname", "dumb_terminal", "database",
+     "isolation", "rendering", "max_rows", "max_text_bytes"}
+)  # fmt: skip
+
+
 def write_request(
     kind: str,
     actions: Sequence[str | bytes],
@@ -64,20 +70,25 @@ def write_request(
     replicas: int,
     timeout: float | None,
 ) -> wire.CompareRequest:
-    """Writes what to compare; the options are those of a session with backend `paired`."""
+    """Writes what to compare; the options are those of a session with backend `paired`.
+
+    Raises:
+        InvalidInput: An option makes no sense here, or there is none of this name.
+    """
+    checks.known("option of compare", options, _OPTIONS)
     session = requests.create_session(kind, "paired", **options)
     request = wire.CompareRequest(
         kind=kind,
         init=session.init,
         task=session.task,
-        actions=map(requests.to_bytes, actions),
-        replicas=replicas,
+        actions=checks.each("actions", actions, checks.data),
+        replicas=checks.whole("replicas", replicas, bits=32),
     )
     for field in ("simulator", "replay", "shell", "mysql"):
         if session.HasField(field):
             getattr(request, field).CopyFrom(getattr(session, field))
     if timeout is not None:
-        request.timeout.CopyFrom(requests.duration(timeout))
+        request.timeout.CopyFrom(requests.duration(checks.seconds("timeout", timeout)))
     return request
 
 

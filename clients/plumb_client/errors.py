@@ -2,8 +2,10 @@
 
 * PlumbError
   x InvalidInput               what was asked for makes no sense; the message says the mend
+    - InvalidType              an argument has a wrong type, or is none that there is
   x SessionNotFound            the session never was, or has ended
-  x OutOfOrder                 a step's index is wrong, or something is running already
+  x OutOfOrder                 a step's index is wrong
+    - StepInProgress           something is running already; wait for it, or interrupt it
   x InitFailed                 an init script failed; its attributes say which and how
   x ImageMissing               the engine does not have the image
   x Unsupported                the backend cannot do this
@@ -16,9 +18,14 @@
   x ReportNotFound             there is no report of this name
   x NotRecorded                the recording, or the cassette, has no answer to this
   x ModelFailed                a model that plays gave no observation; its reason says why
+  x UnusableConnection         the connection cannot be used here
+    - ConnectionClosed         it is closed
+    - ForkedProcess            this process was forked from one that had used the client
+    - WrongEventLoop           it belongs to another event loop, or none is running
   x ServerFault                a fault of plumb's own
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -35,18 +42,34 @@ class PlumbError(Exception):
     Attributes:
         reason: The name of a plumb.v1.Reason without its prefix; empty if the server gave none.
         metadata: Facts for programs, as text.
+        retry_after: Seconds after which trying again makes sense; 0 where the server names none.
     """
 
     def __init__(
-        self, message: str, *, reason: str = "", metadata: Mapping[str, str] | None = None
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.metadata = dict(metadata or {})
+        self.retry_after = retry_after
+
+    def __repr__(self) -> str:
+        facts = {"reason": self.reason, "retry_after": self.retry_after, "metadata": self.metadata}
+        known = "".join(f", {name}={value!r}" for name, value in facts.items() if value)
+        return f"{type(self).__name__}({str(self)!r}{known})"
 
 
 class InvalidInput(PlumbError, ValueError):
     """What was asked for makes no sense."""
+
+
+class InvalidType(InvalidInput, TypeError):
+    """An argument has a wrong type, or is none that there is."""
 
 
 class SessionNotFound(PlumbError, LookupError):
@@ -54,7 +77,11 @@ class SessionNotFound(PlumbError, LookupError):
 
 
 class OutOfOrder(PlumbError):
-    """A step's index is wrong, or something is running already."""
+    """A step's index is wrong: another caller has taken steps of this session."""
+
+
+class StepInProgress(OutOfOrder):
+    """A step, a probe or a reset of the session is running; wait for it, or interrupt it."""
 
 
 class InitFailed(PlumbError):
@@ -93,11 +120,8 @@ class Unsupported(PlumbError):
 class LimitReached(PlumbError):
     """A limit of the server, or a budget of a simulator, is reached.
 
-    Attributes:
-        retry_after: Seconds after which trying again makes sense.
+    `retry_after` is 0 where waiting does not help, as with a budget.
     """
-
-    retry_after: float = 0.0
 
     @property
     def limit(self) -> str:
@@ -140,18 +164,29 @@ class ModelFailed(PlumbError):
     """A model that plays an environment gave no observation.
 
     The action is not part of the episode; it may be tried again. `reason` says why, for example
-    `MODEL_REFUSED`; the proto lists them.
-
-    Attributes:
-        retry_after: With `MODEL_RATE_LIMITED`, seconds after which trying again makes sense.
+    `MODEL_REFUSED`; the proto lists them. With `MODEL_RATE_LIMITED`, `retry_after` is set.
     """
-
-    retry_after: float = 0.0
 
     @property
     def side(self) -> str:
         """Which side failed, in a session with backend `paired`; else empty."""
         return self.metadata.get("side", "")
+
+
+class UnusableConnection(PlumbError, RuntimeError):
+    """The connection cannot be used here."""
+
+
+class ConnectionClosed(UnusableConnection):
+    """The connection is closed."""
+
+
+class ForkedProcess(UnusableConnection):
+    """This process was forked from one that had used the client; nothing would answer."""
+
+
+class WrongEventLoop(UnusableConnection):
+    """The connection belongs to another event loop, or none is running."""
 
 
 class ServerFault(PlumbError):
@@ -166,7 +201,7 @@ REASONS: dict[str, type[PlumbError]] = {
     "SESSION_NOT_FOUND": SessionNotFound,
     "STEP_OUT_OF_ORDER": OutOfOrder,
     "STEP_MISMATCH": OutOfOrder,
-    "STEP_IN_PROGRESS": OutOfOrder,
+    "STEP_IN_PROGRESS": StepInProgress,
     "INIT_FAILED": InitFailed,
     "IMAGE_MISSING": ImageMissing,
     "UNSUPPORTED": Unsupported,
@@ -194,6 +229,8 @@ REASONS: dict[str, type[PlumbError]] = {
 }
 
 
+_TOO_LARGE = "larger than max"  # gRPC's own words, before the server sees the request
+
 _FOR_NOW = "JOURNAL_UNAVAILABLE"
 
 
@@ -209,10 +246,12 @@ def to_error(error: grpc.RpcError) -> PlumbError:
     kind = REASONS.get(info.reason)
     if kind is None:
         return _without_reason(_call(error).code(), message)
-    result = kind(message, reason=info.reason, metadata=dict(info.metadata))
-    if isinstance(result, (LimitReached, ModelFailed)):
-        result.retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    return result
+    return kind(
+        message,
+        reason=info.reason,
+        metadata=dict(info.metadata),
+        retry_after=retry.retry_delay.ToNanoseconds() / 1e9,
+    )
 
 
 def _without_reason(code: grpc.StatusCode, message: str) -> PlumbError:
@@ -223,6 +262,10 @@ def _without_reason(code: grpc.StatusCode, message: str) -> PlumbError:
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServerUnavailable(f"the server did not answer in time ({message})")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        if _TOO_LARGE in message:
+            return InvalidInput(f"the request is larger than the server takes: {message}")
+        return LimitReached(message)
     return ServerFault(f"{code.name}: {message}")
 
 
@@ -250,3 +293,16 @@ def translated() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise to_error(error) from error
+    except grpc.aio.UsageError as error:
+        raise _closed() from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _closed() from error  # so gRPC ends the calls of a channel that somebody closes
+
+
+def _closed() -> ConnectionClosed:
+    return ConnectionClosed(
+        "the connection was closed while this call ran; make another one with connect()"
+    )

@@ -1,12 +1,12 @@
-"""Groundings: such that are run and captured, and such that a model writes."""
+"""Captured and generated groundings."""
 
 import dataclasses
 from typing import TypedDict, Unpack
 
 from plumb.v1 import environment_pb2
 from plumb.v1 import grounding_pb2 as wire
-from plumb_client import requests
-from plumb_client.requests import SessionOptions
+from plumb_client import checks, requests
+from plumb_client.options import SessionOptions
 from plumb_client.values import InitResult, read_init_results
 
 
@@ -102,8 +102,19 @@ class CapturedGrounding:
     state_cut: tuple[str, ...]
 
 
+_CAPTURED = frozenset(
+    {"init", "tolerate_init_failures", "image", "hostname", "dumb_terminal", "database",
+     "isolation", "rendering", "max_rows", "max_text_bytes"}
+)  # fmt: skip
+
+
 def write_capture_request(kind: str, options: SessionOptions) -> wire.CaptureGroundingRequest:
-    """Writes what to run; the options are those of a session with backend `real`."""
+    """Writes what to run; the options are those of a session with backend `real`.
+
+    Raises:
+        InvalidInput: An option makes no sense here, or there is none of this name.
+    """
+    checks.known("option of capture_grounding", options, _CAPTURED)
     session = requests.create_session(kind, "real", **options)
     request = wire.CaptureGroundingRequest(
         kind=kind, init=session.init, tolerate_init_failures=session.tolerate_init_failures
@@ -126,18 +137,26 @@ def read_capture_response(message: wire.CaptureGroundingResponse) -> CapturedGro
 def write_request(
     kind: str, task: str, model: str, **options: Unpack[GroundingOptions]
 ) -> wire.GenerateGroundingRequest:
-    """Writes which grounding is wanted."""
+    """Writes which grounding is wanted.
+
+    Raises:
+        InvalidInput: An option makes no sense, or there is none of this name.
+    """
+    checks.known("option of generate_grounding", options, GroundingOptions.__annotations__)
+    temperature = options.get("temperature")
     request = wire.GenerateGroundingRequest(
-        kind=kind,
-        task=task,
-        model=model,
-        rounds=options.get("rounds", 0),
-        temperature=options.get("temperature"),
+        kind=checks.text("kind", kind),
+        task=checks.text("task", task),
+        model=checks.text("model", model),
+        rounds=checks.whole("rounds", options.get("rounds", 0), bits=32),
+        temperature=None if temperature is None else checks.real("temperature", temperature),
     )
-    if options.get("database"):
-        request.mysql.CopyFrom(environment_pb2.MysqlOptions(database=options["database"]))
-    if options.get("image"):
-        request.shell.CopyFrom(environment_pb2.ShellOptions(image=options["image"]))
+    database = checks.text("database", options.get("database", ""))
+    if database:
+        request.mysql.CopyFrom(environment_pb2.MysqlOptions(database=database))
+    image = checks.text("image", options.get("image", ""))
+    if image:
+        request.shell.CopyFrom(environment_pb2.ShellOptions(image=image))
     return request
 
 

@@ -1,12 +1,12 @@
 """The journal, and the server's diagnosis, as values."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TypedDict, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, Unpack
 
 from plumb.v1 import diagnosis_pb2
 from plumb.v1 import journal_pb2 as wire
-from plumb_client import values
+from plumb_client import checks, values
 
 
 class JournalFilter(TypedDict, total=False):
@@ -136,11 +136,41 @@ class Finding:
     mend: str
 
 
+def _int32(name: str, value: object) -> int:
+    return checks.whole(name, value, bits=32)
+
+
+_FILTERS: Mapping[str, Callable[[str, object], Any]] = {
+    "kind": checks.text,
+    "backend": checks.text,
+    "verdict": checks.text,
+    "live": checks.flag,
+    "page_size": _int32,
+    "page_token": checks.text,
+}
+
+
 def write_list_request(
     **filters: Unpack[JournalFilter],
 ) -> wire.ListJournaledSessionsRequest:
-    """Writes which sessions are wanted."""
-    return wire.ListJournaledSessionsRequest(**filters)
+    """Writes which sessions are wanted.
+
+    Raises:
+        InvalidInput: A filter makes no sense, or there is none of this name.
+    """
+    checks.known("filter", filters, _FILTERS)
+    return wire.ListJournaledSessionsRequest(
+        **{name: _FILTERS[name](name, value) for name, value in filters.items()}
+    )
+
+
+def write_steps_request(name: str, first: int, page_size: int) -> wire.ListJournaledStepsRequest:
+    """Writes which steps are wanted; raises as `write_list_request` does."""
+    return wire.ListJournaledStepsRequest(
+        name=checks.text("name", name),
+        first_step_index=checks.whole("first", first),
+        page_size=_int32("page_size", page_size),
+    )
 
 
 def read_page(message: wire.ListJournaledSessionsResponse) -> JournalPage:

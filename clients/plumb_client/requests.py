@@ -1,148 +1,81 @@
-"""Writes the client's arguments as the wire's messages."""
+"""Writes the client's arguments as the wire's messages. Whatever cannot be sent is refused here."""
 
-import dataclasses
+import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from google.protobuf.duration_pb2 import Duration
 
 from plumb.v1 import environment_pb2 as wire
+from plumb_client import checks, options
+from plumb_client.errors import InvalidInput
+from plumb_client.options import SessionOptions
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RecordedTurn:
-    """One turn of a recording.
-
-    Attributes:
-        action: What was typed.
-        text: What was read.
-        exit_code: None where it is not known.
-        timed_out: Whether it was stopped at its timeout.
-    """
-
-    action: str | bytes
-    text: str
-    exit_code: int | None = None
-    timed_out: bool = False
-
-
-class SessionOptions(TypedDict, total=False):
-    """What `session` takes beside kind and backend; everything may be left out.
-
-    Attributes:
-        init: The init scripts.
-        tolerate_init_failures: Whether a failing one is let pass.
-        init_timeout: Seconds that each may run; default 120, at most 3600.
-        idle_timeout: Seconds that the session lives without a call.
-        request_id: Makes the creation idempotent; one is made up where there is none.
-        image: Of a shell, as are `hostname` and `dumb_terminal`.
-        database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
-        max_text_bytes: The most bytes of `text` and of `raw`, each.
-        simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`, and `teacher`, a
-            sequence of RecordedTurn; with backend simulated or paired.
-        recordings: Episodes to replay; with backend replay or paired.
-        observe: `real` or `simulated`; with backend paired.
-        task: What the agent is to do; simulators are told.
-    """
-
-    init: Sequence[str | bytes]
-    tolerate_init_failures: bool
-    init_timeout: float
-    idle_timeout: float
-    request_id: str
-    image: str
-    hostname: str
-    dumb_terminal: bool
-    max_text_bytes: int
-    database: str
-    isolation: str
-    rendering: str
-    max_rows: int
-    simulator: Mapping[str, str | bool | float | Sequence[RecordedTurn]]
-    recordings: Sequence[Sequence[RecordedTurn]]
-    observe: str
-    task: str
-
-
-_SHELL_FIELDS: tuple[str, ...] = ("image", "hostname", "dumb_terminal")
-_MYSQL_FIELDS: tuple[str, ...] = ("database", "isolation", "rendering", "max_rows")
-_FIELD_OF_BOTH = "max_text_bytes"
+_REPLAYED_WITH = frozenset({"request_id", "idle_timeout", "replay_from", "replay_until"})
 
 
 def create_session(
-    kind: str, backend: str, **options: Unpack[SessionOptions]
+    kind: str, backend: str, **given: Unpack[SessionOptions]
 ) -> wire.CreateSessionRequest:
     """Writes what a new session shall be.
 
     Raises:
-        TypeError: There is no such option.
-        ValueError: The simulator has no such field.
+        InvalidInput: An option makes no sense, or there is none of this name.
     """
-    unknown = sorted(set(options) - set(SessionOptions.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"there is no option {unknown[0]!r}; "
-            f"use {', '.join(sorted(SessionOptions.__annotations__))}"
-        )
+    checks.known("option", given, options.NAMES)
     request = wire.CreateSessionRequest(
-        request_id=options.get("request_id") or str(uuid.uuid4()),
-        kind=kind,
-        backend=backend,
-        init=[to_bytes(script) for script in options.get("init", ())],
-        tolerate_init_failures=options.get("tolerate_init_failures", False),
-        observe=options.get("observe", ""),
-        task=options.get("task", ""),
+        request_id=checks.text("request_id", given.get("request_id", "")) or str(uuid.uuid4()),
+        kind=checks.text("kind", kind),
+        backend=checks.text("backend", backend),
+        init=checks.each("init", given.get("init", ()), checks.data),
+        tolerate_init_failures=checks.flag(
+            "tolerate_init_failures", given.get("tolerate_init_failures", False)
+        ),
+        observe=checks.text("observe", given.get("observe", "")),
+        task=checks.text("task", given.get("task", "")),
+        shell=options.shell(kind, given),
+        mysql=options.mysql(kind, given),
+        simulator=options.simulator(given["simulator"]) if "simulator" in given else None,
+        replay=options.replay(given["recordings"]) if "recordings" in given else None,
+        replay_from=_replay_from(given),
     )
-    if "init_timeout" in options:
-        request.init_timeout.CopyFrom(duration(options["init_timeout"]))
-    if "idle_timeout" in options:
-        request.idle_timeout.CopyFrom(duration(options["idle_timeout"]))
-    shell_fields, mysql_fields = _SHELL_FIELDS, _MYSQL_FIELDS
-    if kind == "mysql":
-        mysql_fields = (*mysql_fields, _FIELD_OF_BOTH)
-    else:
-        shell_fields = (*shell_fields, _FIELD_OF_BOTH)
-    shell = {field: options[field] for field in shell_fields if field in options}  # type: ignore[literal-required]
-    if shell:
-        request.shell.CopyFrom(wire.ShellOptions(**shell))
-    mysql = {field: options[field] for field in mysql_fields if field in options}  # type: ignore[literal-required]
-    if mysql:
-        request.mysql.CopyFrom(wire.MysqlOptions(**mysql))
-    if "simulator" in options:
-        simulator = {**options["simulator"]}
-        teacher = simulator.pop("teacher", ())
-        request.simulator.CopyFrom(
-            wire.SimulatorOptions(**simulator, teacher=map(_recorded, teacher))  # type: ignore[arg-type]
-        )
-    if "recordings" in options:
-        request.replay.CopyFrom(_replay(options["recordings"]))
+    for name in ("init_timeout", "idle_timeout"):
+        if name in given:
+            seconds = checks.seconds(name, given.get(name))
+            getattr(request, name).CopyFrom(duration(seconds))
     return request
 
 
-def _replay(recordings: Sequence[Sequence[RecordedTurn]]) -> wire.ReplayOptions:
-    return wire.ReplayOptions(
-        recordings=[wire.Recording(turns=map(_recorded, turns)) for turns in recordings]
-    )
-
-
-def _recorded(turn: RecordedTurn) -> wire.RecordedTurn:
-    return wire.RecordedTurn(
-        action=to_bytes(turn.action),
-        text=turn.text,
-        exit_code=turn.exit_code,
-        timed_out=turn.timed_out,
+def _replay_from(given: Mapping[str, object]) -> wire.ReplayFrom | None:
+    if "replay_from" not in given:
+        if "replay_until" in given:
+            raise InvalidInput("replay_until says where replay_from ends; give replay_from, too")
+        return None
+    beside = sorted(set(given) - _REPLAYED_WITH)
+    if beside:
+        raise InvalidInput(f"replay_from takes {beside[0]} from the journal; leave {beside[0]} out")
+    return wire.ReplayFrom(
+        session=checks.text("replay_from", given["replay_from"]),
+        until_step=checks.whole("replay_until", given.get("replay_until", 0)),
     )
 
 
 def step(
-    name: str, step_index: int, action: str | bytes, timeout: float | None
+    name: str, step_index: int, action: str | bytes, timeout: float | None, nonce: str = ""
 ) -> wire.StepRequest:
     """Writes one step."""
-    request = wire.StepRequest(name=name, step_index=step_index, action=to_bytes(action))
+    request = wire.StepRequest(
+        name=name, step_index=step_index, action=checks.data("action", action), nonce=nonce
+    )
     if timeout is not None:
-        request.timeout.CopyFrom(duration(timeout))
+        request.timeout.CopyFrom(duration(checks.seconds("timeout", timeout)))
     return request
+
+
+def new_nonce() -> str:
+    """Makes what tells one step from all others."""
+    return secrets.token_hex(12)
 
 
 def execute(
@@ -150,23 +83,23 @@ def execute(
     argv: Sequence[str],
     *,
     stdin: str | bytes,
-    env: Mapping[str, str],
+    env: Mapping[str, str] | None,
     cwd: str,
     user: str,
     timeout: float | None,
 ) -> wire.ExecRequest:
     """Writes which program to run."""
     request = wire.ExecRequest(
-        name=name, argv=argv, stdin=to_bytes(stdin), env=env, cwd=cwd, user=user
+        name=name,
+        argv=checks.each("argv", argv, checks.text),
+        stdin=checks.data("stdin", stdin),
+        env={} if env is None else checks.texts_by_name("env", env),
+        cwd=checks.text("cwd", cwd),
+        user=checks.text("user", user),
     )
     if timeout is not None:
-        request.timeout.CopyFrom(duration(timeout))
+        request.timeout.CopyFrom(duration(checks.seconds("timeout", timeout)))
     return request
-
-
-def to_bytes(text: str | bytes) -> bytes:
-    """What to send for a text."""
-    return text.encode() if isinstance(text, str) else text
 
 
 def duration(seconds: float) -> Duration:

@@ -1,13 +1,13 @@
 """The synchronous client: a thin face over `aio`, on one event loop in a thread of its own."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Self, TypeVar, Unpack
 
 from plumb_client import aio, values
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.groundings import CapturedGrounding, GeneratedGrounding, GroundingOptions
+from plumb_client.home import StaysHere, is_forked, refuse_fork
 from plumb_client.journal import (
     Finding,
     JournaledRequest,
@@ -16,69 +16,16 @@ from plumb_client.journal import (
     JournalPage,
     StepPage,
 )
-from plumb_client.requests import SessionOptions
+from plumb_client.loop_thread import LoopThread, run
+from plumb_client.options import SessionOptions
+from plumb_client.sync_session import AgentSession, Session, Stream
 from plumb_client.tls import Tls
+
+__all__ = ["AgentSession", "Plumb", "Session", "Stream", "connect"]
 
 _Result = TypeVar("_Result")
 
-
-class _Loop:
-    """An event loop in a thread, for as long as somebody uses it.
-
-    One for all connections of the process: gRPC's asyncio side does not like several loops.
-    """
-
-    def __init__(self) -> None:
-        self._users = 0
-        self._guard = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
-
-    def acquire(self) -> asyncio.AbstractEventLoop:
-        """Starts the loop for the first user."""
-        with self._guard:
-            self._users += 1
-            if self._loop is None:
-                runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-                self._loop, self._stop = runner.get_loop(), asyncio.Event()
-                self._thread = threading.Thread(
-                    target=_run_until, args=(runner, self._stop), name="plumb-client", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-    def release(self) -> None:
-        """Ends the loop after the last user."""
-        with self._guard:
-            self._users -= 1
-            if self._users or self._loop is None or self._stop is None or self._thread is None:
-                return
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-            self._loop = self._stop = self._thread = None
-
-
-def _run_until(runner: asyncio.Runner, stop: asyncio.Event) -> None:
-    """Runs a loop, and ends what it still runs: gRPC watches each call with a task of its own."""
-    with runner:
-        runner.run(stop.wait())
-
-
-_shared_loop = _Loop()
-
-
-async def _next(events: AsyncIterator[_Result]) -> _Result | None:
-    return await anext(events, None)
-
-
-def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()  # Ctrl-C here must not leave the call behind there
-        raise
+_shared_loop = LoopThread()
 
 
 def connect(
@@ -95,27 +42,37 @@ def connect(
         To be used as a context manager, or closed.
 
     Raises:
-        InvalidInput: The token cannot be one, or a file of TLS is missing.
+        InvalidInput: The address or the token cannot be one, or a file of TLS is missing.
+        ForkedProcess: The process was forked from one that had used the client.
     """
+    refuse_fork()
     loop = _shared_loop.acquire()
 
     async def make() -> aio.Plumb:
         return aio.connect(address, token=token, tls=tls)
 
     try:
-        return Plumb(loop, _run(loop, make()))
+        return Plumb(loop, run(loop, make()))
     except BaseException:
         _shared_loop.release()
         raise
 
 
-class Plumb:
-    """A connection to a server. Made by `connect`; see `aio.Plumb`."""
+class Plumb(StaysHere):
+    """A connection to a server. Made by `connect`. Safe to use from several threads.
+
+    Every method raises a PlumbError: ServerUnavailable where no server answers, Unauthenticated
+    where the token is wrong, UnusableConnection after `close` and in a forked process, InvalidInput
+    for an argument that makes no sense.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, plumb: aio.Plumb) -> None:
         self._loop = loop
         self._plumb = plumb
         self._is_closed = False
+
+    def __repr__(self) -> str:
+        return repr(self._plumb)
 
     def __enter__(self) -> Self:
         return self
@@ -124,41 +81,85 @@ class Plumb:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; may be called again."""
-        if not self._is_closed:
+        """Closes the connection; sessions live on until they are closed or idle too long.
+
+        May be called again. In a forked process it does nothing: the connection is the parent's.
+        """
+        if not self._is_closed and not is_forked():
             self._is_closed = True
-            _run(self._loop, self._plumb.close())
+            run(self._loop, self._plumb.close())
             _shared_loop.release()
 
     def session(
-        self, kind: str, backend: str = "real", **options: Unpack[SessionOptions]
-    ) -> "Session":
-        """Makes a session, which closes itself as a context manager; see `aio.Plumb.session`."""
-        opening = self._plumb.session(kind, backend, **options)
+        self,
+        kind: str,
+        backend: str = "real",
+        *,
+        wait: float = 0.0,
+        **options: Unpack[SessionOptions],
+    ) -> Session:
+        """Makes a session, which closes itself as a context manager.
+
+        Args:
+            kind: Which kind of environment, for example `shell`.
+            backend: What stands behind it: `real`, `simulated`, `paired` or `replay`.
+            wait: Seconds that a server without a free place is asked again, when and as often as
+                it says; default 0, not at all. Ctrl-C ends the waiting.
+            **options: See `SessionOptions`.
+
+        Raises:
+            InvalidInput: An argument makes no sense.
+            LimitReached: There was no place in time; `retry_after` says when to try again.
+            InitFailed: An init script failed; nothing is left behind.
+            ImageMissing: The engine does not have the image.
+            SandboxUnavailable: The sandbox could not be made.
+        """
+        opening = self._plumb.session(kind, backend, wait=wait, **options)
 
         async def make() -> aio.Session:
             return await opening
 
-        return Session(self._loop, _run(self._loop, make()))
+        return Session(self._loop, run(self._loop, make()))
 
-    def attach(self, name: str) -> "Session":
-        """Takes over a live session; see `aio.Plumb.attach`."""
-        return Session(self._loop, _run(self._loop, self._plumb.attach(name)))
+    def attach(self, name: str) -> Session:
+        """Takes over a live session that anybody made.
 
-    def agent_session(self, name: str) -> "AgentSession":
-        """The agent's part of a live session; see `aio.Plumb.agent_session`."""
+        Args:
+            name: The session's `name`.
+
+        Raises:
+            SessionNotFound: It never was, or has ended.
+        """
+        return Session(self._loop, run(self._loop, self._plumb.attach(name)))
+
+    def agent_session(self, name: str) -> AgentSession:
+        """The agent's part of a live session, for a connection with that agent's token.
+
+        Asks nothing of the server yet, and closing it ends nothing.
+        """
         return AgentSession(self._loop, self._plumb.agent_session(name))
 
     def sessions(self) -> list[values.SessionInfo]:
         """All live sessions of the server, oldest first."""
-        return _run(self._loop, self._plumb.sessions())
+        return run(self._loop, self._plumb.sessions())
 
     def generate_grounding(
         self, kind: str, task: str, model: str, **options: Unpack[GroundingOptions]
     ) -> GeneratedGrounding:
-        """Has a model write init scripts; see `aio.Plumb.generate_grounding`."""
+        """Has a model write init scripts that make a task solvable, and runs them for real.
+
+        Args:
+            kind: Which kind of environment.
+            task: What somebody shall be able to do then.
+            model: Who writes them.
+            **options: See `GroundingOptions`.
+
+        Returns:
+            The scripts with the state that they left and every attempt; where `grounded` is False,
+            the attempts say why.
+        """
         generating = self._plumb.generate_grounding(kind, task, model, **options)
-        return _run(self._loop, generating)
+        return run(self._loop, generating)
 
     def compare(
         self,
@@ -169,138 +170,84 @@ class Plumb:
         timeout: float | None = None,
         **options: Unpack[SessionOptions],
     ) -> Iterator[ComparedStep | Report]:
-        """Compares a simulator with real sandboxes; see `aio.Plumb.compare`."""
+        """Plays actions on fresh real sandboxes and on a simulator, and compares every step.
+
+        Args:
+            kind: Which kind of environment.
+            actions: What to type, in order; a list.
+            replicas: How many real sandboxes take them; 3 or more tell what is volatile.
+            timeout: Seconds that each action may run; above 0, at most 600, default 30.
+            **options: As of a session with backend `paired`: `init`, `task`, and either `simulator`
+                or `recordings`.
+
+        Yields:
+            Each step as soon as both sides have taken it; at last the report, which is kept.
+        """
         events = self._plumb.compare(kind, actions, replicas=replicas, timeout=timeout, **options)
         try:
-            while (event := _run(self._loop, _next(events))) is not None:
+            while (event := run(self._loop, _next(events))) is not None:
                 yield event
         finally:
-            _run(self._loop, events.aclose())  # ends the call where nobody wants the rest
+            run(self._loop, events.aclose())  # ends the call where nobody wants the rest
 
     def reports(self) -> list[Report]:
         """All kept reports, newest first."""
-        return _run(self._loop, self._plumb.reports())
+        return run(self._loop, self._plumb.reports())
 
     def report(self, name: str) -> tuple[Report, list[ComparedStep]]:
-        """One kept report, with its steps; see `aio.Plumb.report`."""
-        return _run(self._loop, self._plumb.report(name))
+        """One kept report, with its steps.
+
+        Raises:
+            ReportNotFound: There is none of this name.
+        """
+        return run(self._loop, self._plumb.report(name))
 
     def capture_grounding(self, kind: str, **options: Unpack[SessionOptions]) -> CapturedGrounding:
-        """Runs init scripts for real; see `aio.Plumb.capture_grounding`."""
-        return _run(self._loop, self._plumb.capture_grounding(kind, **options))
+        """Runs init scripts for real, and tells what they leave; nothing is left behind.
+
+        Args:
+            kind: Which kind of environment.
+            **options: As of a session with backend `real`; `init` above all.
+        """
+        return run(self._loop, self._plumb.capture_grounding(kind, **options))
 
     def journaled_sessions(self, **filters: Unpack[JournalFilter]) -> JournalPage:
-        """A page of the journal's sessions; see `aio.Plumb.journaled_sessions`."""
-        return _run(self._loop, self._plumb.journaled_sessions(**filters))
+        """A page of the sessions that the journal has, live ones among them, newest first.
+
+        Args:
+            **filters: See `JournalFilter`.
+        """
+        return run(self._loop, self._plumb.journaled_sessions(**filters))
 
     def journaled_session(self, name: str) -> tuple[JournaledSession, JournaledRequest]:
-        """A session that lives or has ended; see `aio.Plumb.journaled_session`."""
-        return _run(self._loop, self._plumb.journaled_session(name))
+        """A session that lives or has ended, and what it was created from.
+
+        Raises:
+            SessionNotFound: The journal has none of this name.
+        """
+        return run(self._loop, self._plumb.journaled_session(name))
 
     def journaled_steps(self, name: str, *, first: int = 0, page_size: int = 0) -> StepPage:
-        """Answered steps of a session; see `aio.Plumb.journaled_steps`."""
-        return _run(self._loop, self._plumb.journaled_steps(name, first=first, page_size=page_size))
+        """Answered steps of a session that lives or has ended.
+
+        Args:
+            name: The session's.
+            first: The page begins with the first step that has this index or a later one.
+            page_size: How many at most; 1 to 1000, default 100.
+
+        Raises:
+            SessionNotFound: The journal has none of this name.
+        """
+        return run(self._loop, self._plumb.journaled_steps(name, first=first, page_size=page_size))
 
     def diagnose(self) -> list[Finding]:
-        """What the server stands on; see `aio.Plumb.diagnose`."""
-        return _run(self._loop, self._plumb.diagnose())
+        """What the server stands on, whether it works, and how to mend what does not."""
+        return run(self._loop, self._plumb.diagnose())
 
     def kinds(self) -> list[values.KindInfo]:
         """What the server can make."""
-        return _run(self._loop, self._plumb.kinds())
+        return run(self._loop, self._plumb.kinds())
 
 
-class AgentSession:
-    """What an agent has of a live environment; see `aio.AgentSession`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.AgentSession) -> None:
-        self._loop = loop
-        self._steps = session
-        self.name = session.name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def step(self, action: str | bytes, *, timeout: float | None = None) -> values.Observation:
-        """Performs one action; see `aio.AgentSession.step`."""
-        return _run(self._loop, self._steps.step(action, timeout=timeout))
-
-    def stream(self, action: str | bytes, *, timeout: float | None = None) -> "Stream":
-        """Performs one action and gives its output as it appears; see `aio.AgentSession.stream`."""
-        return Stream(self._loop, self._steps.stream(action, timeout=timeout))
-
-    def close(self) -> None:
-        """Hangs up; the session lives on. May be called again."""
-        _run(self._loop, self._steps.close())
-
-
-class Session(AgentSession):
-    """A live environment; see `aio.Session`. Safe to use from several threads."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, session: aio.Session) -> None:
-        super().__init__(loop, session)
-        self._session = session
-        self.kind = session.kind
-        self.backend = session.backend
-        self.init_results = session.init_results
-        self.agent_token = session.agent_token
-
-    def interrupt(self) -> bool:
-        """Stops the running action, from another thread; returns whether there was one."""
-        return _run(self._loop, self._session.interrupt())
-
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: str | bytes = b"",
-        env: Mapping[str, str] | None = None,
-        cwd: str = "",
-        user: str = "",
-        timeout: float | None = None,
-    ) -> values.ExecResult:
-        """Runs one program in a fresh process of the sandbox; see `aio.Session.exec`."""
-        call = self._session.exec(argv, stdin=stdin, env=env, cwd=cwd, user=user, timeout=timeout)
-        return _run(self._loop, call)
-
-    def reset(self) -> None:
-        """Goes back to the grounded state, in a new sandbox."""
-        _run(self._loop, self._session.reset())
-
-    def probe(self, suite: str) -> Mapping[str, str]:
-        """Asks a fixed question about the state, off the record."""
-        return _run(self._loop, self._session.probe(suite))
-
-    def info(self) -> values.SessionInfo:
-        """The session's state."""
-        return _run(self._loop, self._session.info())
-
-    def close(self) -> None:
-        """Ends the session and removes its sandbox; may be called again."""
-        _run(self._loop, self._session.close())
-
-
-class Stream:
-    """One action's output as it appears. Made by `AgentSession.stream`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, stream: aio.Stream) -> None:
-        self._loop = loop
-        self._stream = stream
-
-    @property
-    def observation(self) -> values.Observation:
-        """What came of the action; only after the last piece."""
-        return self._stream.observation
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Gives the output piece by piece."""
-        pieces = aiter(self._stream)
-
-        async def next_piece() -> bytes | None:
-            return await anext(pieces, None)
-
-        while (piece := _run(self._loop, next_piece())) is not None:
-            yield piece
+async def _next(events: AsyncIterator[_Result]) -> _Result | None:
+    return await anext(events, None)

@@ -13,6 +13,9 @@ Cell: TypeAlias = int | float | str | bytes | None
 """A value of an SQL result. DECIMAL and dates come as text, exact."""
 
 
+_TOLD = 200  # characters of its text in an observation's repr
+
+
 class Ending(enum.Enum):
     """How an action ended."""
 
@@ -98,7 +101,7 @@ class SqlResult:
     total_rows: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Observation:
     """What came back from an action.
 
@@ -144,6 +147,19 @@ class Observation:
     provenance: Provenance
     verdict: Verdict | None
     counterpart: "Observation | None" = None
+
+    def __repr__(self) -> str:
+        facts = {
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "errno": self.errno or None,
+            "cwd": self.cwd or None,
+            "truncated": self.truncated or None,
+            "verdict": self.verdict.verdict if self.verdict else None,
+        }
+        told = "".join(f", {name}={fact!r}" for name, fact in facts.items() if fact is not None)
+        text = self.text if len(self.text) <= _TOLD else self.text[:_TOLD] + "…"
+        return f"<Observation of step {self.step_index}: {text!r}, {self.ending.name}{told}>"
 
     @property
     def columns(self) -> tuple[str, ...]:

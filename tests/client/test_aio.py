@@ -328,7 +328,7 @@ async def test_what_is_not_idempotent_is_not_asked_for_again(
 
 async def test_a_stream_gives_pieces_and_then_the_observation(session: aio.Session) -> None:
     stream = session.stream("seq 9")
-    with pytest.raises(RuntimeError, match="read the stream to its end first"):
+    with pytest.raises(plumb_client.StepInProgress, match="read the stream to its end first"):
         _ = stream.observation
     assert b"".join([piece async for piece in stream]) == OUTPUT
     assert (stream.observation.text, stream.observation.step_index) == ("seq 9", 1)

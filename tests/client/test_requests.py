@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plumb.v1 import environment_pb2 as wire
-from plumb_client import requests
+from plumb_client import options, requests
 
 
 def test_every_option_of_a_session_arrives() -> None:
@@ -24,9 +24,6 @@ def test_every_option_of_a_session_arrives() -> None:
         hostname="box",
         dumb_terminal=True,
         max_text_bytes=2048,
-        database="shop",
-        isolation="dedicated",
-        rendering="json",
         simulator={"model": "m", "strategy": "naive", "reason": True, "critic": True},
         observe="simulated",
     )
@@ -38,13 +35,19 @@ def test_every_option_of_a_session_arrives() -> None:
     assert request.shell == wire.ShellOptions(
         image="i:1", hostname="box", dumb_terminal=True, max_text_bytes=2048
     )
-    assert request.mysql == wire.MysqlOptions(
-        database="shop", isolation="dedicated", rendering="json"
-    )
+    assert not request.HasField("mysql")
     assert request.simulator == wire.SimulatorOptions(
         model="m", strategy="naive", reason=True, critic=True
     )
     assert request.observe == "simulated"
+    of_mysql = requests.create_session(
+        "mysql", "real", database="shop", isolation="dedicated", rendering="json", max_rows=5,
+        max_text_bytes=2048,
+    )  # fmt: skip
+    assert of_mysql.mysql == wire.MysqlOptions(
+        database="shop", isolation="dedicated", rendering="json", max_rows=5, max_text_bytes=2048
+    )
+    assert not of_mysql.HasField("shell")
 
 
 def test_every_option_of_the_wire_can_be_given() -> None:
@@ -54,14 +57,15 @@ def test_every_option_of_the_wire_can_be_given() -> None:
         for field in message.DESCRIPTOR.fields
     }
     own = {field.name for field in wire.CreateSessionRequest.DESCRIPTOR.fields}
-    can = set(requests.SessionOptions.__annotations__)
+    can = set(options.SessionOptions.__annotations__)
     assert can == (own - {"kind", "backend", "shell", "mysql", "replay"}) | of_messages | {
-        "recordings"  # what is in replay
+        "recordings",  # what is in replay
+        "replay_until",  # what is in replay_from
     }
 
 
 def test_recordings_are_sent_turn_by_turn() -> None:
-    turns = [requests.RecordedTurn("ls", "a", exit_code=0), requests.RecordedTurn(b"\xff", "")]
+    turns = [options.RecordedTurn("ls", "a", exit_code=0), options.RecordedTurn(b"\xff", "")]
     sent = requests.create_session("shell", "replay", recordings=[turns], task="t")
     assert sent.task == "t"
     (recording,) = sent.replay.recordings

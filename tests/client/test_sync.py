@@ -9,12 +9,13 @@ import pytest
 
 import plumb_client
 from plumb_client import sync
+from plumb_client.loop_thread import LoopThread
 
 
 @pytest.fixture(autouse=True)
 def _no_other_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop of each test's own: other tests' fixtures may be connected."""
-    monkeypatch.setattr(sync, "_shared_loop", sync._Loop())
+    monkeypatch.setattr(sync, "_shared_loop", LoopThread())
 
 
 def test_all_connections_share_a_loop_and_it_ends_with_the_last() -> None:
