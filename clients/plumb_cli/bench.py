@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plumb_bench.leaderboard import table_of
@@ -21,7 +20,9 @@ from plumb_bench.scoring import score
 from plumb_bench.simulators import ModelOptions, Simulator, read_simulators
 from plumb_bench.trajectory import FREE, TEACHER, Trajectory
 from plumb_cli.access import Access
+from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 
 _MODES = {"free": (FREE,), "teacher": (TEACHER,), "both": (FREE, TEACHER)}
 _MOST_REPLICAS = 20
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         records.begin(settings, resume=arguments.resume)
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb bench: {error}\n")
+        say(f"plumb bench: {error}", sys.stderr)
         return 2
     with server_at(arguments.server) as server:
         asyncio.run(_run(server, plan, records))
@@ -148,7 +149,7 @@ async def _run(server: Access, plan: Plan, records: Records) -> None:
     sizes = {scenario.id: len(scenario.actions) for scenario in plan.scenarios}
     left = [job for job in jobs if job.key not in records.done]
     total, done = (sum(sizes[job.scenario.id] for job in some) for some in (jobs, left))
-    console = Console(stderr=True)
+    console = VisibleConsole(stderr=True)
     columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=total, completed=total - done)
@@ -156,9 +157,7 @@ async def _run(server: Access, plan: Plan, records: Records) -> None:
         def note(one: Trajectory) -> None:
             progress.advance(bar, sizes[one.scenario])
             if one.failure:
-                console.print(
-                    f"{one.scenario}, {one.side}: {one.failure}", style="red", markup=False
-                )
+                console.print(f"{one.scenario}, {one.side}: {one.failure}", style="red")
 
         async with server.connect() as plumb:
             await Runner(plumb, plan, records, note).run()
@@ -170,11 +169,11 @@ def _report(plan: Plan, records: Records, settings: dict[str, Any], seed: int) -
     scored = score(plan.scenarios, plan.simulators, records.done.values())
     page = write_report(records.folder, scored, _record(plan, settings, seed), seed=seed)
     report = parse_object((records.folder / "report.json").read_bytes(), "report.json")
-    console = Console()
+    console = VisibleConsole()
     console.print(table_of(report))
     for name, why in report["not_run"].items():
-        console.print(f"{name} could not be run for real: {why}", style="red", markup=False)
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        console.print(f"{name} could not be run for real: {why}", style="red")
+    console.print(f"report: {page}", soft_wrap=True)
     return 1 if report["not_run"] else 0
 
 

@@ -5,14 +5,15 @@ import asyncio
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plumb_bench.grounding import Files, ground_all
 from plumb_bench.lines import BadLine
 from plumb_bench.task import Task, read_tasks
 from plumb_cli.access import Access
+from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         tasks = read_tasks(arguments.tasks)
         done = _begin(files, resume=arguments.resume)
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb ground: {error}\n")
+        say(f"plumb ground: {error}", sys.stderr)
         return 2
     left = [task for task in tasks if task.id not in done]
     with server_at(arguments.server) as server:
@@ -60,7 +61,7 @@ def _begin(files: Files, *, resume: bool) -> set[str]:
 async def _ground(
     server: Access, tasks: list[Task], files: Files, arguments: argparse.Namespace, *, skipped: int
 ) -> int:
-    console = Console(stderr=True)
+    console = VisibleConsole(stderr=True)
     columns = (TextColumn("grounding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(tasks) + skipped, completed=skipped)
@@ -68,7 +69,7 @@ async def _ground(
         def note(task: Task, error: str) -> None:
             progress.advance(bar)
             if error:
-                console.print(f"{task.id}: {error}", style="red", markup=False, highlight=False)
+                console.print(f"{task.id}: {error}", style="red")
 
         async with server.connect() as plumb:
             return await ground_all(

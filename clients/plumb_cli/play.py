@@ -6,7 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from plumb_bench.lines import BadLine
@@ -15,7 +14,9 @@ from plumb_bench.scenario import Scenario, read_scenarios
 from plumb_bench.table import table_of
 from plumb_bench.transcript import to_line
 from plumb_cli.access import Access
+from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -41,24 +42,24 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         scenarios = read_scenarios(arguments.scenarios)
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb play: {error}\n")
+        say(f"plumb play: {error}", sys.stderr)
         return 2
-    console = Console(record=arguments.picture is not None)
+    console = VisibleConsole(record=arguments.picture is not None)
     with server_at(arguments.server) as server:
         played = asyncio.run(_play(server, scenarios, arguments.parallel, arguments.timeout))
+    if arguments.record:  # before anything is shown: what was played is not lost with a terminal
+        lines = [to_line(one) + "\n" for one in played]
+        arguments.record.write_text("".join(lines), encoding="utf-8")
     console.print(table_of(played))
     for one in played:
         if one.error:
             console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
-    if arguments.record:
-        lines = [to_line(one) + "\n" for one in played]
-        arguments.record.write_text("".join(lines), encoding="utf-8")
     if arguments.picture:
         arguments.picture.write_text(_picture(console), encoding="utf-8")
     return 1 if any(one.error for one in played) else 0
 
 
-def _picture(console: Console) -> str:
+def _picture(console: VisibleConsole) -> str:
     """What was printed, as SVG, without the fonts that it would load from elsewhere."""
     return _FONT_FACE.sub("", console.export_svg(title="plumb play"))
 
@@ -67,7 +68,7 @@ async def _play(
     server: Access, scenarios: list[Scenario], parallel: int, timeout: float
 ) -> list[Played]:
     columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=VisibleConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=sum(len(scenario.actions) for scenario in scenarios))
         async with server.connect() as plumb:
             return await play_all(

@@ -14,6 +14,7 @@ import uvicorn
 from plumb_client import Tls
 from plumb_gateway.app import make_app
 from plumb_gateway.callers import own_hosts
+from plumb_gateway.connections.accepting import Tls as AcceptTls
 from plumb_gateway.connections.accepting import accepting
 from plumb_gateway.connections.http import BoundedHttp
 from plumb_gateway.connections.patience import Patience
@@ -112,7 +113,8 @@ def _accepting(
 
     most = most_connections(settings.max_connections)
     places = Places(most, min(most, settings.max_connections_per_address))
-    return accepting(listening, places, make, context, patience.request)
+    tls = AcceptTls(context=context, handshake_timeout=patience.request) if context else None
+    return accepting(listening, places, make, tls)
 
 
 def most_connections(wanted: int) -> int:

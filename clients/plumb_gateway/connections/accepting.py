@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -30,11 +29,31 @@ _FULL = (
 MakeProtocol = Callable[[Place], asyncio.Protocol]
 
 
-@dataclasses.dataclass(slots=True)
-class _Handshake:
-    """Holds a connection until HTTP does."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How HTTPS is served.
 
-    task: "asyncio.Task[None]"
+    Attributes:
+        context: Certificates, and what is asked of clients.
+        handshake_timeout: Seconds that a handshake may take.
+    """
+
+    context: ssl.SSLContext
+    handshake_timeout: float
+
+
+class _Handshake:
+    """Holds a connection from its beginning until its protocol does."""
+
+    def __init__(
+        self, connection: socket.socket, place: Place, make: MakeProtocol, tls: Tls | None
+    ) -> None:
+        self._connection = connection
+        self._place = place
+        self._make = make
+        self._is_over = False  # and a transport has the connection
+        self.task = asyncio.create_task(self._shake(tls))
+        self.task.add_done_callback(self._settle)
 
     def waits(self) -> bool:
         return True
@@ -45,125 +64,114 @@ class _Handshake:
     def end(self) -> None:
         self.task.cancel()
 
+    async def _shake(self, tls: Tls | None) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            self._begin,
+            self._connection,
+            ssl=tls.context if tls else None,
+            ssl_handshake_timeout=tls.handshake_timeout if tls else None,
+        )
+
+    def _begin(self) -> asyncio.Protocol:
+        self._is_over = True
+        return self._make(self._place)
+
+    def _settle(self, task: "asyncio.Task[None]") -> None:
+        """Gives back what a handshake held that failed, or was ended before it began."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, OSError):
+            _log.error("a connection failed as none should", exc_info=error)
+        if task.cancelled() or error is not None:
+            self._place.give_back()
+            if not self._is_over:
+                self._connection.close()
+
 
 class Accepting:
-    """Accepts connections for as long as it runs.
+    """Accepts connections between `start` and `stop`.
 
     Args:
-        listening: Where; it is closed at the end.
+        listening: Where.
         places: How many.
         make: Makes the protocol of a connection that has a place.
-        context: For HTTPS; None for HTTP.
-        handshake_timeout: Seconds that TLS may take to begin.
+        tls: For HTTPS; None for HTTP.
     """
 
     def __init__(
-        self,
-        listening: socket.socket,
-        places: Places,
-        make: MakeProtocol,
-        context: ssl.SSLContext | None,
-        handshake_timeout: float,
+        self, listening: socket.socket, places: Places, make: MakeProtocol, tls: Tls | None
     ) -> None:
         self._listening = listening
         self._places = places
         self._make = make
-        self._context = context
-        self._handshake_timeout = handshake_timeout
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._begun: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Accepts until it is cancelled."""
-        looking = asyncio.create_task(self._look_for_ever())
+    def start(self) -> None:
+        """Begins."""
+        self._listening.setblocking(False)
+        self._listen()
+        self._look()
+
+    async def stop(self) -> None:
+        """Accepts nothing more; connections that are held by their protocols go on."""
+        self._loop.remove_reader(self._listening)
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._begun:
+            task.cancel()
+        await asyncio.gather(*self._begun, return_exceptions=True)
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        """Accepts one; the event loop calls again for the next, and serves others between."""
         try:
-            await self._accept_for_ever()
-        finally:
-            self._listening.close()
-            tasks = [looking, *self._begun]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _accept_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(self._listening)
-            except OSError as error:
-                _log.warning("a connection was not accepted", why=error.strerror)
-                await asyncio.sleep(_REST_AFTER_FAILURE)
-                continue
-            self._admit(connection, str(address[0]))
-            await asyncio.sleep(0)  # a queue of connections is accepted without a pause otherwise
-
-    def _admit(self, connection: socket.socket, address: str) -> None:
+            connection, address = self._listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # the peer has gone already
+        except OSError as error:
+            _log.warning("a connection was not accepted", why=error.strerror)
+            self._loop.remove_reader(self._listening)
+            self._later(_REST_AFTER_FAILURE, self._listen)
+            return
         connection.setblocking(False)
-        place = self._places.take(address)
+        place = self._places.take(str(address[0]))
         if place is None:
             self._refuse(connection)
-            return
-        task = asyncio.create_task(self._begin(connection, place))
-        place.holder = _Handshake(task)
-        self._begun.add(task)
-        task.add_done_callback(self._begun.discard)
+        else:
+            self._hold(connection, place)
 
     def _refuse(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):  # the peer may be gone
-            if self._context is None:
+            if self._tls is None:
                 connection.send(_FULL)
 
-    async def _begin(self, connection: socket.socket, place: Place) -> None:
-        """Shakes hands, where there is TLS, and hands the connection to its protocol."""
-        is_held = False
-
-        def make() -> asyncio.Protocol:
-            nonlocal is_held
-            is_held = True
-            return self._make(place)
-
-        try:
+    def _hold(self, connection: socket.socket, place: Place) -> None:
+        with contextlib.suppress(OSError):  # the peer may be gone; that is found out by reading
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await asyncio.get_running_loop().connect_accepted_socket(
-                make,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=self._handshake_timeout if self._context else None,
-            )
-        except OSError:  # of TLS, of time, or of a peer that went away
-            place.give_back()
-        except asyncio.CancelledError:
-            place.give_back()
-            raise
-        finally:
-            if not is_held:
-                connection.close()
+        place.holder = handshake = _Handshake(connection, place, self._make, self._tls)
+        self._begun.add(handshake.task)
+        handshake.task.add_done_callback(self._begun.discard)
 
-    async def _look_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            self._places.look()
+    def _look(self) -> None:
+        self._places.look()
+        self._later(_LOOK_EVERY, self._look)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers[act] = self._loop.call_later(seconds, act)
 
 
 @asynccontextmanager
 async def accepting(
-    listening: socket.socket,
-    places: Places,
-    make: MakeProtocol,
-    context: ssl.SSLContext | None,
-    handshake_timeout: float,
+    listening: socket.socket, places: Places, make: MakeProtocol, tls: Tls | None
 ) -> AsyncIterator[None]:
     """Accepts connections for as long as this lasts; see `Accepting`."""
-    listening.setblocking(False)
-    run = Accepting(listening, places, make, context, handshake_timeout).run
-    task = asyncio.create_task(run())
-    task.add_done_callback(functools.partial(_tell_end))
+    accepts = Accepting(listening, places, make, tls)
+    accepts.start()
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _tell_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("no connection is accepted any more", exc_info=task.exception())
+        await accepts.stop()
