@@ -1,22 +1,28 @@
 """The report's charts, as SVG to be put into a page: sharp on paper, no scripts, no fonts.
 
-Each chart says in its own words what it shows where there is nothing to draw.
+Each chart says in its own words what it shows where there is nothing to draw. Names are text:
+neither TeX nor markup, without control characters, and cut where they are long.
 """
 
+import dataclasses
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from rich.cells import cell_len
 
+from plumb_bench.labels import shown
 from plumb_fidelity.verdict import HALLUCINATIONS
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, and is drawn in the page's font
     "svg.hashsalt": "plumb",  # the same figures give the same bytes
+    "text.parse_math": False,  # a dollar in a model's name begins no formula
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -34,15 +40,44 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
             "#222831")  # fmt: skip
 
 
-def draw_all(report: Mapping[str, Any]) -> dict[str, str]:
-    """All charts, by name: `agreement`, `classes`, `survival`, `cost`."""
-    with mpl.rc_context(_STYLE):
-        return {
-            "agreement": _draw(_agreement, report, _height(report)),
-            "classes": _draw(_classes, report, _height(report) + 0.9),
-            "survival": _draw(_survival, report, 3.4),
-            "cost": _draw(_cost, report, 3.4 if _asked_models(report) else 1.2),
-        }
+_MOST_COLUMNS = 36
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        svg: The drawing; empty where it failed.
+        failure: Why it could not be drawn; empty where it could.
+    """
+
+    svg: str = ""
+    failure: str = ""
+
+
+def draw_all(report: Mapping[str, Any]) -> dict[str, Chart]:
+    """Draws all charts: `agreement`, `classes`, `survival`, `cost`. One that fails says why."""
+    wanted: dict[str, tuple[_Drawing, Callable[[], float]]] = {
+        "agreement": (_agreement, lambda: _height(report)),
+        "classes": (_classes, lambda: _height(report) + 0.9),
+        "survival": (_survival, lambda: 3.4),
+        "cost": (_cost, lambda: 3.4 if _asked_models(report) else 1.2),
+    }
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # The page's own font draws the text: what matplotlib's lacks is no fault.
+        warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from font", UserWarning)
+        return {name: _tried(*how, report) for name, how in wanted.items()}
+
+
+_Drawing: TypeAlias = Callable[[Axes, Mapping[str, Any]], None]
+
+
+def _tried(drawing: _Drawing, height: Callable[[], float], report: Mapping[str, Any]) -> Chart:
+    try:
+        return Chart(_draw(drawing, report, height()))
+    except Exception as error:  # noqa: BLE001 - a chart that fails must not cost the report
+        return Chart(failure=f"{type(error).__name__}: {error}")
 
 
 def _asked_models(report: Mapping[str, Any]) -> bool:
@@ -53,9 +88,7 @@ def _height(report: Mapping[str, Any]) -> float:
     return 1.3 + 0.34 * max(2, len(report["rows"]))
 
 
-def _draw(
-    chart: Callable[[Axes, Mapping[str, Any]], None], report: Mapping[str, Any], height: float
-) -> str:
+def _draw(chart: _Drawing, report: Mapping[str, Any], height: float) -> str:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots()
@@ -71,11 +104,17 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Short names: the mode only where a simulator has two."""
     labels = [row["simulator"] for row in rows]
     return [
-        f"{row['simulator']}\n({row['mode']})"
-        if labels.count(row["simulator"]) > 1
-        else row["simulator"]
-        for row in rows
+        _short(label) + (f"\n({row['mode']})" if labels.count(label) > 1 else "")
+        for label, row in zip(labels, rows, strict=True)
     ]
+
+
+def _short(label: str) -> str:
+    """A name as wide as a chart has room for: some characters take two columns."""
+    text = shown(label, _MOST_COLUMNS)
+    while cell_len(text) > _MOST_COLUMNS:
+        text = shown(text, len(text) - 1)
+    return text
 
 
 def _agreement(axes: Axes, report: Mapping[str, Any]) -> None:
@@ -135,13 +174,11 @@ def _survival(axes: Axes, report: Mapping[str, Any]) -> None:
     if not rows:
         _say(axes, "there are no trajectories")
         return
-    for at, (row, name) in enumerate(zip(rows, _names(rows), strict=True)):
+    lines = []
+    for at, row in enumerate(rows):
         found = row["survival"]
         colour = _COLOURS[at % len(_COLOURS)]
-        axes.step(
-            found["turns"], found["surviving"], where="post", color=colour,
-            label=name.replace("\n", " "),
-        )  # fmt: skip
+        lines += axes.step(found["turns"], found["surviving"], where="post", color=colour)
         axes.fill_between(
             found["turns"], found["low"], found["high"], step="post", color=colour, alpha=0.08, lw=0
         )
@@ -149,7 +186,10 @@ def _survival(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("turn (Kaplan-Meier, 95 % band)")
-    axes.legend(frameon=False, fontsize=7)
+    # Given by hand: matplotlib leaves out a name that begins with an underscore.
+    axes.legend(
+        lines, [name.replace("\n", " ") for name in _names(rows)], frameon=False, fontsize=7
+    )
 
 
 def _cost(axes: Axes, report: Mapping[str, Any]) -> None:

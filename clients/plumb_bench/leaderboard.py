@@ -5,6 +5,9 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
+
+from plumb_bench.labels import shown
 
 
 def table_of(report: Mapping[str, Any]) -> Table:
@@ -26,10 +29,10 @@ def table_of(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str | Text]:
     mode = "" if row["mode"] == "free-running" else f" ({row['mode']})"
     return [
-        row["simulator"] + mode,
+        Text(shown(row["simulator"]) + mode),  # a text is no markup
         *_agreement(row["agreement"]),
         _number(row["hallucinations_per_100"], 1),
         _percent(row["false_success"]["value"]),

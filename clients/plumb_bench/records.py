@@ -32,8 +32,23 @@ class Records:
         self._settings = folder / "run.json"
         self.done: dict[Key, Trajectory] = {}
 
+    def check(self, settings: Mapping[str, Any], *, resume: bool) -> None:
+        """Refuses what `begin` would refuse, and changes nothing.
+
+        Raises:
+            BadLine: There is another run in the folder.
+            OSError: The folder cannot be read.
+        """
+        if not self._settings.exists():
+            return
+        if not resume:
+            raise BadLine(f"{self.folder} has a run already; --resume it, or name another --out")
+        self._check_same(settings)
+
     def begin(self, settings: Mapping[str, Any], *, resume: bool) -> None:
         """Starts, or goes on where a run was interrupted.
+
+        What failed on a side then is not done, and is played again.
 
         Args:
             settings: What the results depend on; a run can be resumed only with the same.
@@ -43,13 +58,9 @@ class Records:
             BadLine: There is another run in the folder, or what is there cannot be read.
             OSError: The folder cannot be written.
         """
+        self.check(settings, resume=resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._settings.exists():
-            if not resume:
-                raise BadLine(
-                    f"{self.folder} has a run already; --resume it, or name another --out"
-                )
-            self._check_same(settings)
             self._read()
         else:
             _write_whole(self._settings, json.dumps(settings, indent=1, ensure_ascii=False))
@@ -70,7 +81,10 @@ class Records:
         for number, line in enumerate(whole.splitlines(), 1):
             place = f"{self._trajectories}, line {number}"
             one = Trajectory.from_json(parse_object(line, place), place)
-            self.done[one.key] = one
+            if one.has_failed:
+                self.done.pop(one.key, None)
+            else:
+                self.done[one.key] = one
         if whole != data:
             with self._trajectories.open("r+b") as file:
                 file.truncate(len(whole))

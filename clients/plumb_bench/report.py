@@ -1,14 +1,22 @@
-"""Writes a run's results: `report.json`, `steps.jsonl` and `report.html`."""
+"""Writes a run's results: `steps.jsonl`, `report.json` and `report.html`, in this order.
 
+A page or a chart that cannot be made costs nothing of what is there already.
+"""
+
+import base64
+import dataclasses
 import datetime
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from plumb_bench.charts import draw_all
+from plumb_bench import labels
+from plumb_bench.charts import Chart, draw_all
 from plumb_bench.scoring import Row, Scored, Step
 from plumb_bench.summary import FORMAT_VERSION, summarise
 from plumb_bench.trajectory import Turn
@@ -20,8 +28,23 @@ MOST_SHOWN_STEPS = 600
 _MOST_ALIGNED = 40
 
 
-def write_report(folder: Path, scored: Scored, record: Mapping[str, Any], *, seed: int) -> Path:
-    """Writes all three files.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writing a report.
+
+    Attributes:
+        report: What `report.json` holds.
+        page: Where the page is; None where it could not be made.
+        failures: What could not be drawn, and why, one sentence each.
+    """
+
+    report: Mapping[str, Any]
+    page: Path | None
+    failures: tuple[str, ...]
+
+
+def write_report(folder: Path, scored: Scored, record: Mapping[str, Any], *, seed: int) -> Written:
+    """Writes all three files; first what was found, then what is drawn of it.
 
     Args:
         folder: Where.
@@ -29,15 +52,26 @@ def write_report(folder: Path, scored: Scored, record: Mapping[str, Any], *, see
         record: How it came about: models, seeds, versions; goes into the report as it is.
         seed: Of the intervals and of the planted errors.
 
-    Returns:
-        Where the page is.
+    Raises:
+        OSError: A file cannot be written.
     """
+    _write(folder / "steps.jsonl", "".join(_step_lines(scored.rows)))
     report = {"version": FORMAT_VERSION, "record": dict(record), **summarise(scored, seed=seed)}
     _write(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / "steps.jsonl", "".join(_step_lines(scored.rows)))
+    charts = draw_all(report)
+    failures = [
+        f"the chart of {name} could not be drawn: {chart.failure}"
+        for name, chart in charts.items()
+        if chart.failure
+    ]
     page = folder / "report.html"
-    _write(page, render(report, scored.rows))
-    return page
+    try:
+        text = render(report, scored.rows, charts)
+    except Exception as error:  # noqa: BLE001 - the figures are on disk, and must be told of
+        why = f"report.html could not be made: {type(error).__name__}: {error}"
+        return Written(report, None, (*failures, why))
+    _write(page, text)
+    return Written(report, page, tuple(failures))
 
 
 def _write(path: Path, text: str) -> None:
@@ -81,8 +115,11 @@ def _side(turn: Turn) -> dict[str, Any]:
     return side | ({"failure": turn.failure} if turn.failure else {})
 
 
-def render(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """Makes the page: one file that loads nothing from anywhere."""
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def render(report: Mapping[str, Any], rows: Sequence[Row], charts: Mapping[str, Chart]) -> str:
+    """Makes the page: one file that loads nothing, and runs no script but its own."""
     shown = sorted(_shown_steps(rows), key=_severity)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("plumb_bench"),
@@ -91,10 +128,17 @@ def render(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(percent=_percent, interval=_interval, number=_number)
+    environment.filters.update(
+        percent=_percent,
+        interval=_interval,
+        number=_number,
+        shown=labels.shown,
+        sentence=labels.sentence,
+    )
     return environment.get_template("report.html").render(
         report=report,
-        charts=draw_all(report),
+        charts=charts,
+        script_hash=_script_hash(environment),
         hallucinations=[
             name for name in HALLUCINATIONS if any(r["verdicts"].get(name) for r in report["rows"])
         ],
@@ -102,6 +146,15 @@ def render(report: Mapping[str, Any], rows: Sequence[Row]) -> str:
         hidden_steps=max(0, len(shown) - MOST_SHOWN_STEPS),
         made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _script_hash(environment: jinja2.Environment) -> str:
+    """Names the page's script for its security policy, which allows no other."""
+    assert environment.loader is not None  # noqa: S101 - it was given one
+    source, _, _ = environment.loader.get_source(environment, "report.html")
+    found = _SCRIPT.search(source)
+    assert found is not None  # noqa: S101 - the template has one script, and no markup in it
+    return base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
 
 
 def _shown_steps(rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:

@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from plumb_bench.records import Records
 from plumb_bench.scenario import Scenario
 from plumb_bench.simulators import Simulator
-from plumb_bench.trajectory import FREE, TEACHER, Trajectory, Turn
+from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_client import aio
 from plumb_client.errors import PlumbError
 from plumb_client.requests import RecordedTurn, SessionOptions
-
-REAL = "real"
 
 _SPREAD = "i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
 """Run before the init scripts of later replicas, so that processes get other ids there: sandboxes
@@ -184,18 +182,7 @@ class Runner:
     def _simulator(
         self, job: _Job, simulator: Simulator
     ) -> dict[str, str | bool | float | Sequence[RecordedTurn]]:
-        asked: dict[str, str | bool | float | Sequence[RecordedTurn]] = {"model": simulator.model}
-        if not simulator.is_model:
-            return asked
-        asked |= {
-            "strategy": simulator.strategy,
-            "reason": simulator.reason,
-            "critic": simulator.critic,
-        }
-        if simulator.temperature is not None:
-            asked["temperature"] = simulator.temperature
-        if simulator.seed is not None:
-            asked["seed"] = simulator.seed
+        asked = simulator.options
         if job.run == TEACHER:
             asked["teacher"] = self._teacher(job.scenario)
         return asked

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from plumb_bench.scenario import Scenario
 from plumb_bench.simulators import Simulator
-from plumb_bench.trajectory import FREE, TEACHER, Trajectory, Turn
+from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_fidelity import Truth, Verdict
 from plumb_fidelity.action import changes_state
 from plumb_fidelity.failure import failure_of
@@ -108,7 +108,11 @@ def score(
 def _replicas(
     scenario: Scenario, found: Mapping[tuple[str, str, str], Trajectory]
 ) -> list[Trajectory]:
-    runs = [one for key, one in found.items() if key[:2] == (scenario.id, "real")]
+    runs = [
+        one
+        for (name, side, run), one in found.items()  # a recording may be called `real`, too
+        if (name, side) == (scenario.id, REAL) and run.isdigit()
+    ]
     return sorted(runs, key=lambda one: int(one.run))
 
 

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from plumb_bench.lines import BadLine
+from plumb_bench.labels import shown
+from plumb_bench.lines import BadLine, is_text
 from plumb_bench.scenario import Scenario
 from plumb_bench.transcript import Transcript, read_transcripts
+from plumb_client.requests import RecordedTurn
 
 _FORMS = "transcripts:FILE, model:NAME, baseline:NAME or sqlite"
 
@@ -50,6 +52,19 @@ class Simulator:
         """Whether it can be asked for its state."""
         return self.is_model or self.model == "baseline:sqlite"
 
+    @property
+    def options(self) -> dict[str, str | bool | float | Sequence[RecordedTurn]]:
+        """What a session is told of it, without a teacher."""
+        asked: dict[str, str | bool | float | Sequence[RecordedTurn]] = {"model": self.model}
+        if not self.is_model:
+            return asked
+        asked |= {"strategy": self.strategy, "reason": self.reason, "critic": self.critic}
+        if self.temperature is not None:
+            asked["temperature"] = self.temperature
+        if self.seed is not None:
+            asked["seed"] = self.seed
+        return asked
+
     def plays(self, scenario: Scenario) -> bool:
         """Whether it can be measured with a scenario."""
         if self.is_recorded:
@@ -81,6 +96,8 @@ def read_simulators(
     """
     found: dict[str, Simulator] = {}
     for spec in specs:
+        if not is_text(spec):  # the command line may hold any bytes
+            raise BadLine(f"--simulator {shown(spec)}: this is not UTF-8; expected {_FORMS}")
         for simulator in _read_spec(spec, scenarios, options):
             known = found.get(simulator.label)
             if known is not None and not (known.is_recorded and simulator.is_recorded):

@@ -5,7 +5,9 @@ import statistics
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
+from plumb_bench.labels import shown
 from plumb_bench.player import Played
 
 
@@ -23,7 +25,8 @@ def table_of(played: Sequence[Played]) -> Table:
     for name in ("created ms", "p50 ms", "p95 ms"):
         table.add_column(name, justify="right")
     for one in played:
-        table.add_row(one.scenario.id, *_cells([one]), style="red" if one.error else None)
+        scenario = Text(shown(one.scenario.id, 60))  # a text is no markup
+        table.add_row(scenario, *_cells([one]), style="red" if one.error else None)
     table.add_section()
     table.add_row("all", *_cells(played), style="bold")
     return table
@@ -31,12 +34,13 @@ def table_of(played: Sequence[Played]) -> Table:
 
 def _cells(played: Sequence[Played]) -> list[str]:
     turns = [turn for one in played for turn in one.turns]
+    created = [one.creation_seconds for one in played]
     times = sorted(turn.seconds * 1000 for turn in turns)
     return [
         f"{len(turns)}/{sum(len(one.scenario.actions) for one in played)}",
         str(sum(one.failures for one in played)),
         _endings(played),
-        f"{statistics.median(one.creation_seconds for one in played) * 1000:.0f}",
+        f"{statistics.median(created) * 1000:.0f}" if created else "-",
         _percentile(times, 50),
         _percentile(times, 95),
     ]

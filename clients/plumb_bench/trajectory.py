@@ -8,6 +8,9 @@ from plumb_bench.lines import BadLine
 from plumb_client.values import Observation
 from plumb_fidelity import Seen
 
+REAL = "real"
+"""The side that is run for real."""
+
 FREE, TEACHER = "free-running", "teacher-forced"
 """How a simulator was run: over its own past, or over the real one."""
 
@@ -99,6 +102,11 @@ class Trajectory:
     def key(self) -> tuple[str, str, str]:
         """What identifies it within a run of the bench."""
         return self.scenario, self.side, self.run
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it, or one of its turns, gave nothing."""
+        return bool(self.failure) or any(turn.failure for turn in self.turns)
 
     def to_json(self) -> dict[str, Any]:
         """As one line of a file; what has its default is left out."""

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import importlib
+import io
 import sys
 from importlib.metadata import version
 
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if argv is None:  # a process of its own: what is imported stays, and is not walked over again
         gc.freeze()
+        _tolerate_any_text()
     try:
         return int(arguments.run(arguments))
     except (PlumbError, ServerDidNotStart) as error:
@@ -35,6 +37,12 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _tolerate_any_text() -> None:
+    """Lets output hold what the terminal's encoding lacks: names come from anywhere."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

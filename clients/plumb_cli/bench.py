@@ -5,14 +5,18 @@ import asyncio
 import dataclasses
 import importlib.metadata
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from plumb_bench.labels import sentence, shown
 from plumb_bench.leaderboard import table_of
-from plumb_bench.lines import BadLine, parse_object
+from plumb_bench.lines import BadLine
+from plumb_bench.preflight import check_plan
 from plumb_bench.records import Records, settings_of
 from plumb_bench.runner import Plan, Runner, real_jobs, simulated_jobs
 from plumb_bench.scenario import read_scenarios
@@ -20,12 +24,17 @@ from plumb_bench.scoring import score
 from plumb_bench.simulators import ModelOptions, Simulator, read_simulators
 from plumb_bench.trajectory import FREE, TEACHER, Trajectory
 from plumb_cli.access import Access
-from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
 from plumb_cli.visible import say
+from plumb_client import aio
 
 _MODES = {"free": (FREE,), "teacher": (TEACHER,), "both": (FREE, TEACHER)}
 _MOST_REPLICAS = 20
+_STATUSES = (
+    "exit status: 0, everything was measured; 1, the report is written, and something is not in it "
+    "(a scenario that could not be run for real, a simulator that answered no step, a chart), or "
+    "the server failed; 2, the input was refused and nothing was started."
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,6 +44,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="measure how faithful simulators are",
         description="Runs scenarios for real and on simulators, compares every step, and writes "
         "report.json, steps.jsonl and report.html.",
+        epilog=_STATUSES,
     )
     parser.add_argument("scenarios", nargs="+", type=Path, metavar="SCENARIOS.jsonl")
     parser.add_argument(
@@ -66,13 +76,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--parallel", type=int, default=4, metavar="N", help="default: 4")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of intervals; default: 0")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
-    parser.add_argument("--resume", action="store_true", help="go on where a run was interrupted")
+    parser.add_argument("--resume", action="store_true", help="go on where a run was interrupted; "
+                        "what failed is played again")  # fmt: skip
     parser.add_argument("--server", metavar="HOST:PORT", help="default: one of its own")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Benchmarks. Returns 1 when a scenario could not be run for real, 2 for bad input."""
+    """Benchmarks. See `_STATUSES` for what it returns."""
     try:
         plan = _plan(arguments)
         records = Records(arguments.out)
@@ -86,12 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
             temperature=arguments.temperature,
             model_seed=arguments.model_seed,
         )
-        records.begin(settings, resume=arguments.resume)
+        records.check(settings, resume=arguments.resume)
+        with server_at(arguments.server) as server:
+            asyncio.run(_run(server, plan, records, settings, resume=arguments.resume))
     except (BadLine, OSError) as error:
         say(f"plumb bench: {error}", sys.stderr)
         return 2
-    with server_at(arguments.server) as server:
-        asyncio.run(_run(server, plan, records))
     return _report(plan, records, settings, arguments.seed)
 
 
@@ -144,12 +155,21 @@ def _turns(text: str) -> Sequence[int]:
     return turns
 
 
-async def _run(server: Access, plan: Plan, records: Records) -> None:
+async def _run(
+    server: Access, plan: Plan, records: Records, settings: dict[str, Any], *, resume: bool
+) -> None:
+    async with server.connect() as plumb:
+        await check_plan(plumb, plan)
+        records.begin(settings, resume=resume)
+        await _play(plumb, plan, records)
+
+
+async def _play(plumb: aio.Plumb, plan: Plan, records: Records) -> None:
     jobs = [*real_jobs(plan), *simulated_jobs(plan)]
     sizes = {scenario.id: len(scenario.actions) for scenario in plan.scenarios}
     left = [job for job in jobs if job.key not in records.done]
     total, done = (sum(sizes[job.scenario.id] for job in some) for some in (jobs, left))
-    console = VisibleConsole(stderr=True)
+    console = Console(stderr=True)
     columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=total, completed=total - done)
@@ -157,24 +177,36 @@ async def _run(server: Access, plan: Plan, records: Records) -> None:
         def note(one: Trajectory) -> None:
             progress.advance(bar, sizes[one.scenario])
             if one.failure:
-                console.print(f"{one.scenario}, {one.side}: {one.failure}", style="red")
+                why = f"{shown(one.scenario)}, {shown(one.side)}: {sentence(one.failure)}"
+                console.print(Text(why, style="red"))
 
-        async with server.connect() as plumb:
-            await Runner(plumb, plan, records, note).run()
+        await Runner(plumb, plan, records, note).run()
 
 
 def _report(plan: Plan, records: Records, settings: dict[str, Any], seed: int) -> int:
     from plumb_bench.report import write_report  # here: it brings scipy and matplotlib, seconds
 
     scored = score(plan.scenarios, plan.simulators, records.done.values())
-    page = write_report(records.folder, scored, _record(plan, settings, seed), seed=seed)
-    report = parse_object((records.folder / "report.json").read_bytes(), "report.json")
-    console = VisibleConsole()
-    console.print(table_of(report))
+    written = write_report(records.folder, scored, _record(plan, settings, seed), seed=seed)
+    console = Console()
+    console.print(table_of(written.report))
+    wrong = [*_unmeasured(written.report), *map(sentence, written.failures)]
+    for why in wrong:
+        console.print(Text(why, style="red"))
+    console.print(Text(f"report: {written.page or records.folder}"), soft_wrap=True)
+    return 1 if wrong else 0
+
+
+def _unmeasured(report: Mapping[str, Any]) -> Iterator[str]:
+    """What is in no figure, one sentence each."""
     for name, why in report["not_run"].items():
-        console.print(f"{name} could not be run for real: {why}", style="red")
-    console.print(f"report: {page}", soft_wrap=True)
-    return 1 if report["not_run"] else 0
+        yield f"{shown(name)} could not be run for real: {sentence(why)}"
+    for row in report["rows"]:
+        if row["steps"] == row["backend_failures"] > 0:
+            yield (
+                f"{shown(row['simulator'])} ({row['mode']}) answered none of {row['steps']} steps: "
+                "see the failures in steps.jsonl"
+            )
 
 
 def _record(plan: Plan, settings: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -5,13 +5,15 @@ import asyncio
 import sys
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from plumb_bench.grounding import Files, ground_all
+from plumb_bench.labels import sentence, shown
 from plumb_bench.lines import BadLine
 from plumb_bench.task import Task, read_tasks
 from plumb_cli.access import Access
-from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
 from plumb_cli.visible import say
 
@@ -61,7 +63,7 @@ def _begin(files: Files, *, resume: bool) -> set[str]:
 async def _ground(
     server: Access, tasks: list[Task], files: Files, arguments: argparse.Namespace, *, skipped: int
 ) -> int:
-    console = VisibleConsole(stderr=True)
+    console = Console(stderr=True)
     columns = (TextColumn("grounding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(tasks) + skipped, completed=skipped)
@@ -69,7 +71,7 @@ async def _ground(
         def note(task: Task, error: str) -> None:
             progress.advance(bar)
             if error:
-                console.print(f"{task.id}: {error}", style="red")
+                console.print(Text(f"{shown(task.id)}: {sentence(error)}", style="red"))
 
         async with server.connect() as plumb:
             return await ground_all(

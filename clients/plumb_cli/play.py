@@ -6,15 +6,17 @@ import re
 import sys
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from plumb_bench.labels import sentence, shown
 from plumb_bench.lines import BadLine
 from plumb_bench.player import Played, play_all
 from plumb_bench.scenario import Scenario, read_scenarios
 from plumb_bench.table import table_of
 from plumb_bench.transcript import to_line
 from plumb_cli.access import Access
-from plumb_cli.consoles import VisibleConsole
 from plumb_cli.local_server import server_at
 from plumb_cli.visible import say
 
@@ -44,22 +46,23 @@ def run(arguments: argparse.Namespace) -> int:
     except (BadLine, OSError) as error:
         say(f"plumb play: {error}", sys.stderr)
         return 2
-    console = VisibleConsole(record=arguments.picture is not None)
+    console = Console(record=arguments.picture is not None)
     with server_at(arguments.server) as server:
         played = asyncio.run(_play(server, scenarios, arguments.parallel, arguments.timeout))
-    if arguments.record:  # before anything is shown: what was played is not lost with a terminal
+    if arguments.record:  # before anything is shown: what was played must not be lost
         lines = [to_line(one) + "\n" for one in played]
-        arguments.record.write_text("".join(lines), encoding="utf-8")
+        arguments.record.write_text("".join(lines), encoding="utf-8", errors="replace")
     console.print(table_of(played))
     for one in played:
         if one.error:
-            console.print(f"{one.scenario.id} could not be played: {one.error}", style="red")
+            why = f"{shown(one.scenario.id)} could not be played: {sentence(one.error)}"
+            console.print(Text(why, style="red"))
     if arguments.picture:
         arguments.picture.write_text(_picture(console), encoding="utf-8")
     return 1 if any(one.error for one in played) else 0
 
 
-def _picture(console: VisibleConsole) -> str:
+def _picture(console: Console) -> str:
     """What was printed, as SVG, without the fonts that it would load from elsewhere."""
     return _FONT_FACE.sub("", console.export_svg(title="plumb play"))
 
@@ -68,7 +71,7 @@ async def _play(
     server: Access, scenarios: list[Scenario], parallel: int, timeout: float
 ) -> list[Played]:
     columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=VisibleConsole(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=sum(len(scenario.actions) for scenario in scenarios))
         async with server.connect() as plumb:
             return await play_all(

@@ -71,8 +71,9 @@ def test_charts_are_drawn_of_anything(scored: Scored) -> None:
     empty: dict[str, Any] = summarise(score([], [], []), seed=1)
     for report in (summarise(scored, seed=1), empty):
         for name, chart in draw_all(report).items():
-            xml.dom.minidom.parseString(chart)
-            assert chart.startswith("<svg"), name
+            xml.dom.minidom.parseString(chart.svg)
+            assert chart.svg.startswith("<svg"), name
+            assert not chart.failure
 
 
 def test_the_table_has_a_row_for_each_simulator_and_one_for_the_floor(scored: Scored) -> None:
@@ -86,6 +87,8 @@ def test_the_browser_of_errors_has_an_end_and_says_so(
 
     assert MOST_SHOWN_STEPS > 1
     monkeypatch.setattr(report, "MOST_SHOWN_STEPS", 1)
-    page = write_report(tmp_path, scored, {"plumb": "0"}, seed=7).read_text()
+    written = write_report(tmp_path, scored, {"plumb": "0"}, seed=7)
+    assert written.page is not None
+    page = written.page.read_text()
     assert page.count("<article") == 1
     assert "1 more steps are in" in page

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -213,3 +214,82 @@ def test_a_scenario_whose_init_fails_is_named_and_in_no_figure(tmp_path: Path) -
     assert "two could not be run for real" in run.stdout
     assert report(out)["real"]["scenarios"] == 1
     assert list(report(out)["not_run"]) == ["two"]
+
+
+def test_hostile_ids_lose_nothing_of_what_was_played(tmp_path: Path) -> None:
+    hostile = ["[/]x", "<script>alert(1)</script>", "\x1b[2J", "../a", "$\\frac$", "n" * 300]
+    scenarios = lines(tmp_path / "s.jsonl", *({**ONE, "id": one} for one in hostile))
+    name = {"model": r"$\frac$", "strategy": "[/]"}
+    recorded = lines(
+        tmp_path / "t.jsonl",
+        *({**RECORDED, "scenario": one, "simulator": name} for one in hostile),
+    )
+    out = tmp_path / "out"
+    run = bench(
+        scenarios, "--simulator", f"transcripts:{recorded}", "--replicas", "1", "--out", out,
+        PYTHONIOENCODING="ascii",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert r"$\frac$ [/]" in run.stdout
+    assert "\x1b" not in run.stdout + run.stderr
+    assert {scenario for _, _, scenario, _ in verdicts(out)} == set(hostile)
+    assert (out / "report.html").read_text().count("<script") == 1
+
+
+@pytest.mark.parametrize(
+    ("simulators", "sentence"),
+    [
+        (["model:m", "--strategy", "nope"], "simulator.strategy is 'nope'; use one of: few_shot"),
+        (["baseline:nope"], "--simulator nope: kind 'shell' has no baseline 'nope'; use one of: "),
+        (["model:m"], "--simulator m grounded: .*there is no model m"),
+        (["model:m", "--temperature", "7"], "--simulator m grounded: .*temperature is 7"),
+    ],
+)  # fmt: skip
+def test_a_simulator_that_the_server_lacks_is_refused_before_anything_starts(
+    tmp_path: Path, simulators: list[str], sentence: str
+) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE)
+    out = tmp_path / "out"
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.begin(fails(404, code="model_not_found", message="there is no model m"))
+        run = bench(
+            scenarios, "--simulator", *simulators, "--out", out,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url, PLUMB_SIMULATOR_RETRIES="0",
+        )  # fmt: skip
+    assert run.returncode == 2, run.stderr
+    assert re.search(sentence, run.stderr), run.stderr
+    assert "Traceback" not in run.stderr
+    assert not out.exists()
+
+
+def test_a_kind_that_the_server_lacks_is_refused_with_those_that_it_has(tmp_path: Path) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE, {**ONE, "id": "[/]", "environment": "shel"})
+    out = tmp_path / "out"
+    run = bench(scenarios, "--simulator", "baseline:always_empty", "--out", out)
+    assert run.returncode == 2
+    assert "scenario '[/]': environment is 'shel'; use one of: mysql, shell" in run.stderr
+    assert not out.exists()
+
+
+def test_a_run_in_which_nothing_was_answered_is_no_success_and_can_be_played_again(
+    tmp_path: Path,
+) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", ONE)
+    out = tmp_path / "out"
+    arguments = [
+        scenarios, "--simulator", "model:m", "--mode", "free", "--replicas", "1", "--probe-at", "",
+        "--out", out,
+    ]  # fmt: skip
+    with endpoint_in_a_thread() as endpoint:
+        env = {
+            "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": endpoint.url, "PLUMB_SIMULATOR_RETRIES": "0",
+        }  # fmt: skip
+        endpoint.begin(fails(500))
+        run = bench(*arguments, **env)
+        assert run.returncode == 1, run.stderr
+        assert "m grounded (free-running) answered none of 4 steps" in run.stdout
+        endpoint.begin(says({"output": "42\n", "exit_code": 0, "cwd": "/root", "seconds": 0}))
+        again = bench(*arguments, "--resume", **env)
+    assert again.returncode == 0, again.stderr
+    (row,) = report(out)["rows"]
+    assert (row["steps"], row["backend_failures"]) == (4, 0)
