@@ -4,7 +4,8 @@ import sys
 import unicodedata
 from typing import TextIO
 
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"  # they shape letters and emoji, and hide nothing
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -20,7 +21,7 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def _steers(character: str) -> bool:
-    return unicodedata.category(character) in _INVISIBLE
+    return character not in _JOINERS and unicodedata.category(character) in _INVISIBLE
 
 
 def _written(character: str) -> str:
