@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 
 from plumb_cli.local_server import ServerDidNotStart
+from plumb_cli.visible import say
 from plumb_client.errors import PlumbError
 
 _COMMANDS = ("serve", "gateway", "shell", "play", "bench", "ground", "doctor", "gc")
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except (PlumbError, ServerDidNotStart) as error:
-        sys.stderr.write(f"plumb: {error}\n")
+        say(f"plumb: {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

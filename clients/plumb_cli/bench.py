@@ -25,6 +25,7 @@ from plumb_bench.simulators import ModelOptions, Simulator, read_simulators
 from plumb_bench.trajectory import FREE, TEACHER, Trajectory
 from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 from plumb_client import aio
 
 _MODES = {"free": (FREE,), "teacher": (TEACHER,), "both": (FREE, TEACHER)}
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         with server_at(arguments.server) as server:
             asyncio.run(_run(server, plan, records, settings, resume=arguments.resume))
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb bench: {error}\n")
+        say(f"plumb bench: {error}", sys.stderr)
         return 2
     return _report(plan, records, settings, arguments.seed)
 

@@ -6,6 +6,7 @@ import asyncio
 import plumb_client
 from plumb_cli.access import read_access
 from plumb_cli.settings import read_settings
+from plumb_cli.visible import visible
 from plumb_client import aio
 from plumb_server.diagnosis import Finding, State, diagnose
 from plumb_server.settings import Settings
@@ -24,9 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Looks and prints. Returns 1 if something that is needed does not work."""
     findings = asyncio.run(_look(read_settings(), arguments.server))
     for finding in findings:
-        print(f"{_SIGNS[finding.state]} {finding.subject:<12} {finding.summary}")
+        print(visible(f"{_SIGNS[finding.state]} {finding.subject:<12} {finding.summary}"))
         if finding.mend:
-            print(f"     {'':<12} -> {finding.mend}")
+            print(visible(f"     {'':<12} -> {finding.mend}"))
     return 1 if any(finding.state is State.BROKEN for finding in findings) else 0
 
 

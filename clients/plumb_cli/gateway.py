@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from plumb_cli.access import read_access
 from plumb_cli.http_beside import read_gateway_settings
+from plumb_cli.visible import say
 from plumb_client import Unauthenticated, Unavailable, aio
 from plumb_gateway.serving import CannotServe, ServerTls, run_gateway
 from plumb_gateway.settings import GatewaySettings
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(settings, arguments.server, os.environ))
     except CannotServe as error:
-        sys.stderr.write(f"plumb: {error}\n")
+        say(f"plumb: {error}", sys.stderr)
         return 2
     return 0
 

@@ -9,6 +9,7 @@ from plumb_backends.real.engine import open_engine
 from plumb_backends.real.sql.account import sweep_accounts
 from plumb_backends.real.sql.server import Servers
 from plumb_cli.settings import read_settings
+from plumb_cli.visible import say
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         removed = asyncio.run(_collect(everything=arguments.all))
     except PlumbError as error:
-        sys.stderr.write(f"plumb gc: {error}\n")
+        say(f"plumb gc: {error}", sys.stderr)
         return 1
     print("removed " + " and ".join(removed))
     return 0

@@ -15,6 +15,7 @@ from plumb_bench.lines import BadLine
 from plumb_bench.task import Task, read_tasks
 from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         tasks = read_tasks(arguments.tasks)
         done = _begin(files, resume=arguments.resume)
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb ground: {error}\n")
+        say(f"plumb ground: {error}", sys.stderr)
         return 2
     left = [task for task in tasks if task.id not in done]
     with server_at(arguments.server) as server:

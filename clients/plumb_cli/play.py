@@ -18,6 +18,7 @@ from plumb_bench.table import table_of
 from plumb_bench.transcript import to_line
 from plumb_cli.access import Access
 from plumb_cli.local_server import server_at
+from plumb_cli.visible import say
 
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         scenarios = read_scenarios(arguments.scenarios)
     except (BadLine, OSError) as error:
-        sys.stderr.write(f"plumb play: {error}\n")
+        say(f"plumb play: {error}", sys.stderr)
         return 2
     console = Console(record=arguments.picture is not None)
     with server_at(arguments.server) as server:

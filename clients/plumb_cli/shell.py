@@ -3,11 +3,16 @@
 import argparse
 import contextlib
 import importlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import plumb_client
 from plumb_cli.local_server import server_at
+from plumb_cli.statements import StatementReader
+from plumb_cli.terminal_output import TerminalOutput, harmless
+from plumb_cli.visible import say, visible
 from plumb_client.values import Ending, Observation
 
 _RULE = "\u2500" * 3
@@ -30,6 +35,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--init", type=Path, action="append", default=[], metavar="FILE",
                         help="an init script; may be given again")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="of each action")
+    parser.add_argument("--fit", action=argparse.BooleanOptionalAction, default=None,
+                        help="run `stty cols N rows N` in a real shell whenever this terminal has "
+                        "another size; default: where this is a terminal")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -41,19 +49,22 @@ def run(arguments: argparse.Namespace) -> int:
         plumb_client.connect(server.address, token=server.token, tls=server.tls) as plumb,
         plumb.session(arguments.kind, arguments.backend, **_options(arguments)) as session,
     ):
-        prompt = f"{arguments.kind}> "
-        while (action := _read(prompt)) is not None:
+        prompt = Prompt(arguments.kind)
+        fits = Fitting(session) if _is_to_fit(arguments) else None
+        for action in prompt.actions():
             try:
+                if fits:
+                    fits.fit()
                 seen = _perform(session, action, arguments.timeout)
             except (
                 plumb_client.InvalidInput,
                 plumb_client.ModelFailed,
                 plumb_client.NotRecorded,
             ) as error:
-                sys.stderr.write(f"plumb: {error}\n")
+                say(f"plumb: {error}", sys.stderr)
                 continue
             _show_verdict(seen)
-            prompt = f"{seen.user}@{seen.host}:{seen.cwd}# " if seen.cwd else prompt
+            prompt.follow(seen)
     return 0
 
 
@@ -73,6 +84,72 @@ def _options(arguments: argparse.Namespace) -> plumb_client.SessionOptions:
     return options
 
 
+def _is_to_fit(arguments: argparse.Namespace) -> bool:
+    can = arguments.kind == "shell" and arguments.backend == "real"
+    return can and (sys.stdout.isatty() if arguments.fit is None else arguments.fit)
+
+
+class Fitting:
+    """Keeps the size of a session's terminal at that of this one.
+
+    Args:
+        session: A real shell.
+    """
+
+    def __init__(self, session: plumb_client.Session) -> None:
+        self._session = session
+        self._told: os.terminal_size | None = None
+
+    def fit(self) -> None:
+        """Tells the size, if the session has another one."""
+        try:
+            size = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            return  # this is no terminal
+        if size != self._told and min(size) > 0:
+            self._session.step(f"stty cols {size.columns} rows {size.lines}")
+            self._told = size
+
+
+class Prompt:
+    """Reads actions: a shell's line by line, statements up to their delimiter.
+
+    Args:
+        kind: Of the environment.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._text = f"{visible(kind)}> "
+        self._statements = StatementReader() if kind == "mysql" else None
+
+    def follow(self, seen: Observation) -> None:
+        """Shows from now on where the session is; its names may hold anything."""
+        if seen.cwd:
+            self._text = visible(f"{seen.user}@{seen.host}:{seen.cwd}# ")
+
+    def actions(self) -> Iterator[str]:
+        """Gives actions until the end of input."""
+        while (line := self._read()) is not None:
+            action = self._statements.take(line) if self._statements else line
+            if action is not None:
+                yield action
+        rest = self._statements.rest() if self._statements else None
+        if rest is not None:
+            yield rest
+
+    def _read(self) -> str | None:
+        while True:
+            try:
+                return input(self._statements.prompt if self._statements else self._text)
+            except EOFError:
+                print()
+                return None
+            except KeyboardInterrupt:
+                print()
+                if self._statements:
+                    self._statements.cancel()
+
+
 def _show_verdict(seen: Observation) -> None:
     """Shows the other side of a pair, and where the two part."""
     if seen.verdict is None:
@@ -80,11 +157,11 @@ def _show_verdict(seen: Observation) -> None:
     agrees = seen.verdict.verdict.startswith("AGREES")
     other = seen.counterpart
     if other is not None and not agrees:
-        print(f"{_RULE} {other.provenance.backend} {_RULE}")
-        print(other.text.rstrip("\n"))
-    print(f"{_RULE} {seen.verdict.verdict} {_RULE}")
+        say(f"{_RULE} {other.provenance.backend} {_RULE}")
+        print(harmless(other.text.rstrip("\n")))
+    say(f"{_RULE} {seen.verdict.verdict} {_RULE}")
     for line in () if agrees else seen.verdict.evidence:
-        print(f"  {line}")
+        print(f"  {visible(line)}")
 
 
 def _use_line_editing() -> None:
@@ -92,23 +169,13 @@ def _use_line_editing() -> None:
         importlib.import_module("readline")  # input() uses it then
 
 
-def _read(prompt: str) -> str | None:
-    while True:
-        try:
-            return input(prompt)
-        except EOFError:
-            print()
-            return None
-        except KeyboardInterrupt:
-            print()
-
-
 def _perform(session: plumb_client.Session, action: str, timeout: float) -> Observation:
+    output = TerminalOutput()
     try:
         stream = session.stream(action, timeout=timeout)
         for piece in stream:
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            _write(output.take(piece))
+        _write(output.take(b"", is_last=True))
         seen = stream.observation
     except KeyboardInterrupt:
         session.interrupt()
@@ -117,3 +184,8 @@ def _perform(session: plumb_client.Session, action: str, timeout: float) -> Obse
     if seen.ending is not Ending.EXITED:
         print(f"[{seen.ending.name}{', the shell was restarted' if seen.restarted else ''}]")
     return seen
+
+
+def _write(text: str) -> None:
+    sys.stdout.buffer.write(text.encode(errors="replace"))
+    sys.stdout.buffer.flush()

@@ -11,6 +11,7 @@ from plumb_gateway import metrics
 from plumb_gateway.api.calls import endpoint
 from plumb_gateway.api.openapi import document
 from plumb_gateway.api.routes import LIVE_PATH, ROUTES
+from plumb_gateway.bodies import Bodies
 from plumb_gateway.callers import MOST_BODY_BYTES, token_of
 from plumb_gateway.guard import Guarded, tell_errors
 from plumb_gateway.leaving import Leaving
@@ -47,6 +48,7 @@ def make_app(upstream: Upstream, settings: GatewaySettings, hosts: frozenset[str
     for pages in (others, sessions, reports, scenarios):
         app.include_router(pages.routes)
     app.mount("/static", StaticFiles(packages=[("plumb_gateway", "static")]), name="static")
+    app.add_middleware(Bodies, upstream=upstream)
     app.add_middleware(Guarded, hosts=hosts)
     app.add_middleware(metrics.Counted)
     return app
@@ -74,9 +76,7 @@ def _add_api(app: FastAPI, upstream: Upstream) -> None:
 def _add_live(app: FastAPI, upstream: Upstream, leaving: Leaving) -> None:
     @app.websocket(LIVE_PATH)
     async def live(socket: WebSocket, session: str, own: bool = False) -> None:
-        await serve_live(
-            socket, upstream, token_of(socket), session, leaving, keep=False if own else None
-        )
+        await serve_live(socket, upstream, session, leaving, keep=False if own else None)
 
 
 def _add_probes(app: FastAPI, upstream: Upstream) -> None:

@@ -1,6 +1,7 @@
 """Who calls: the token of a request, and whether another site's page sent it.
 
-The gateway knows no token. It passes on what a caller shows, and the server decides.
+The gateway has no token of its own. It passes on what a caller shows, or what somebody showed who
+signed in on the pages, and the server decides.
 """
 
 from http import HTTPStatus
@@ -9,9 +10,10 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from plumb_gateway.problem import Refused
+from plumb_gateway.sign_ins import SignIn, SignIns
 
-COOKIE = "plumb_token"
-"""Where a browser keeps its token; out of reach for scripts."""
+COOKIE, SECURE_COOKIE = "plumb_session", "__Host-plumb_session"
+"""What a browser shows after signing in, over HTTP and over HTTPS; out of reach for scripts."""
 
 MOST_BODY_BYTES = 16 * 1024 * 1024
 """As the gRPC server takes; what is too large within gets a sentence there."""
@@ -25,7 +27,24 @@ def token_of(connection: HTTPConnection) -> str:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return connection.cookies.get(COOKIE, "")
+    signed_in = sign_in_of(connection)
+    return signed_in.token if signed_in else ""
+
+
+def sign_in_of(connection: HTTPConnection) -> SignIn | None:
+    """The sign-in of the caller's browser; None for none."""
+    sign_ins: SignIns = connection.app.state.sign_ins
+    return sign_ins.find(connection.cookies.get(cookie_name(connection), ""))
+
+
+def is_secure(connection: HTTPConnection) -> bool:
+    """Whether a request came over TLS."""
+    return connection.scope["scheme"] in ("https", "wss")
+
+
+def cookie_name(connection: HTTPConnection) -> str:
+    """The name of the cookie: over TLS one that no neighbouring site can set."""
+    return SECURE_COOKIE if is_secure(connection) else COOKIE
 
 
 def check_host(connection: HTTPConnection, hosts: frozenset[str]) -> None:

@@ -14,18 +14,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumb_client.errors import PlumbError
 from plumb_gateway.callers import check_host, check_site, check_size
 from plumb_gateway.pages.rendering import page
-from plumb_gateway.problem import MEDIA_TYPE, Refused, describe, details_of, to_response
+from plumb_gateway.problem import (
+    CLOSED_REQUEST,
+    MEDIA_TYPE,
+    Refused,
+    describe,
+    details_of,
+    to_response,
+)
 from plumb_gateway.security import HEADERS
 
 _log = structlog.get_logger(__name__)
-
-_CLOSED_FOR_POLICY = 1008
 
 
 class Guarded:
@@ -75,10 +80,7 @@ def _add_headers(headers: MutableHeaders) -> None:
 
 
 async def _refuse(error: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": _CLOSED_FOR_POLICY, "reason": error.reason})
-    else:
-        await to_response(error)(scope, receive, send)
+    await to_response(error)(scope, receive, send)
 
 
 def _wants_page(request: Request) -> bool:
@@ -121,7 +123,8 @@ async def _tell_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:
-    _log.error("a request failed as none should", path=request.url.path, exc_info=error)
+    # Quoted, because a path may hold what steers the terminal that shows the log.
+    _log.error("a request failed as none should", path=repr(request.url.path), exc_info=error)
     sentence = "a fault of plumb's own; report it with the gateway's log"
     details = describe(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", sentence)
     response = await _answer(request, details, JSONResponse(details, 500, media_type=MEDIA_TYPE))
@@ -129,8 +132,15 @@ async def _tell_fault(request: Request, error: Exception) -> Response:
     return response
 
 
+async def _note_gone(_: Request, error: Exception) -> Response:
+    """The caller went away within its body; nobody receives this."""
+    assert isinstance(error, ClientDisconnect)  # noqa: S101 - what it is registered for
+    return Response(status_code=CLOSED_REQUEST)
+
+
 def tell_errors(app: FastAPI) -> None:
     """Has every error told as above."""
+    app.add_exception_handler(ClientDisconnect, _note_gone)
     app.add_exception_handler(PlumbError, _tell)
     app.add_exception_handler(Refused, _tell)
     app.add_exception_handler(HTTPException, _tell_http)

@@ -26,12 +26,13 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import OutOfOrder, PlumbError, SessionNotFound, Unavailable
+from plumb_client import OutOfOrder, PlumbError, SessionNotFound, Unauthenticated, Unavailable
 from plumb_client.errors import translated
 from plumb_gateway.api.json_mapping import BadJson, from_json, shown, to_json
 from plumb_gateway.api.requests import read_object
+from plumb_gateway.callers import sign_in_of, token_of
 from plumb_gateway.leaving import Leaving
-from plumb_gateway.problem import Refused, details_of
+from plumb_gateway.problem import Refused, details_of, to_response
 from plumb_gateway.upstream import Upstream
 
 _TOUCH_EVERY = 15.0
@@ -40,6 +41,9 @@ _MOST_WAITING = 100
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks at a session that is busy with what began before this socket."""
+
+_LOOK_WITHIN = 10.0
+"""Seconds that the server may take to tell of a session."""
 
 _STOP_AGAIN_AFTER = 0.02
 """Seconds until a step that is about to begin is stopped again; twice as long each time."""
@@ -51,11 +55,12 @@ class Live:
     """One socket on one session.
 
     Args:
-        socket: Accepted already.
+        socket: To be accepted before it is run.
         stub: The server, with the caller's token.
         name: The session's.
         keep: Whether the session lives on without a page, until the client says otherwise; None
             where that is not for this client to say.
+        over: Is set when this client is signed out.
     """
 
     def __init__(
@@ -65,8 +70,10 @@ class Live:
         name: str,
         *,
         keep: bool | None,
+        over: asyncio.Event | None = None,
     ) -> None:
         self.keep = keep
+        self._over = over or asyncio.Event()
         self._socket = socket
         self._stub = stub
         self._name = name
@@ -87,6 +94,7 @@ class Live:
             self._step_for_ever(),
             self._stop_for_ever(),
             self._touch_for_ever(found),
+            self._end_when_signed_out(),
         )
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -105,7 +113,8 @@ class Live:
             PlumbError: It is not there, or not for this caller.
         """
         with translated():
-            response = await self._stub.GetSession(wire.GetSessionRequest(name=self._name))
+            asked = wire.GetSessionRequest(name=self._name)
+            response = await self._stub.GetSession(asked, timeout=_LOOK_WITHIN)
         return response.session
 
     async def _touch_for_ever(self, found: wire.Session) -> None:
@@ -121,6 +130,10 @@ class Live:
         while True:
             await asyncio.sleep(_TOUCH_EVERY)
             await self.look()
+
+    async def _end_when_signed_out(self) -> None:
+        await self._over.wait()
+        raise Unauthenticated("you are signed out; sign in again")
 
     async def _read_for_ever(self) -> None:
         while True:
@@ -241,21 +254,25 @@ class Live:
 async def serve_live(
     socket: WebSocket,
     upstream: Upstream,
-    token: str,
     session: str,
     leaving: Leaving,
     *,
     keep: bool | None,
 ) -> None:
-    """Serves a socket to its end; one that cannot be is closed with a sentence."""
-    await socket.accept()
-    name = f"sessions/{session}"
-    async with _closing_with_a_reason(socket):
+    """Serves a socket to its end; one that may not be is never opened, and told why over HTTP."""
+    name, token = f"sessions/{session}", token_of(socket)
+    signed_in = sign_in_of(socket)
+    try:
         stub: wire_grpc.EnvironmentServiceAsyncStub = wire_grpc.EnvironmentServiceStub(
             upstream.channel(token)
         )
-        live = Live(socket, stub, name, keep=keep)
-        found = await live.look()  # before it counts as a visitor: it may be let in by nobody
+        live = Live(socket, stub, name, keep=keep, over=signed_in.ended if signed_in else None)
+        found = await live.look()
+    except PlumbError as error:
+        await socket.send_denial_response(to_response(error))
+        return
+    await socket.accept()
+    async with _closing_with_a_reason(socket):
         leaving.arrive(name)
         try:
             await live.run(found)

@@ -11,6 +11,9 @@ from plumb_client.errors import InvalidInput, PlumbError, ServerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 
+CLOSED_REQUEST = 499
+"""What servers note for a caller that went away; nobody receives it."""
+
 STATUSES: Mapping[str, HTTPStatus] = {
     "INVALID_INPUT": HTTPStatus.BAD_REQUEST,
     "UNKNOWN_KIND": HTTPStatus.BAD_REQUEST,

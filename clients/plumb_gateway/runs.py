@@ -2,11 +2,18 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from plumb_bench.lines import BadLine, parse_object, read_lines
+from plumb_bench.lines import BadLine, parse_object
+from plumb_gateway.folders import list_names, open_inside
+
+_MOST_REPORT_BYTES = 64 * 1024 * 1024
+_MOST_LINE_BYTES = 16 * 1024 * 1024
+"""What is read into memory at once: a report, and a step; larger ones are none of the bench's."""
+
 
 _OF_ROW = frozenset(
     ("simulator", "mode", "steps", "scored", "agreement", "hallucinations_per_100",
@@ -26,13 +33,13 @@ class Run:
 
     Attributes:
         name: Of its folder.
-        folder: Where it is.
+        runs: The folder that its folder is in.
         made: When its report was written: Unix time in seconds.
         report: What `report.json` holds; docs/fidelity.md says what the figures mean.
     """
 
     name: str
-    folder: Path
+    runs: Path
     made: float
     report: dict[str, Any]
 
@@ -69,21 +76,26 @@ def _searched(step: dict[str, Any]) -> str:
 
 def list_runs(folder: Path) -> list[Run]:
     """The runs in a folder, newest first; what cannot be read is no run. Reads files."""
-    found = [read_run(folder, path.parent.name) for path in folder.glob("*/report.json")]
+    found = [read_run(folder, name) for name in list_names(folder)]
     return sorted((run for run in found if run), key=lambda run: run.made, reverse=True)
 
 
 def read_run(folder: Path, name: str) -> Run | None:
     """One run; None where there is none of this name. Reads a file."""
-    if not _is_name(name):
-        return None
-    path = folder / name / "report.json"
     try:
-        report = parse_object(path.read_bytes(), str(path))
-        made = path.stat().st_mtime
+        with open_inside(folder, name, "report.json") as file:
+            report = parse_object(_read_whole(file), f"{name}/report.json")
+            made = os.fstat(file.fileno()).st_mtime
     except (OSError, BadLine):
         return None
-    return Run(name, path.parent, made, report) if _is_report(report) else None
+    return Run(name, folder, made, report) if _is_report(report) else None
+
+
+def _read_whole(file: BinaryIO) -> bytes:
+    data = file.read(_MOST_REPORT_BYTES + 1)
+    if len(data) > _MOST_REPORT_BYTES:
+        raise BadLine(f"the report has more than {_MOST_REPORT_BYTES} bytes")
+    return data
 
 
 def _is_report(report: dict[str, Any]) -> bool:
@@ -104,11 +116,6 @@ def _is_share(data: object) -> bool:
 
 def _has(fields: frozenset[str], data: object) -> bool:
     return isinstance(data, dict) and fields <= data.keys()
-
-
-def _is_name(name: str) -> bool:
-    """Whether a name stays in its folder."""
-    return name == Path(name).name and name not in ("", ".", "..") and "\0" not in name
 
 
 def find_steps(
@@ -136,9 +143,9 @@ def find_steps(
 
 def _steps(run: Run) -> Iterator[dict[str, Any]]:
     """The steps of a run; a line that is none is left out, as the one is that is being written."""
-    path = run.folder / "steps.jsonl"
-    for place, line in read_lines(path) if path.exists() else ():
-        with contextlib.suppress(BadLine):
-            step = parse_object(line, place)
-            if _has(_OF_STEP, step):
-                yield step
+    with contextlib.suppress(OSError), open_inside(run.runs, run.name, "steps.jsonl") as file:
+        for line in iter(lambda: file.readline(_MOST_LINE_BYTES), b""):
+            with contextlib.suppress(BadLine):
+                step = parse_object(line, "steps.jsonl")
+                if _has(_OF_STEP, step):
+                    yield step

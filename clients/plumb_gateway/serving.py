@@ -3,21 +3,33 @@
 import asyncio
 import contextlib
 import dataclasses
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import uvicorn
 
 from plumb_client import Tls
 from plumb_gateway.app import make_app
 from plumb_gateway.callers import own_hosts
+from plumb_gateway.connections.accepting import Tls as AcceptTls
+from plumb_gateway.connections.accepting import accepting
+from plumb_gateway.connections.http import BoundedHttp
+from plumb_gateway.connections.patience import Patience
+from plumb_gateway.connections.places import Place, Places
 from plumb_gateway.settings import GatewaySettings
 from plumb_gateway.upstream import open_upstream
 
 _LET_FINISH = 3
 """Seconds that requests get when the gateway goes down."""
+
+_SHARE_OF_DESCRIPTORS = 4
+"""One in so many may be a connection's: `plumb serve` needs them for sandboxes, too."""
+
+_BACKLOG = 64
+"""Connections that the kernel may hold before they are accepted."""
 
 
 class CannotServe(Exception):
@@ -74,15 +86,45 @@ async def run_gateway(
     async with open_upstream(server, server_tls) as upstream:
         listening = _listen(host.strip("[]"), int(port))
         hosts = own_hosts(host.strip("[]"), settings.own_hosts)
-        http = _Server(_config(make_app(upstream, settings, hosts), context))
-        serving = asyncio.create_task(http.serve(sockets=[listening]))
+        bound = listening.getsockname()[1]
+        http = _Server(_config(make_app(upstream, settings, hosts)))
+        serving = asyncio.create_task(http.serve(sockets=[]))  # it accepts nothing by itself
         try:
             await _ready(http, serving)
-            bound = listening.getsockname()[1]
-            yield f"{'https' if tls else 'http'}://{host}:{bound}"
+            async with _accepting(http, listening, settings, context):
+                yield f"{'https' if tls else 'http'}://{host}:{bound}"
         finally:
+            listening.close()
             http.should_exit = True
             await serving
+
+
+def _accepting(
+    http: _Server,
+    listening: socket.socket,
+    settings: GatewaySettings,
+    context: ssl.SSLContext | None,
+) -> AbstractAsyncContextManager[None]:
+    """Accepts what there is room for, and hands it to uvicorn."""
+    patience = Patience(request=settings.request_timeout, stall=settings.stall_timeout)
+
+    def make(place: Place) -> BoundedHttp:
+        return BoundedHttp(http.config, http.server_state, http.lifespan.state, place, patience)
+
+    most = most_connections(settings.max_connections)
+    places = Places(most, min(most, settings.max_connections_per_address))
+    tls = AcceptTls(context=context, handshake_timeout=patience.request) if context else None
+    return accepting(listening, places, make, tls)
+
+
+def most_connections(wanted: int) -> int:
+    """How many connections there may be, so that descriptors are left for all else.
+
+    Args:
+        wanted: What is set.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft // _SHARE_OF_DESCRIPTORS)
 
 
 async def _ready(http: _Server, serving: "asyncio.Task[None]") -> None:
@@ -112,7 +154,7 @@ def _context(tls: ServerTls) -> ssl.SSLContext:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=256)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotServe(
             f"cannot serve HTTP on {host}:{port} ({error.strerror}); set PLUMB_HTTP_LISTEN to "
@@ -120,7 +162,7 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _config(app: object, context: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # FastAPI's is an ASGI application
         log_config=None,
@@ -129,6 +171,7 @@ def _config(app: object, context: ssl.SSLContext | None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_LET_FINISH,
+        http=BoundedHttp,
         ws_max_size=2 * 1024 * 1024,
-        ssl_context_factory=(lambda *_: context) if context else None,
+        ws_per_message_deflate=False,  # a few bytes may unfold to megabytes
     )

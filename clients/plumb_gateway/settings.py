@@ -34,6 +34,35 @@ class GatewaySettings(BaseSettings):
         "to keep it.",
     )
 
+    max_connections: int = Field(
+        512,
+        ge=1,
+        description="Most connections over HTTP at once, live sockets among them; never more than "
+        "a quarter of the descriptors that the process may open.",
+    )
+    max_connections_per_address: int = Field(
+        128,
+        ge=1,
+        description="Most connections of one address at once (of a /64 of IPv6). Loopback has all.",
+    )
+    request_timeout: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds that a connection may take for the head of a request, or for the TLS "
+        "handshake.",
+    )
+    stall_timeout: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds after which a request's body must have come, and an answer been read, "
+        "at 4 KiB/s on average.",
+    )
+    sign_in_seconds: float = Field(
+        12 * 3600.0,
+        gt=0,
+        description="Seconds after which whoever signed in on the pages must sign in again.",
+    )
+
     @field_validator("listen")
     @classmethod
     def _is_an_address(cls, value: str) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from starlette.requests import HTTPConnection
 
 from plumb_gateway.callers import check_host, check_site, own_hosts, token_of
 from plumb_gateway.problem import Refused
+from plumb_gateway.sign_ins import SignIns
 
 
-def connection(method: str = "GET", kind: str = "http", **headers: str) -> HTTPConnection:
+def connection(
+    method: str = "GET", kind: str = "http", scheme: str = "http", **headers: str
+) -> HTTPConnection:
     encoded = [
         (name.replace("_", "-").encode(), value.encode("latin-1"))
         for name, value in headers.items()
     ]
-    return HTTPConnection({"type": kind, "method": method, "headers": encoded})
+    app = SimpleNamespace(state=SimpleNamespace(sign_ins=SignIns(60)))
+    scope = {"type": kind, "method": method, "scheme": scheme, "headers": encoded, "app": app}
+    return HTTPConnection(scope)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +31,36 @@ def connection(method: str = "GET", kind: str = "http", **headers: str) -> HTTPC
         ({"authorization": "Bearer abc"}, "abc"),
         ({"authorization": "bearer  abc "}, "abc"),
         ({"authorization": "Basic abc"}, ""),
-        ({"cookie": "plumb_token=abc"}, "abc"),
-        ({"cookie": "other=1; plumb_token=abc"}, "abc"),
-        ({"cookie": "plumb_token=old", "authorization": "Bearer abc"}, "abc"),
+        ({"cookie": "plumb_session=abc"}, ""),
+        ({"cookie": "plumb_session=old", "authorization": "Bearer abc"}, "abc"),
     ],
 )
-def test_a_token_comes_in_a_header_or_else_in_a_cookie(headers: dict[str, str], token: str) -> None:
+def test_a_token_comes_in_a_header_and_no_cookie_is_one(
+    headers: dict[str, str], token: str
+) -> None:
     assert token_of(connection(**headers)) == token
+
+
+@pytest.mark.parametrize(
+    ("scheme", "names", "token"),
+    [
+        ("http", ["plumb_session"], "abc"),
+        ("ws", ["plumb_session"], "abc"),
+        ("https", ["__Host-plumb_session"], "abc"),
+        ("wss", ["other", "__Host-plumb_session"], "abc"),
+        ("https", ["plumb_session"], ""),
+        ("http", ["__Host-plumb_session"], ""),
+    ],
+)
+async def test_a_cookie_stands_for_the_token_of_who_signed_in(
+    scheme: str, names: list[str], token: str
+) -> None:
+    value = "; ".join(f"{name}=VALUE" for name in names)
+    caller = connection(scheme=scheme, cookie="")
+    kept = caller.app.state.sign_ins.begin("abc")
+    shown = connection(scheme=scheme, cookie=value.replace("VALUE", kept))
+    shown.scope["app"] = caller.app
+    assert token_of(shown) == token
 
 
 @pytest.mark.parametrize(

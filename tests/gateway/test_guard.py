@@ -10,7 +10,7 @@ import websockets
 from fastapi.routing import APIRoute
 
 from plumb_gateway.api.routes import ROUTES, Route
-from plumb_gateway.callers import COOKIE
+from plumb_gateway.callers import COOKIE, SECURE_COOKIE
 from plumb_gateway.pages import others, reports, scenarios, sessions
 from plumb_gateway.security import HEADERS, REPORT_POLICY
 
@@ -177,7 +177,15 @@ async def test_without_a_token_programs_are_told_and_people_led_to_the_login(
     )
 
 
-OPEN = ["/login", "/healthz", "/readyz", "/static/plumb.css", "/v1/openapi.json", "/"]
+OPEN = [
+    "/login",
+    "/login/state",
+    "/healthz",
+    "/readyz",
+    "/static/plumb.css",
+    "/v1/openapi.json",
+    "/",
+]
 PAGES = [
     (method, re.sub(r"{\w+}", "1", route.path))
     for pages in (others, reports, scenarios, sessions)
@@ -222,20 +230,61 @@ async def test_another_token_lets_nobody_in(guarded_http: httpx.AsyncClient, tok
     assert token not in answer.text
 
 
-@pytest.mark.parametrize(("base", "is_secure"), [("http://box", False), ("https://box", True)])
-async def test_a_login_keeps_the_token_where_no_script_and_no_other_site_gets_it(
-    guarded_http: httpx.AsyncClient, kit: type[Kit], base: str, is_secure: bool
+@pytest.mark.parametrize(("base", "name"), [("http://box", COOKIE), ("https://box", SECURE_COOKIE)])
+async def test_a_login_keeps_what_is_not_the_token_where_no_script_and_no_other_site_gets_it(
+    guarded_http: httpx.AsyncClient, kit: type[Kit], base: str, name: str
 ) -> None:
     answer = await guarded_http.post(f"{base}/login", json={"token": kit.TOKEN})
     assert answer.status_code == 204
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith(f"{COOKIE}={kit.TOKEN};")
-    assert "HttpOnly" in cookie
-    assert "SameSite=lax" in cookie
-    assert ("Secure" in cookie) is is_secure
+    assert cookie.startswith(f"{name}=")
+    assert kit.TOKEN not in str(answer.headers)
+    assert {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"} <= set(cookie.split("; "))
+    assert ("Secure" in cookie) is (name == SECURE_COOKIE)
+    assert "Domain" not in cookie
     assert (await guarded_http.get(f"{base}/v1/kinds")).status_code == 200  # the client kept it
     assert (await guarded_http.post(f"{base}/logout")).status_code == 204
-    assert (await guarded_http.get(f"{base}/v1/kinds")).status_code == 401
+    kept = {"cookie": cookie.partition(";")[0]}  # as somebody who copied it before
+    assert (await guarded_http.get(f"{base}/v1/kinds", headers=kept)).status_code == 401
+
+
+async def test_what_a_cookie_holds_is_no_token(
+    guarded_http: httpx.AsyncClient, kit: type[Kit]
+) -> None:
+    answer = await guarded_http.post("/login", json={"token": kit.TOKEN})
+    value = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
+    guarded_http.cookies.clear()
+    headers = {"authorization": f"Bearer {value}"}
+    assert (await guarded_http.get("/v1/kinds", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("value", ["TOKEN", "", "x" * 43, "größe"])
+async def test_a_made_up_cookie_lets_nobody_in(
+    guarded_http: httpx.AsyncClient, kit: type[Kit], value: str
+) -> None:
+    await guarded_http.post("/login", json={"token": kit.TOKEN})
+    guarded_http.cookies.clear()
+    made_up = f"{COOKIE}={value.replace('TOKEN', kit.TOKEN)}".encode("latin-1")
+    answer = await guarded_http.get("/v1/kinds", headers={b"cookie": made_up})
+    assert answer.status_code == 401
+
+
+async def test_signing_in_again_ends_what_was_before(
+    guarded_http: httpx.AsyncClient, kit: type[Kit]
+) -> None:
+    first = await guarded_http.post("/login", json={"token": kit.TOKEN})
+    await guarded_http.post("/login", json={"token": kit.TOKEN})
+    guarded_http.cookies.clear()
+    old = {"cookie": first.headers["set-cookie"].partition(";")[0]}
+    assert (await guarded_http.get("/v1/kinds", headers=old)).status_code == 401
+
+
+async def test_the_login_page_can_tell_who_is_signed_in(
+    guarded_http: httpx.AsyncClient, kit: type[Kit]
+) -> None:
+    assert (await guarded_http.get("/login/state")).json() == {"signed_in": False}
+    await guarded_http.post("/login", json={"token": kit.TOKEN})
+    assert (await guarded_http.get("/login/state")).json() == {"signed_in": True}
 
 
 @pytest.mark.parametrize("body", [{"token": "wrong-wrong-wrong-wrong"}, {"token": 5}, {}, []])

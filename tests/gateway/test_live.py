@@ -164,21 +164,31 @@ async def test_two_sockets_on_one_session_take_turns(
             assert (await socket.observation())["step_index"] == index
 
 
-async def closing_of(url: str, path: str, kit: type[Kit]) -> tuple[str, int]:
-    """Why a socket is refused: the reason, and the code that it is closed with."""
-    async with open_live(url, path, kit) as socket:
-        reason = (await socket.receive())["error"]["reason"]
-        await kit.soon(socket.connection.wait_closed())
-        assert socket.connection.close_reason == reason
-        return reason, socket.connection.close_code or 0
+async def refusal_of(url: str, path: str, kit: type[Kit]) -> tuple[str, int]:
+    """How a socket is refused that was never opened: the reason, and the status."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with open_live(url, path, kit):
+            pass
+    answer = caught.value.response
+    return json.loads(answer.body)["reason"], answer.status_code
 
 
-async def test_a_session_that_is_none_closes_the_socket_with_the_reason(
-    url: str, path: str, kit: type[Kit]
-) -> None:
+async def test_a_socket_on_a_session_that_is_none_is_never_opened(url: str, kit: type[Kit]) -> None:
     unknown = "/v1/sessions/00000000-0000-4000-8000-000000000000"
-    assert await closing_of(url, unknown, kit) == ("SESSION_NOT_FOUND", 1008)
-    assert await closing_of(url, "/v1/sessions/x", kit) == ("INVALID_INPUT", 1008)
+    assert await refusal_of(url, unknown, kit) == ("SESSION_NOT_FOUND", 404)
+    assert await refusal_of(url, "/v1/sessions/x", kit) == ("INVALID_INPUT", 400)
+
+
+async def test_a_socket_whose_session_ends_is_closed_with_the_reason(
+    live: Socket, url: str, path: str, kit: type[Kit]
+) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        await http.delete(path)
+    await live.send(step={"action": "say late"})
+    assert (await live.receive())["error"]["reason"] == "SESSION_NOT_FOUND"
+    await kit.soon(live.connection.wait_closed())
+    assert live.connection.close_code == 1008
+    assert live.connection.close_reason == "SESSION_NOT_FOUND"
 
 
 async def test_a_socket_that_breaks_stops_no_step(

@@ -13,11 +13,8 @@ from plumb_gateway.api.json_mapping import to_json
 from plumb_gateway.api.requests import read_message
 from plumb_gateway.api.routes import Route
 from plumb_gateway.callers import token_of
-from plumb_gateway.problem import details_of
+from plumb_gateway.problem import CLOSED_REQUEST, details_of
 from plumb_gateway.upstream import Upstream
-
-_CLOSED_REQUEST = 499
-"""What servers note for a caller that went away; nobody receives it."""
 
 LINES = "application/x-ndjson"
 
@@ -39,7 +36,7 @@ def endpoint(route: Route, upstream: Upstream) -> Callable[[Request], Awaitable[
         with translated():
             answer = await _unless_gone(request, asked)
         if answer is None:
-            return Response(status_code=_CLOSED_REQUEST)
+            return Response(status_code=CLOSED_REQUEST)
         return JSONResponse(to_json(answer), route.status)
 
     return call

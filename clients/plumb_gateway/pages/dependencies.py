@@ -7,12 +7,14 @@ from fastapi import Depends, FastAPI, Request
 from plumb_client import aio
 from plumb_gateway.callers import token_of
 from plumb_gateway.settings import GatewaySettings
+from plumb_gateway.sign_ins import SignIns
 from plumb_gateway.upstream import Upstream
 
 
 def provide(app: FastAPI, upstream: Upstream, settings: GatewaySettings) -> None:
     """Keeps what the pages of an application are given."""
     app.state.upstream, app.state.settings = upstream, settings
+    app.state.sign_ins = SignIns(settings.sign_in_seconds)
 
 
 def _upstream(request: Request) -> Upstream:

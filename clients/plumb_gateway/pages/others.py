@@ -1,5 +1,6 @@
 """The other pages: what is up and what is not, how to call the API, and the way in."""
 
+import math
 from http import HTTPStatus
 from typing import Annotated
 
@@ -9,9 +10,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from plumb_gateway.api.comments import comment_on
 from plumb_gateway.api.examples import BODIES, PATHS
 from plumb_gateway.api.routes import LIVE_PATH, ROUTES, Route
-from plumb_gateway.callers import COOKIE, token_of
+from plumb_gateway.callers import cookie_name, is_secure, sign_in_of, token_of
 from plumb_gateway.pages.dependencies import Admitted, Client, Server
 from plumb_gateway.pages.rendering import page
+from plumb_gateway.sign_ins import SignIns
 
 routes = APIRouter(include_in_schema=False)
 
@@ -56,24 +58,40 @@ async def login() -> HTMLResponse:
     return await page("login.html")
 
 
+@routes.get("/login/state")
+async def state(request: Request) -> dict[str, bool]:
+    """Tells whether the browser is signed in; a link from another site comes without its cookie."""
+    return {"signed_in": sign_in_of(request) is not None}
+
+
 @routes.post("/login")
 async def enter(
     request: Request, upstream: Server, token: Annotated[str, Body(embed=True)]
 ) -> Response:
-    """Keeps a token in a cookie, once the server has taken it."""
+    """Signs a browser in, once the server has taken its token."""
     await upstream.plumb(token).kinds()
+    sign_ins: SignIns = request.app.state.sign_ins
+    sign_ins.end(request.cookies.get(cookie_name(request), ""))
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     response.set_cookie(
-        COOKIE, token, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        cookie_name(request),
+        sign_ins.begin(token),
+        max_age=math.ceil(sign_ins.lasts),
+        httponly=True,
+        samesite="strict",
+        secure=is_secure(request),
     )
     return response
 
 
 @routes.post("/logout")
-async def leave() -> Response:
-    """Forgets the token."""
+async def leave(request: Request) -> Response:
+    """Signs a browser out, and ends its live sockets."""
+    name = cookie_name(request)
+    sign_ins: SignIns = request.app.state.sign_ins
+    sign_ins.end(request.cookies.get(name, ""))
     response = Response(status_code=HTTPStatus.NO_CONTENT)
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(name, httponly=True, samesite="strict", secure=is_secure(request))
     return response
 
 

@@ -8,14 +8,17 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from plumb_bench.lines import BadLine
-from plumb_bench.scenario import Scenario, read_scenarios
+from plumb_bench.scenario import Scenario, parse_scenario
 from plumb_client import SessionOptions
+from plumb_gateway.folders import list_names, open_inside
 from plumb_gateway.pages.dependencies import Admitted, Shown
 from plumb_gateway.pages.rendering import page
 from plumb_gateway.problem import Refused
 from plumb_gateway.settings import GatewaySettings
 
 routes = APIRouter(include_in_schema=False)
+
+_MOST_LINE_BYTES = 16 * 1024 * 1024
 
 
 async def _find(settings: GatewaySettings, name: str) -> Scenario:
@@ -60,12 +63,23 @@ def read_folder(folder: Path) -> tuple[list[Scenario], list[str]]:
     """The scenarios of a folder, and what is wrong with files that are none. Reads files."""
     found: dict[str, Scenario] = {}
     wrong = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for name in list_names(folder):
         try:
-            found |= {scenario.id: scenario for scenario in read_scenarios([path])}
+            if name.endswith(".jsonl"):
+                found |= {one.id: one for one in _read(folder, name)}
         except (BadLine, OSError) as error:
             wrong.append(str(error))
     return list(found.values()), wrong
+
+
+def _read(folder: Path, name: str) -> list[Scenario]:
+    """All scenarios of a file, or none."""
+    with open_inside(folder, name) as file:
+        return [
+            parse_scenario(line, f"{name}, line {number}")
+            for number, line in enumerate(iter(lambda: file.readline(_MOST_LINE_BYTES), b""), 1)
+            if line.strip()
+        ]
 
 
 def _searched(scenario: Scenario) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 from typing import TYPE_CHECKING, Any
 
+import httpx2 as httpx
 import pytest
 
 from plumb_gateway.security import REPORT_POLICY
 
 if TYPE_CHECKING:
-    import httpx2 as httpx
+    from pathlib import Path
+
+    from tests.gateway.conftest import Kit
 
     from plumb_gateway.settings import GatewaySettings
 
@@ -137,6 +142,61 @@ async def test_a_run_without_its_own_page_is_not_found(
     write_run([row("naive", 5.0)])
     (settings.runs / "run" / "report.html").unlink()
     assert (await http.get("/runs/run/report.html")).status_code == 404
+
+
+@pytest.mark.parametrize("trick", ["link", "link to itself", "pipe", "device", "folder"])
+async def test_a_page_of_its_own_that_leads_elsewhere_is_not_found_and_holds_nobody_up(
+    http: httpx.AsyncClient,
+    write_run: Any,
+    settings: GatewaySettings,
+    tmp_path: Path,
+    kit: type[Kit],
+    trick: str,
+) -> None:
+    write_run([row("naive", 5.0)])
+    page = settings.runs / "run" / "report.html"
+    page.unlink()
+    (tmp_path / "secret").write_text("canary")
+    match trick:
+        case "link":
+            page.symlink_to(tmp_path / "secret")
+        case "link to itself":
+            page.symlink_to(page)
+        case "pipe":
+            os.mkfifo(page)
+        case "device":
+            page.symlink_to("/dev/zero")
+        case "folder":
+            page.mkdir()
+    answer = await kit.soon(http.get("/runs/run/report.html"))
+    assert answer.status_code == 404
+    assert "canary" not in answer.text
+
+
+async def test_a_run_whose_folder_is_a_link_is_not_found(
+    http: httpx.AsyncClient, write_run: Any, settings: GatewaySettings, tmp_path: Path
+) -> None:
+    write_run([row("naive", 5.0)])
+    (settings.runs / "run").rename(tmp_path / "elsewhere")
+    (settings.runs / "run").symlink_to(tmp_path / "elsewhere")
+    for path in ("/runs/run", "/runs/run/report.html"):
+        assert (await http.get(path)).status_code == 404
+
+
+async def test_a_page_of_its_own_is_sent_in_pieces_however_long_it_is(
+    url: str, write_run: Any, settings: GatewaySettings
+) -> None:
+    write_run([row("naive", 5.0)])
+    size = 300 * 1024**2
+    with (settings.runs / "run" / "report.html").open("wb") as sparse:
+        sparse.truncate(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+        client.stream("GET", "/runs/run/report.html") as answer,
+    ):
+        assert sum([len(piece) async for piece in answer.aiter_raw()]) == size
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
 async def test_a_comparison_has_a_page_that_filters(http: httpx.AsyncClient) -> None:

@@ -73,12 +73,21 @@ def test_with_a_token_in_header_or_cookie_all_is_open(guarded: Running, kit: typ
         assert http.post("/login", json={"token": kit.TOKEN}).status_code == 204
         assert COOKIE in http.cookies
         assert http.get("/sessions", headers=PERSON).status_code == 200
+        assert kit.TOKEN not in http.cookies.values()
         path = kit.create(http)
-        cookie = {"Cookie": f"{COOKIE}={kit.TOKEN}"}
+        cookie = {"Cookie": f"{COOKIE}={http.cookies[COOKIE]}"}
         with guarded.live(f"{path}/live?own=true", additional_headers=cookie) as live:
             assert "session" in live.receive()
-        with guarded.live(f"{path}/live") as stranger:
-            assert stranger.receive()["error"]["reason"] == "UNAUTHENTICATED"
+            assert http.post("/logout").status_code == 204
+            assert live.receive()["error"]["reason"] == "UNAUTHENTICATED"  # what was open ends, too
+        for shown in ({}, cookie, {"Cookie": f"{COOKIE}={kit.TOKEN}"}):
+            with (
+                pytest.raises(websockets.InvalidStatus) as refused,
+                guarded.live(f"{path}/live", additional_headers=shown),
+            ):
+                pass
+            assert refused.value.response.status_code == 401
+    with guarded.http(kit.TOKEN) as http:
         http.delete(path)
 
 
