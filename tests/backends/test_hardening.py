@@ -97,7 +97,6 @@ def test_nothing_is_mounted_published_or_privileged(line: str) -> None:
         "NET_RAW",
         "NET_ADMIN",
         "MKNOD",
-        "SYS_PTRACE",
         "SETFCAP",
         "SYS_MODULE",
         "DAC_READ_SEARCH",
