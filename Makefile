@@ -30,6 +30,7 @@ engine:
 	@containers/engine.sh
 
 images: $(VENV)/.ready engine ## Makes the images: from a registry where one answers, else from Debian's packages
+	@$(RUN)/python containers/build.py guest >/dev/null
 	@$(RUN)/python containers/build.py shell >/dev/null
 	@$(RUN)/python containers/build.py mysql >/dev/null
 	@UV=$(UV) $(RUN)/python containers/build.py server >/dev/null

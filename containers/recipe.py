@@ -110,6 +110,7 @@ IMAGES: Final = {
     image.name: image
     for image in (
         Image("shell", "ubuntu:22.04", {Source.DEBIAN: DebianRoot("bookworm")}),
+        Image("guest", "debian:bookworm-slim", {Source.DEBIAN: DebianRoot("bookworm")}),
         Image("mysql", "mysql:8.4", {Source.DEBIAN: _UNSTABLE, Source.LAST_RESORT: _MARIADB}),
         _PYTHON,
         Image("server", _PYTHON.registry_base, _PYTHON.debian, Held.PROJECT, stands_on=_PYTHON),

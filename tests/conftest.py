@@ -29,6 +29,7 @@ from plumb_backends.grounding import Grounding
 from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
+from plumb_backends.real.engine import GUEST_IMAGE
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL, Limits
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.shell import RealShellSettings
@@ -73,7 +74,7 @@ def _missing() -> str:
     """What a test of Docker lacks here, with the mend; empty if nothing."""
     try:
         with closing(docker.from_env()) as engine:
-            for image in (IMAGE, MYSQL_IMAGE):
+            for image in (IMAGE, MYSQL_IMAGE, GUEST_IMAGE):
                 engine.images.get(image)
     except docker.errors.ImageNotFound:
         return f"the Docker engine has no image {image}; run `make setup`"

@@ -6,7 +6,7 @@ import platform
 from collections.abc import AsyncIterator
 
 from plumb_backends.errors import ModelError, ModelUnauthorized, PlumbError
-from plumb_backends.real.engine import Engine, open_engine
+from plumb_backends.real.engine import GUEST_IMAGE, Engine, open_engine
 from plumb_backends.real.hardening import ORIGIN_LABEL
 from plumb_backends.real.sql.server import Servers
 from plumb_backends.simulated.asking import Endpoint
@@ -68,6 +68,7 @@ async def _of_engine(engine: Engine, settings: Settings) -> AsyncIterator[Findin
             f"the engine does not know {settings.shell_runtime}",
             "register it there, or unset PLUMB_SHELL_RUNTIME",
         )
+    yield await _image(engine, "guest", GUEST_IMAGE)
     yield await _image(engine, "shell", settings.shell_image)
     if not settings.mysql_url:
         yield await _image(engine, "mysql", settings.mysql_image)
@@ -83,7 +84,7 @@ async def _image(engine: Engine, kind: str, image: str) -> Finding:
             f"{kind} image",
             State.BROKEN,
             f"{image} is not there",
-            f"make images, or set PLUMB_{kind.upper()}_IMAGE",
+            "make images" + ("" if kind == "guest" else f", or set PLUMB_{kind.upper()}_IMAGE"),
         )
     origin = labels.get(ORIGIN_LABEL, "")
     return Finding(f"{kind} image", State.WELL, f"{image} from {origin}" if origin else image)

@@ -44,8 +44,18 @@ class _Docker:
     def container(self, name: str) -> _Container:
         return _Container(name)
 
+    async def _query_json(self, _: str, **__: object) -> object:
+        return {"Volumes": []}
 
-SPEC = SandboxSpec(image="", session_id="mine", hostname="", env={})
+    @property
+    def images(self) -> _Docker:
+        return self
+
+    async def inspect(self, image: str) -> object:
+        raise aiodocker.DockerError(404, f"No such image: {image}")
+
+
+SPEC = SandboxSpec(image="", session_id="mine", hostname="", env={}, command=("serve",))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Captures a sandbox: what differs from its image, who is in it, and what runs there.
 
-Everything is asked by a few fresh processes, whatever the number of paths, and nothing is required
-of the image but bash, coreutils and findutils. Bounded in paths, in bytes that are digested and in
+Everything is asked of plumb's own program in the sandbox, and nothing of the image's: what is told
+is true, whatever an action replaced. Bounded in paths, in bytes that are digested and in
 bytes that are shown, and what is left out is said. Of a file's content text is shown, of at most
 `MOST_CONTENT_BYTES`. A time is told where it is in the past and has no fraction of a second, as
 `touch -d 2020-01-01` sets it: one counted back from the present differs in every run, and what the
@@ -12,12 +12,14 @@ import collections
 import dataclasses
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+from plumb_backends.real import accounts
+from plumb_backends.real.changed import changed_paths
 from plumb_backends.real.engine import Sandbox
-from plumb_backends.real.guest import command
-from plumb_backends.real.program import WRAPPER, run_helper
+from plumb_backends.real.guest import Frames, raw, request
+from plumb_backends.real.guest.asking import ask
 from plumb_backends.snapshot import VOLATILE, Entry, Snapshot
 
 MOST_PATHS = 2000
@@ -31,15 +33,11 @@ MOST_CONTENTS_BYTES = 48 * 1024
 MOST_DIGESTED_BYTES = 64 * 1024**2
 """What all digested files may have together; a larger one is told by its size alone."""
 
-_WITHIN = 60.0
-_FIELDS = 8
 _FRESH_FOR = 3600.0  # seconds
 _TYPES = {"f": "file", "d": "directory", "l": "link", "p": "named pipe", "s": "socket",
           "b": "block device", "c": "character device"}  # fmt: skip
 _ACCOUNTS = re.compile(rb"/etc/(passwd|group|g?shadow|sub[ug]id)-?")
 """Files whose meaning is told by entries of its own, and which mostly hold what the image has."""
-
-_NO_PERSON = 1000  # accounts and groups below are the system's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,8 +65,8 @@ async def capture_files(sandbox: Sandbox, *, contents: bool = True) -> Snapshot:
         sandbox: Where to look.
         contents: Whether to tell what small text files hold.
     """
-    changes = await sandbox.changed_paths()
-    told, cut = _bounded(sorted(changes))
+    found_paths = await changed_paths(sandbox, most=MOST_PATHS, most_bytes=MOST_PATH_BYTES)
+    told, changes, cut = list(found_paths.kinds), found_paths.kinds, found_paths.left_out
     found = await _metadata(sandbox, [path for path in told if changes[path] != "deleted"])
     digests, texts, left_out = await _contents(sandbox, found, contents=contents)
     # The engine names paths in JSON, in which bytes that are not UTF-8 are lost.
@@ -88,41 +86,30 @@ async def capture_files(sandbox: Sandbox, *, contents: bool = True) -> Snapshot:
     return Snapshot(tuple(sorted(entries, key=lambda entry: entry.key)), (*cut, *left_out))
 
 
-def _bounded(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    told: list[str] = []
-    size = 0
-    for path in paths:
-        size += len(path.encode()) + 1
-        if len(told) == MOST_PATHS or size > MOST_PATH_BYTES:
-            break
-        told.append(path)
-    rest = len(paths) - len(told)
-    return told, [f"{rest} more paths"] if rest else []
-
-
 async def _metadata(sandbox: Sandbox, paths: Sequence[str]) -> list[_Found]:
     if not paths:
         return []
-    said = await _ask(sandbox, "metadata.bash", b"".join(_raw(path) + b"\0" for path in paths))
-    parts = said.split(b"\0")[:-1]
-    return [
-        _read_found(parts[start : start + _FIELDS]) for start in range(0, len(parts) - 7, _FIELDS)
-    ]
+    said = await ask(sandbox, "stat", stdin=request(map(raw, paths)))
+    users = accounts.names(accounts.read_users(said.take_sized()))
+    groups = accounts.group_names(accounts.read_groups(said.take_sized()))
+    found = []
+    while said:
+        found.append(_read_found(said, users, groups))
+    return found
 
 
-def _read_found(parts: Sequence[bytes]) -> _Found:
-    kind, mode, user, group, size, seconds, target = (
-        part.decode(errors="backslashreplace") for part in parts[:7]
-    )
+def _read_found(said: Frames, users: Mapping[int, str], groups: Mapping[int, str]) -> _Found:
+    kind, mode, uid, gid, size, seconds, fraction = said.take().decode().split()
+    target = said.take_sized().decode(errors="backslashreplace")
     return _Found(
         type=kind,
         mode=mode,
-        owner=f"{user}:{group}",
+        owner=f"{users.get(int(uid), uid)}:{groups.get(int(gid), gid)}",
         size=int(size),
         modified=float(seconds),
-        is_exact=not seconds.partition(".")[2].strip("0"),
+        is_exact=fraction == "0",
         target=target,
-        path=parts[7],
+        path=said.take(),
     )
 
 
@@ -147,19 +134,24 @@ async def _contents(
     shown, digested, left_out = _choose(found, contents=contents)
     if not digested:
         return {}, {}, left_out
-    order = [*shown, *(one for one in digested if one not in shown)]
-    paths = b"".join(one.path + b"\0" for one in order)
-    said = await _ask(sandbox, "contents.bash", paths, str(len(shown)))
-    listed, _, rest = (b"\0" + said).partition(b"\0\0")
-    lines = (line.split(b"  ", 1) for line in listed.split(b"\0") if b"  " in line)
-    digests = {path: digest.decode() for digest, path in lines}
+    said = await ask(
+        sandbox, "read", str(MOST_CONTENT_BYTES), stdin=request(one.path for one in digested)
+    )
+    digests: dict[bytes, str] = {}
     texts: dict[bytes, str] = {}
-    if len(rest) != sum(one.size for one in shown):
-        return digests, texts, [*left_out, "contents of files, for some were being written"]
-    for one in shown:
-        data, rest = rest[: one.size], rest[one.size :]
-        if _is_text(data):
+    changed = 0
+    for one in digested:
+        digest = said.take()
+        if digest == b"-":
+            continue
+        digests[one.path] = digest.decode()
+        data = said.take_sized()
+        if one in shown and len(data) != one.size:
+            changed += 1
+        elif one in shown and _is_text(data):
             texts[one.path] = data.decode()
+    if changed:
+        left_out.append(f"the contents of {changed} files, which were being written")
     return digests, texts, left_out
 
 
@@ -219,61 +211,47 @@ def _marked(entry: Entry, *, pids: frozenset[str]) -> Entry:
     return Entry(entry.key, dict(entry.fields) | dict.fromkeys(names, VOLATILE), names)
 
 
-async def capture_people(sandbox: Sandbox, shell: int) -> People:
-    """Captures accounts, groups, the shell's first variables, and what runs in the background.
-
-    Args:
-        sandbox: Where to look.
-        shell: The process id of the session's own shell, which is not told.
-    """
-    said = (await _ask(sandbox, "people.bash", b"", str(shell))).decode(errors="backslashreplace")
-    own, _, rest = said.partition("\n")
-    accounts, groups, variables, processes = (*rest.split("\n.\n", 3), "", "", "")[:4]
+async def capture_people(sandbox: Sandbox) -> People:
+    """Captures accounts, groups, the shell's first variables, and what runs in the background."""
+    said = await ask(sandbox, "people")
+    users = accounts.read_users(said.take_sized())
+    groups = accounts.read_groups(said.take_sized())
+    variables = said.take_sized().decode(errors="backslashreplace").split("\0")
     entries = [
-        Entry(f"user {name}", {"uid": uid, "gid": gid, "home": home, "shell": login})
-        for name, _, uid, gid, _, home, login in _records(accounts, 7)
-        if uid == "0" or _NO_PERSON <= int(uid) < 65534
+        Entry(
+            f"user {user.name}",
+            {"uid": f"{user.uid}", "gid": f"{user.gid}", "home": user.home, "shell": user.shell},
+        )
+        for user in users
+        if user.is_told
     ]
     entries += [
-        Entry(f"group {name}", {"gid": gid, "members": members or "(none)"})
-        for name, _, gid, members in _records(groups, 4)
-        if _NO_PERSON <= int(gid) < 65534 or members
+        Entry(f"group {group.name}", {"gid": f"{group.gid}", "members": group.members or "(none)"})
+        for group in groups
+        if group.is_told
     ]
     entries += [
-        Entry(f"variable {name}", {"value": value})
-        for name, equals, value in (line.partition("=") for line in variables.split("\n"))
+        Entry(f"variable {name}", {"value": value.replace("\n", " ")})
+        for name, equals, value in (variable.partition("=") for variable in variables)
         if equals
     ]
-    running = _background(processes, own, {str(shell), "1"})
+    running = _running(said, accounts.names(users))
     entries += _told_processes(running)
     return People(
         tuple(sorted(entries, key=lambda entry: entry.key)), frozenset(pid for pid, *_ in running)
     )
 
 
-def _records(text: str, fields: int) -> Iterator[list[str]]:
-    for line in text.split("\n"):
-        record = line.split(":")
-        if len(record) == fields and record[2].isdigit():
-            yield record
-
-
-def _background(text: str, own: str, others: set[str]) -> list[tuple[str, str, str]]:
-    """The processes that are not plumb's own: id, user, command."""
-    rows = [line.split(" ", 3) for line in text.split("\n") if line.count(" ") >= 3]
-    parents = {pid: parent for pid, parent, *_ in rows}
-    hidden = others | {own, parents.get(own, "")}  # what asks here, and the one that started it
-    while grown := {pid for pid, parent in parents.items() if parent in hidden - others} - hidden:
-        hidden |= grown
-    # Without a parent, for the engine starts it: plumb's wrapper, of the helper before or another.
-    wrapper = " ".join((*WRAPPER, ""))
-    hidden |= {pid for pid, above, _, it in rows if above == "0" and it.startswith(wrapper)}
-    init = next((command for pid, _, _, command in rows if pid == "1"), "")
-    return [
-        (pid, user, command.strip())
-        for pid, _, user, command in rows
-        if pid not in hidden and command.strip() and command != init
-    ]
+def _running(said: Frames, users: Mapping[int, str]) -> list[tuple[str, str, str]]:
+    """What runs, but for the kernel's own: id, user, command."""
+    found = []
+    while said:
+        pid, _, uid = said.take().decode().split()
+        command = said.take_sized().decode(errors="backslashreplace")
+        command = command.replace("\0", " ").replace("\n", " ").strip()
+        if command:
+            found.append((pid, users.get(int(uid), uid), command))
+    return found
 
 
 def _told_processes(running: Sequence[tuple[str, str, str]]) -> list[Entry]:
@@ -282,12 +260,3 @@ def _told_processes(running: Sequence[tuple[str, str, str]]) -> list[Entry]:
         Entry(f"process {command}", {"user": user} | ({"count": str(n)} if n > 1 else {}))
         for (command, user), n in counted.items()
     ]
-
-
-async def _ask(sandbox: Sandbox, name: str, stdin: bytes, *arguments: str) -> bytes:
-    argv = command(name, *arguments)
-    return (await run_helper(sandbox, argv, stdin=stdin, timeout=_WITHIN)).stdout
-
-
-def _raw(path: str) -> bytes:
-    return path.encode(errors="surrogateescape")

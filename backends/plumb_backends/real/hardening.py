@@ -5,10 +5,12 @@ there is no network and no port; a published port is one on loopback.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plumb_backends.real import owner
+from plumb_backends.real.guest import GUEST
 
 LABEL = "dev.plumb.sandbox"
 OWNER_LABEL = "dev.plumb.owner"
@@ -22,12 +24,42 @@ SHELL_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"
 """What a root shell needs to install, own, and run things as other users; Docker's default less
 raw sockets, device nodes and the passing on of capabilities."""
 
-_INIT = """printf init >/proc/self/comm; exec 3<> <(:)
-while ((SECONDS < $1)); do read -rt $(($1 - SECONDS)) -u 3 & wait $!; done"""
-"""The first process: bash, because `wait` reaps whatever is left behind to it, and nothing else
-need be in the image. Its child waits on a pipe that nobody writes to, so that no `sleep` shows
-among the processes; `kill -9 -1` only gets it a new one. When its time is over, so is the
-container."""
+GUEST_FOLDER = GUEST.rpartition("/")[0]
+_CAPABILITIES = re.findall(
+    r"\w+",
+    """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO
+    SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
+    SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
+    WAKE_ALARM
+    """,
+)
+"""The kernel's, in its order."""
+
+_MARKING = "WAKE_ALARM"
+
+GUEST_CAPABILITIES = ("SETPCAP", "SYS_PTRACE", _MARKING)
+"""What only plumb's own program in a sandbox has: to take away from what it starts, to look at what
+others run, and the mark. It starts everything else, without these."""
+
+ENDINGS = {
+    91: "its files have more than the {0.disk_bytes} bytes that are allowed "
+    "(PLUMB_SHELL_DISK_BYTES)",
+    92: "it made more than the {0.files} files that are allowed (PLUMB_SHELL_FILES)",
+    93: "what it has on its disk cannot be measured",
+}
+"""Why the first process ended a sandbox, by its exit status (see `guest.h`); of its limits."""
+
+
+def capability_mask(names: Iterable[str]) -> int:
+    """Capabilities as the kernel writes them: a bit each."""
+    return sum(1 << _CAPABILITIES.index(name) for name in names)
+
+
+MARK = capability_mask([_MARKING])
+"""Programs that run for an operator have this one more than the agent's own processes, which so
+cannot trace them, or open their streams in /proc. It lets nobody do anything."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +119,23 @@ class SandboxSpec:
     network: str = "none"
     runtime: str = ""
 
+    @property
+    def has_guest(self) -> bool:
+        """Whether plumb's own program is in it: where others run what they want."""
+        return not self.command
 
-def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) -> dict[str, Any]:
-    """What to ask of Docker for a sandbox."""
+
+def container_config(
+    spec: SandboxSpec, owner_name: str, *, limit_disk: bool, guest_volume: str = ""
+) -> dict[str, Any]:
+    """What to ask of Docker for a sandbox.
+
+    Args:
+        spec: What it shall be.
+        owner_name: For its label.
+        limit_disk: Whether the engine itself shall limit its disk.
+        guest_volume: The volume with plumb's own program, for a sandbox that has it.
+    """
     limits = spec.limits
     host: dict[str, Any] = {
         "AutoRemove": True,
@@ -107,10 +153,20 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
         "Ulimits": [
             {"Name": "nofile", "Soft": min(1024, limits.open_files), "Hard": limits.open_files},
             {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "fsize", "Soft": limits.disk_bytes, "Hard": limits.disk_bytes},
         ],
         "LogConfig": {"Type": "none"},
     }
+    if spec.has_guest:
+        host["CapAdd"] += GUEST_CAPABILITIES
+        host["Mounts"] = [
+            {
+                "Type": "volume",
+                "Source": guest_volume,
+                "Target": GUEST_FOLDER,
+                "ReadOnly": True,
+                "VolumeOptions": {"NoCopy": True},
+            }
+        ]
     if limit_disk:
         host["StorageOpt"] = {"size": str(limits.disk_bytes)}
     if spec.runtime:
@@ -123,8 +179,9 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
     config: dict[str, Any] = {
         "Image": spec.image,
         "Hostname": spec.hostname,
-        "Cmd": list(spec.command) or ["bash", "-c", _INIT, "init", str(int(limits.lifetime))],
+        "Cmd": list(spec.command) or _first_process(limits),
         "Entrypoint": [],
+        "Healthcheck": {"Test": ["NONE"]},  # it would run with what only plumb's own may have
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "WorkingDir": spec.home,
         "User": spec.user,
@@ -141,3 +198,14 @@ def container_config(spec: SandboxSpec, owner_name: str, *, limit_disk: bool) ->
         config["ExposedPorts"] = {port: {}}
         host["PortBindings"] = {port: [{"HostIp": "127.0.0.1"}]}  # the engine chooses the number
     return config
+
+
+def shell_command(spec: SandboxSpec, argv: Sequence[str]) -> list[str]:
+    """What becomes a program of the sandbox's own, and may no more than that."""
+    mask = capability_mask(spec.capabilities)
+    return [GUEST, "shell", str(mask), str(spec.limits.disk_bytes), *argv]
+
+
+def _first_process(limits: Limits) -> list[str]:
+    numbers = (int(limits.lifetime), limits.disk_bytes, limits.files)
+    return [GUEST, "init", *map(str, numbers)]

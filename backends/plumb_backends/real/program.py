@@ -1,71 +1,87 @@
-"""Runs one program in a fresh process of a sandbox, for checks, probes and init scripts.
+"""Runs one program in a fresh process of a sandbox, for checks and init scripts.
 
-The program runs below `guest/run_program.bash`, which says on both streams when it has ended,
-because a child that it leaves behind may hold them open for ever.
+Plumb's own program in the sandbox (`containers/guest/run.c`) starts it, ends it at its timeout, and
+marks on both streams where it ended, because a child that it leaves behind may hold them open for
+ever. How it ended is signed with a secret that nothing else in the sandbox can read.
 """
 
 import asyncio
+import dataclasses
+import hashlib
 import re
+import secrets
 import time
 from collections.abc import Sequence
 
 from plumb_backends.capped import Capped
 from plumb_backends.environment import DEFAULT_TIMEOUT, Program, ProgramResult
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
+from plumb_backends.real import hardening
 from plumb_backends.real.engine import ProgramStream, Sandbox
-from plumb_backends.real.guest import command, script
+from plumb_backends.real.guest import MAX_REQUEST_BYTES, raw, request, texts
 from plumb_backends.real.marks import new_key
-
-WRAPPER = ("bash", "-p", "-c")
-"""How the wrapper of a program begins; without `-p` it would heed the program's own variables."""
 
 MAX_STREAM_BYTES = 1024 * 1024
 """What is kept of standard output and of standard error, each."""
 
+MAX_STDIN_BYTES = 8 * 1024**2
+"""What a program can be given to read; less than a request of the wire may have."""
+
+MAX_TEXT_BYTES = 128 * 1024 - 1
+"""What Linux takes as one argument, or as one variable with its name."""
+
 _STDOUT, _STDERR = 1, 2
 _KILLED = 128 + 9
-_LONGEST_LINE = 64  # of the wrapper's: a key and a number
+_LONGEST_LINE = 128  # of the marks: a key, a status and a signature
 _START_WITHIN = 60.0
-"""Seconds within which the wrapper must have begun; the program's own timeout counts from there."""
+"""Seconds within which the program must have begun; its own timeout counts from there."""
 
-_AFTERLIFE = 5.0
-"""Seconds within which a killed program's streams must have ended."""
+_AFTERLIFE = 15.0
+"""Seconds after its timeout within which it must be gone, and said to be."""
 
-_REFUSAL = re.compile("unable to find user|chdir to cwd")
-"""How older engines say, in the place of output, that there is no such user or directory."""
+_REFUSALS = {
+    "user": "unable to find user {0.user}; name one that there is",
+    "folder": "chdir to cwd {1!r} failed; name a directory that there is",
+    "arguments": "its arguments and variables are too large together; pass data on stdin",
+}
+"""Why a program is not started, by the words of `run.c`: the caller's own fault."""
 
 
-async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
+async def run_program(
+    sandbox: Sandbox, program: Program, *, is_marked: bool = True
+) -> ProgramResult:
     """Runs a program to its end or its timeout.
 
+    Args:
+        sandbox: Where to run it.
+        program: What to run.
+        is_marked: Whether the agent's processes are kept from looking into its own, and from
+            writing where it writes; they can look into what it leaves behind, where they are not.
+
     Raises:
-        InvalidInput: The user or the working directory does not exist.
-        SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
+        InvalidInput: The user or the working directory does not exist, or something is too large.
+        SandboxUnavailable: The sandbox is gone, nothing can be started in it, or how the program
+            ended cannot be known.
     """
+    _check_sizes(program)
     started = time.monotonic()
-    reader = _Reader(key := new_key())
-    argv = [*WRAPPER, script("run_program.bash"), "plumb", *program.argv]
+    order = _Order(sandbox, program, mark=hardening.MARK if is_marked else 0)
+    reader = _Reader(order)
+    stream = await sandbox.open_guest(["run"])
     try:
-        stream = await sandbox.open_program(
-            argv, stdin=True, env=program.env, cwd=program.cwd, user=program.user
-        )
-    except InvalidInput as error:  # as newer engines say it
-        raise _refused(str(error)) from error
-    given = f"{key} {len(program.stdin)}\n".encode() + program.stdin
-    try:
-        timed_out = not await _run(sandbox, stream, reader, given, program.timeout)
-        status = _KILLED if timed_out else reader.status
+        await _run(sandbox, stream, reader, order.spelled() + program.stdin, program.timeout)
         reader.cut_off()
-        if status is None:
-            status = await _status_of_lost(sandbox, stream, reader)
+        how = reader.how or await _why_lost(sandbox, reader)
     finally:
         await stream.close()
+    if not how.isdigit() and how != "timeout":
+        raise _refused(how, program, order.cwd)
     return ProgramResult(
         stdout=reader.channels[_STDOUT].output.content(),
         stderr=reader.channels[_STDERR].output.content(),
-        exit_code=status,
+        exit_code=_KILLED if how == "timeout" else int(how),
         truncated=any(channel.output.cut_bytes for channel in reader.channels.values()),
-        timed_out=timed_out,
+        timed_out=how == "timeout",
         run_duration=time.monotonic() - started,
     )
 
@@ -73,7 +89,7 @@ async def run_program(sandbox: Sandbox, program: Program) -> ProgramResult:
 async def run_helper(
     sandbox: Sandbox, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = DEFAULT_TIMEOUT
 ) -> ProgramResult:
-    """Runs a program of our own: in `/`, for an action may have removed the home directory.
+    """Runs a program of the sandbox's own: in `/`, for an action may have removed the home.
 
     Raises:
         SandboxUnavailable: See `run_program`.
@@ -81,10 +97,75 @@ async def run_helper(
     return await run_program(sandbox, Program(argv, stdin=stdin, cwd="/", timeout=timeout))
 
 
+def _check_sizes(program: Program) -> None:
+    if len(program.stdin) > MAX_STDIN_BYTES:
+        raise InvalidInput(
+            f"stdin has {len(program.stdin)} bytes, at most {MAX_STDIN_BYTES} are allowed; "
+            "write it to a file in pieces"
+        )
+    for name, value in program.env.items():
+        if len(raw(name)) + 1 + len(raw(value)) > MAX_TEXT_BYTES:
+            raise InvalidInput(
+                f"variable {name[:100]!r} has more than {MAX_TEXT_BYTES} bytes with its name, "
+                "which no program can be given; pass it on stdin"
+            )
+    for index, part in enumerate(program.argv):
+        if len(raw(part)) > MAX_TEXT_BYTES:
+            raise InvalidInput(
+                f"argument {index} has more than {MAX_TEXT_BYTES} bytes, which no program can be "
+                "given; pass it on stdin"
+            )
+
+
+class _Order:
+    """What `run.c` is told, and by what its answer is known."""
+
+    def __init__(self, sandbox: Sandbox, program: Program, *, mark: int) -> None:
+        self.keys = {_STDOUT: new_key(), _STDERR: new_key()}
+        self.cwd = program.cwd or sandbox.spec.home
+        self._secret = secrets.token_hex(32)
+        self._program = program
+        self._spec = sandbox.spec
+        self._mark = mark
+
+    def spelled(self) -> bytes:
+        """The request.
+
+        Raises:
+            InvalidInput: It is too large.
+        """
+        program, spec = self._program, self._spec
+        variables = [f"{name}={value}" for name, value in program.env.items()]
+        numbers = (
+            int(program.timeout * 1000),
+            len(program.stdin),
+            hardening.capability_mask(spec.capabilities),
+            self._mark,
+            spec.limits.disk_bytes,
+        )
+        said = request([
+            *(key.encode() for key in self.keys.values()),
+            self._secret.encode(),
+            raw(program.user or spec.user),
+            raw(self.cwd),
+            *(str(number).encode() for number in numbers),
+            *texts(program.argv),
+            *texts(variables),
+        ])  # fmt: skip
+        if len(said) > MAX_REQUEST_BYTES:
+            raise _refused("arguments", program, self.cwd)
+        return said
+
+    def has_signed(self, how: str, signature: str) -> bool:
+        """Whether it was `run.c` that said how the program ended."""
+        right = hashlib.sha256(f"{self._secret}{how}".encode()).hexdigest()
+        return secrets.compare_digest(right, signature)
+
+
 async def _run(
     sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", given: bytes, timeout: float
-) -> bool:
-    """Feeds and reads until the end; returns whether that came before the timeout."""
+) -> None:
+    """Feeds and reads until the end, or until it is clear that none comes."""
     reading = asyncio.create_task(reader.read(stream))
     writing = asyncio.create_task(stream.write(given))
     beginning = asyncio.create_task(reader.begun.wait())
@@ -97,56 +178,49 @@ async def _run(
                 f"the program did not start within {_START_WITHIN:g} s; look at the engine's load, "
                 "and reset the session"
             )
-        done, _ = await asyncio.wait({reading}, timeout=timeout)
+        done, _ = await asyncio.wait({reading}, timeout=timeout + _AFTERLIFE)
         if done:
             reading.result()
-            return True
-        await end_session(sandbox, reader.pid)
-        await asyncio.wait({reading}, timeout=_AFTERLIFE)
-        return False
+        elif reader.pid is not None:  # stopped, perhaps; with it goes the program
+            await end_processes(sandbox, "process", reader.pid)
     finally:
         for task in (reading, writing, beginning):
             task.cancel()
         await asyncio.gather(reading, writing, beginning, return_exceptions=True)
 
 
-async def _status_of_lost(sandbox: Sandbox, stream: ProgramStream, reader: "_Reader") -> int:
-    """For a program whose wrapper died with it (killed for memory), or never began."""
+async def _why_lost(sandbox: Sandbox, reader: "_Reader") -> str:
+    """Raises: nothing said how the program ended."""
     if await sandbox.has_ended():
-        raise _gone(sandbox)
-    said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
-    if reader.pid is None and _REFUSAL.search(said):
-        raise _refused(said)
-    if reader.pid is None:  # what stands in the place of output is the engine's word, not its
+        because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
+        raise SandboxUnavailable(f"the sandbox is gone{because}; reset the session")
+    if reader.pid is not None:
         raise SandboxUnavailable(
-            f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
-            "reset the session"
+            "how the program ended is not known: what runs programs was ended or stopped inside "
+            "the sandbox; run it again, or reset the session"
         )
-    status = await stream.exit_code()
-    if await sandbox.has_ended():  # then the status is of that, and not the program's
-        raise _gone(sandbox)
-    return status
-
-
-def _refused(why: str) -> InvalidInput:
-    return InvalidInput(
-        f"the program cannot be started: {why}; name a user and a directory there are"
+    # What stands in the place of output is the engine's word, not the program's.
+    said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
+    raise SandboxUnavailable(
+        f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
+        "reset the session"
     )
 
 
-def _gone(sandbox: Sandbox) -> SandboxUnavailable:
-    because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
-    return SandboxUnavailable(f"the sandbox is gone{because}; reset the session")
-
-
-async def end_session(sandbox: Sandbox, pid: int | None) -> None:
-    """Kills a program and all that it started (its process session)."""
-    if pid is not None:
-        await end_processes(sandbox, "session", pid)
+def _refused(how: str, program: Program, cwd: str) -> InvalidInput | SandboxUnavailable:
+    if how in _REFUSALS:
+        return InvalidInput(f"the program cannot be started: {_REFUSALS[how].format(program, cwd)}")
+    return SandboxUnavailable(
+        "the program did not start: its sandbox has no room for it; ask again, or reset the session"
+    )
 
 
 async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:
-    """Runs `guest/end_processes.bash`; returns the last word that it says."""
+    """Ends a `session` or a `process` (see `command_end` of `processes.c`).
+
+    Returns:
+        `gone` or `stuck`.
+    """
     stream = await open_ending(sandbox, how, pid)
     try:
         said = b""
@@ -158,19 +232,25 @@ async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:
 
 
 async def open_ending(sandbox: Sandbox, how: str, pid: int) -> ProgramStream:
-    """Starts `guest/end_processes.bash`."""
-    argv = command("end_processes.bash", how, str(pid))
-    asks_back = how == "foreground"
-    return await sandbox.open_program(argv, stdin=asks_back, env={}, cwd="/", user="")
+    """Starts ending processes; `foreground` asks back before it does."""
+    return await sandbox.open_guest(["end", how, str(pid)])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """How a stream says that the program has ended."""
+
+    status: str = ""
+    signature: str = ""
 
 
 class _Channel:
-    """One of a program's streams: what the program wrote, between the wrapper's own lines."""
+    """One of a program's streams: what the program wrote, between plumb's own lines."""
 
     def __init__(self, first: str, last: str) -> None:
         self.output = Capped(MAX_STREAM_BYTES)
         self.opened: re.Match[bytes] | None = None
-        self.ended: re.Match[bytes] | None = None
+        self.ended: _End | None = None
         self._first = re.compile(first.encode())
         self._last = re.compile(last.encode())
         self._held = b""
@@ -183,13 +263,18 @@ class _Channel:
         if self.opened is None:
             self.opened = self._first.match(data)
             if self.opened is None:
-                self._held = data
+                self._hold_first(data)
                 return
             data = data[self.opened.end() :]
-        self.ended = self._last.search(data)
-        certain = self.ended.start() if self.ended else max(0, len(data) - _LONGEST_LINE)
+        last = self._last.search(data)
+        certain = last.start() if last else max(0, len(data) - _LONGEST_LINE)
         self.output.add(data[:certain])
         self._held = data[certain:]
+        if last:
+            self.ended = _End(*(group.decode() for group in last.groups()))
+
+    def _hold_first(self, data: bytes) -> None:
+        self._held = data[:_LONGEST_LINE]
 
     def cut_off(self) -> None:
         """Takes what was held for what the program wrote: the last line will not come."""
@@ -200,34 +285,41 @@ class _Channel:
 class _Reader:
     """Reads a program's streams."""
 
-    def __init__(self, key: str) -> None:
-        # Before its first line bash may complain of a locale: of the program's, not by it.
-        self._stdout = _Channel("", key)
-        self._stderr = _Channel(rf"(?s:.*?){key}=(\d+)\n", rf"{key}:(\d+)\n")
+    def __init__(self, order: _Order) -> None:
+        key = order.keys[_STDERR]
+        self._order = order
+        self._stdout = _Channel("", order.keys[_STDOUT])
+        self._stderr = _Channel(
+            rf"{key}=([0-9]{{1,10}})\n|(?={key}:)", rf"{key}:([a-z0-9]{{1,16}}):([0-9a-f]{{64}})\n"
+        )
         self.channels = {_STDOUT: self._stdout, _STDERR: self._stderr}
         self.begun = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
-        """The wrapper's pid, which is its session's; None until it has begun."""
-        return int(self._stderr.opened[1]) if self._stderr.opened else None
+        """The pid of what runs the program; None until it has begun."""
+        found = self._stderr.opened and self._stderr.opened[1]
+        return int(found) if found else None
 
     @property
-    def status(self) -> int | None:
-        """The program's exit status; None until it has ended."""
-        return int(self._stderr.ended[1]) if self._stderr.ended else None
+    def how(self) -> str:
+        """The exit status, or why there is none; empty where that is not known."""
+        ended = self._stderr.ended
+        if not ended or not self._order.has_signed(ended.status, ended.signature):
+            return ""
+        return ended.status
 
     async def read(self, stream: ProgramStream) -> None:
-        """Reads until the wrapper has said on both streams that the program has ended."""
+        """Reads until both streams say that the program has ended."""
         while not (self._stdout.ended and self._stderr.ended):
             piece = await stream.read()
             if piece is None:
                 break
             self.channels[piece[0]].feed(piece[1])
-            if self.pid is not None:
+            if self._stderr.opened:
                 self.begun.set()
 
     def cut_off(self) -> None:
-        """Ends the reading, whether the wrapper has said its last word or not."""
+        """Ends the reading, whether the last words have come or not."""
         self._stdout.cut_off()
         self._stderr.cut_off()

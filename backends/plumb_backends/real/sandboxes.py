@@ -15,16 +15,16 @@ from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.bash import Bash, WaitingBash
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, Sandbox
+from plumb_backends.real.guest.asking import ask
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.pool import Pool, PoolSettings, kept
-from plumb_backends.real.program import run_helper
 from plumb_backends.real.watcher import Watcher
 
 POOLED = "pool"
 """What the session's label of a warm sandbox says: it was made before its session."""
 
-_IS_THERE = ("bash", "-c", "[[ -e /dev/pts/0 ]]")
-"""Says whether the terminal that waits is there: it is the first in its sandbox."""
+_FIRST_TERMINAL = "/dev/pts/0"
+"""The one that waits."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class WarmSandbox:
         start the next one: until then the program is listed, and another terminal is number 1.
         """
         await self._bash.send_away()
-        while not (await run_helper(self._sandbox, _IS_THERE)).exit_code:
+        while (await ask(self._sandbox, "exists", _FIRST_TERMINAL)).take() == b"yes":
             pass
 
     async def remove(self) -> None:

@@ -1,9 +1,8 @@
-"""The backend that makes real shells: what it can be told, and what watches over its sandboxes."""
+"""The backend that makes real shells: what it can be told, and how long its sandboxes last."""
 
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import KIND, ShellOptions
@@ -15,11 +14,6 @@ from plumb_backends.real.sandboxes import Sandboxes, open_sandboxes
 from plumb_backends.real.shell_environment import RealShell
 from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
-from plumb_backends.repeating import repeated
-
-_LOOK_AT_DISKS_EVERY = 2.0
-_COUNT_FILES_EVERY = 10.0
-"""Seconds; more, for counting walks over all that a sandbox changed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +96,8 @@ class RealShellProvider:
 async def _open(settings: RealShellSettings, _: Backends) -> AsyncIterator[RealShellProvider]:
     async with open_engine(address=settings.engine) as engine:
         provider = RealShellProvider(engine, settings)
-        end_oversized = partial(engine.end_oversized, "PLUMB_SHELL_DISK_BYTES")
-        end_overfull = partial(engine.end_overfull, "PLUMB_SHELL_FILES")
         try:
-            async with (
-                repeated(end_oversized, every=_LOOK_AT_DISKS_EVERY),
-                repeated(end_overfull, every=_COUNT_FILES_EVERY),
-                open_sandboxes(provider.sandboxes),
-            ):
+            async with open_sandboxes(provider.sandboxes):
                 yield provider
         finally:
             with suppress(SandboxUnavailable):

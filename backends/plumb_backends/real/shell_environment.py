@@ -32,6 +32,7 @@ from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
 from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
 from plumb_backends.real.engine import Sandbox
+from plumb_backends.real.guest.asking import ask
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.marks import Prompt
 from plumb_backends.real.program import end_processes, run_helper, run_program
@@ -48,9 +49,6 @@ _STOP_ATTEMPTS = 3
 
 _KILLED = 128 + signal.SIGKILL
 _OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
-_COUNT_OOM_KILLS = (
-    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
-)
 _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
                "start", "^Q", "stop", "^S")  # fmt: skip
@@ -165,25 +163,24 @@ class RealShell:
 
     async def probe(self, suite: str) -> ProbeResult:
         """Answers `cwd`, `files` and `environment`; see `Environment.probe`."""
-        sandbox, shell = self._here()
+        sandbox, _ = self._here()
         match suite:
             case "cwd":
-                link = f"/proc/{shell.prompt.pid}/cwd"
-                found = await run_helper(sandbox, ["readlink", "-n", link])
-                return ProbeResult(suite, {"cwd": found.stdout.decode(errors="replace")})
+                found = (await ask(sandbox, "cwd")).take()
+                return ProbeResult(suite, {"cwd": found.decode(errors="replace")})
             case "files":
                 files = await capture_files(sandbox, contents=False)
                 return ProbeResult(suite, {entry.key: _fact(entry) for entry in files.entries})
             case "environment":
-                people = await capture_people(sandbox, shell.prompt.pid)
+                people = await capture_people(sandbox)
                 return ProbeResult(suite, {entry.key: _fact(entry) for entry in people.entries})
         raise KIND.unknown_suite(suite)
 
     async def capture(self) -> Snapshot:
         """Captures what differs from the image; see `Captures.capture`."""
-        sandbox, shell = self._here()
+        sandbox, _ = self._here()
         files = await capture_files(sandbox)
-        people = await capture_people(sandbox, shell.prompt.pid)
+        people = await capture_people(sandbox)
         return Snapshot((*mark_pids(files, people.pids), *people.entries), files.cut)
 
     async def card(self) -> str:
@@ -288,8 +285,9 @@ class RealShell:
 
     async def _memory_was_short(self, sandbox: Sandbox) -> bool:
         """Whether the kernel has killed for memory since this was last asked."""
-        said = await run_helper(sandbox, ["bash", "-c", _COUNT_OOM_KILLS])
-        before, self._oom_kills = self._oom_kills, sum(map(int, _OOM_KILLS.findall(said.stdout)))
+        said = await ask(sandbox, "memory")
+        kills = _OOM_KILLS.findall(said.take_sized() + b"\n" + said.take_sized())
+        before, self._oom_kills = self._oom_kills, sum(map(int, kills))
         return self._oom_kills > before
 
 
@@ -304,7 +302,9 @@ async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramRes
     named = _INTERPRETER.match(text)
     if named and not _IS_SHELL.search(named[1]):
         argv = [*shlex.split(named[1]), "/dev/stdin"]
-    return await run_program(sandbox, Program(argv, stdin=text.encode(), timeout=timeout))
+    program = Program(argv, stdin=text.encode(), timeout=timeout)
+    # Not marked: what it leaves running is a part of the world, which the agent may look into.
+    return await run_program(sandbox, program, is_marked=False)
 
 
 def _fact(entry: Entry) -> str:

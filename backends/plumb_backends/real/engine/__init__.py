@@ -6,6 +6,7 @@ InvalidInput, never output.
 """
 
 from plumb_backends.real.engine.engine import Engine, open_engine
+from plumb_backends.real.engine.guest_volume import GUEST_IMAGE
 from plumb_backends.real.engine.sandbox import ProgramStream, Sandbox, TerminalStream
 
-__all__ = ["Engine", "ProgramStream", "Sandbox", "TerminalStream", "open_engine"]
+__all__ = ["GUEST_IMAGE", "Engine", "ProgramStream", "Sandbox", "TerminalStream", "open_engine"]

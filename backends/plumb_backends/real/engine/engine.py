@@ -1,7 +1,6 @@
 """The container engine: makes sandboxes, finds them again, and leaves none behind."""
 
 import asyncio
-import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +14,7 @@ from aiodocker.containers import DockerContainer
 from plumb_backends.errors import ImageMissing, PlumbError, SandboxUnavailable
 from plumb_backends.real import owner
 from plumb_backends.real.engine.asking import asking
+from plumb_backends.real.engine.guest_volume import GuestVolume
 from plumb_backends.real.engine.sandbox import Sandbox, remove_container
 from plumb_backends.real.hardening import (
     EXPIRY_LABEL,
@@ -39,6 +39,7 @@ class Engine:
         self._size_option = True  # until the engine says that it cannot limit a container's disk
         self._sandboxes: dict[str, Sandbox] = {}
         self._undoings: set[asyncio.Task[None]] = set()
+        self._guest_volume = GuestVolume(docker, owner_name)
         self._left: dict[str, DockerContainer] = {}  # could not be removed; the sweep tries again
 
     async def ping(self) -> None:
@@ -95,6 +96,7 @@ class Engine:
         try:
             async with asking("starting a sandbox"):
                 await container.start()
+            sandbox.watch()
         except BaseException:
             await asyncio.shield(self.remove(sandbox))
             raise
@@ -113,6 +115,7 @@ class Engine:
 
     async def remove(self, sandbox: Sandbox) -> None:
         """Removes a sandbox that this engine made; never raises: the sweep tries again."""
+        await sandbox.close()
         await self._removed(sandbox.container)
 
     async def _create(self, spec: SandboxSpec) -> DockerContainer:
@@ -126,7 +129,8 @@ class Engine:
         return await self._create_once(spec, limit_disk=False)
 
     async def _create_once(self, spec: SandboxSpec, *, limit_disk: bool) -> DockerContainer:
-        config = container_config(spec, self._owner, limit_disk=limit_disk)
+        volume = await self._guest_volume.ready() if spec.has_guest else ""
+        config = container_config(spec, self._owner, limit_disk=limit_disk, guest_volume=volume)
         name = _new_name(spec)
         # Shielded: a request that is given up makes its container all the same.
         creation = asyncio.ensure_future(self._docker.containers.create(config, name=name))
@@ -171,7 +175,9 @@ class Engine:
             async with turn:
                 return await self._removed(container)
 
-        return sum(await asyncio.gather(*map(removed, each.values())))
+        count = sum(await asyncio.gather(*map(removed, each.values())))
+        await self._guest_volume.sweep(everything=everything)
+        return count
 
     async def _removed(self, container: DockerContainer) -> bool:
         try:
@@ -202,54 +208,11 @@ class Engine:
             await self.remove(sandbox)
         return len(mine)
 
-    async def end_oversized(self, setting: str) -> None:
-        """Ends the sandboxes of this engine that wrote more than they may.
-
-        For engines that cannot limit a container's disk themselves, which is most of them: a
-        sandbox can overshoot by what it writes between two calls.
-
-        Args:
-            setting: The name of the setting that whoever runs the server can raise.
-        """
-        if self._size_option or not self._sandboxes:
-            return
-        for container in await self._list(f"{OWNER_LABEL}={self._owner}", size=True):
-            sandbox = self._sandboxes.get(str(container.id))
-            written = int(container._container.get("SizeRw") or 0)
-            if sandbox and written > sandbox.spec.limits.disk_bytes:
-                await self._end(
-                    sandbox,
-                    f"it wrote {written} bytes to its disk, more than the "
-                    f"{sandbox.spec.limits.disk_bytes} that are allowed ({setting})",
-                )
-
-    async def end_overfull(self, setting: str) -> None:
-        """Ends the sandboxes of this engine that made more files than they may.
-
-        Each takes an inode of the machine, also an empty one, and no engine limits them. A sandbox
-        can overshoot by what it makes between two calls.
-
-        Args:
-            setting: As of `end_oversized`.
-        """
-        for sandbox in list(self._sandboxes.values()):
-            most = sandbox.spec.limits.files
-            with contextlib.suppress(SandboxUnavailable):  # it has just ended
-                if await sandbox.has_more_changes(most):
-                    await self._end(
-                        sandbox,
-                        f"it made more than the {most} files that are allowed ({setting})",
-                    )
-
-    async def _end(self, sandbox: Sandbox, because: str) -> None:
-        sandbox.ended_because = because
-        await sandbox.remove()
-
-    async def _list(self, *labels: str, size: bool = False) -> list[DockerContainer]:
-        """Plumb's containers; with their sizes it takes a walk over the files of each."""
-        filters = json.dumps({"label": [LABEL, *labels]})
+    async def _list(self) -> list[DockerContainer]:
+        """Plumb's containers."""
+        filters = json.dumps({"label": [LABEL]})
         async with asking("listing sandboxes"):
-            return list(await self._docker.containers.list(all=True, size=size, filters=filters))
+            return list(await self._docker.containers.list(all=True, filters=filters))
 
 
 def _new_name(spec: SandboxSpec) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
 import aiodocker
 import aiohttp
@@ -12,7 +13,9 @@ from aiodocker.stream import Stream
 
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
-from plumb_backends.real.hardening import SandboxSpec
+from plumb_backends.real.engine.changes import read_changes
+from plumb_backends.real.guest import GUEST
+from plumb_backends.real.hardening import ENDINGS, SandboxSpec, shell_command
 
 _ENDING_WITHIN = 0.5
 """Seconds that a container takes to be seen as ended, once its processes are."""
@@ -21,6 +24,9 @@ _STATUS_WITHIN = 2.0
 """Seconds that a process may take to be known as ended, once its streams are."""
 
 _ASK_AGAIN_AFTER = 0.02
+
+_REASON_WITHIN = 2.0
+"""Seconds that the reason of an end may take to be told, once that is."""
 
 
 class _Process:
@@ -109,6 +115,29 @@ class Sandbox:
         self.container = container
         self.spec = spec
         self.ended_because = ""
+        self._watching: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """Waits for its end, beside all else, for that tells why its first process ended it."""
+        if self.spec.has_guest:
+            self._watching = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(SandboxUnavailable), translated("waiting for a sandbox's end"):
+            status = (await self.container.wait())["StatusCode"]
+            if status in ENDINGS:
+                self.ended_because = ENDINGS[status].format(self.spec.limits)
+
+    async def close(self) -> None:
+        """Ends the watching."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _learn_why(self) -> None:
+        """Waits until it is known why it has ended; the engine tells that a little later."""
+        if self._watching is not None:
+            await asyncio.wait({self._watching}, timeout=_REASON_WITHIN)
 
     @property
     def id(self) -> str:
@@ -128,32 +157,31 @@ class Sandbox:
         """
         async with asking("opening a terminal"):
             process = await self.container.exec(
-                list(argv), stdin=True, tty=True, environment=dict(env), workdir="/"
+                shell_command(self.spec, argv),
+                stdin=True,
+                tty=True,
+                environment=dict(env),
+                workdir="/",
             )
             stream = process.start(detach=False)
             await stream._init()
         return TerminalStream(process, stream)
 
-    async def open_program(
-        self, argv: Sequence[str], *, stdin: bool, env: Mapping[str, str], cwd: str, user: str
-    ) -> ProgramStream:
-        """Starts a program in a fresh process, its streams apart.
+    async def open_guest(self, command: Sequence[str]) -> ProgramStream:
+        """Starts plumb's own program in the sandbox, its streams apart.
 
         Raises:
-            InvalidInput: The engine refuses the user or the working directory.
-            SandboxUnavailable: The sandbox is gone.
+            SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
         """
-        async with asking("starting a program"):
-            process = await self.container.exec(
-                list(argv),
-                stdin=stdin,
-                tty=False,
-                environment=dict(env),
-                workdir=cwd or self.spec.home,
-                user=user,
-            )
-            stream = process.start(detach=False)
-            await stream._init()
+        try:
+            async with asking("starting a program"):
+                process = await self.container.exec(
+                    [GUEST, *command], stdin=True, tty=False, workdir="/", user="0:0"
+                )
+                stream = process.start(detach=False)
+                await stream._init()
+        except InvalidInput as error:  # how newer engines say that they cannot start it
+            raise SandboxUnavailable(f"nothing can be started in the sandbox: {error}") from error
         return ProgramStream(process, stream)
 
     async def published_address(self) -> tuple[str, int]:
@@ -191,6 +219,17 @@ class Sandbox:
         async with asking("asking after the sandbox"):
             return str((await self.container.show())["Image"])
 
+    async def started_time(self) -> float:
+        """When it started, in seconds since 1970, by the engine's clock.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone.
+        """
+        async with asking("asking after the sandbox"):
+            started = str((await self.container.show())["State"]["StartedAt"])
+        # To the second: Python reads no nanoseconds.
+        return datetime.fromisoformat(started[:19] + "+00:00").timestamp()
+
     async def rename(self, name: str) -> None:
         """Gives the container another name.
 
@@ -204,9 +243,12 @@ class Sandbox:
         """Whether the container runs; False if it is gone."""
         try:
             async with asking("asking after the sandbox"):
-                return bool((await self.container.show())["State"]["Running"])
+                if (await self.container.show())["State"]["Running"]:
+                    return True
         except SandboxUnavailable:
-            return False
+            pass
+        await self._learn_why()
+        return False
 
     async def has_ended(self) -> bool:
         """Whether the container has ended, or does so in a moment.
@@ -220,30 +262,17 @@ class Sandbox:
                     await self.container.wait()
             except TimeoutError:
                 return not await self.is_running()
+        await self._learn_why()
         return True
 
-    async def changed_paths(self) -> dict[str, str]:
-        """What differs from the image: path -> `changed`, `added` or `deleted`."""
-        async with asking("comparing the sandbox with its image"):
-            changes = await self.container.docker._query_json(
-                f"containers/{self.id}/changes", method="GET"
-            )
-        names = {0: "changed", 1: "added", 2: "deleted"}
-        return {str(change["Path"]): names[change["Kind"]] for change in changes or ()}
-
-    async def has_more_changes(self, than: int) -> bool:
-        """Whether more files differ from the image; the list of them is never kept, or read on."""
-        seen = 0
+    async def changes(self) -> AsyncIterator[tuple[str, str]]:
+        """What differs from the image: path and `changed`, `added` or `deleted`, as it comes in."""
         async with (
-            asking("counting the sandbox's files"),
+            asking("comparing the sandbox with its image"),
             self.container.docker._query(f"containers/{self.id}/changes") as response,
         ):
-            async for piece in response.content.iter_any():
-                seen += piece.count(b'"Path":')  # in a name the quotes are escaped
-                if seen > than:
-                    response.close()
-                    return True
-        return False
+            async for change in read_changes(response.content.iter_any()):
+                yield change
 
     async def remove(self) -> None:
         """Removes the container at once; it may be gone already.
