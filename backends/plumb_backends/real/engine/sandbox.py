@@ -222,6 +222,15 @@ class Sandbox:
                 return not await self.is_running()
         return True
 
+    async def exit_status(self) -> int:
+        """Waits for the container's end, however long, and returns its first process's status.
+
+        Raises:
+            SandboxUnavailable: It is gone already, or the engine is.
+        """
+        with translated("waiting for the end of a sandbox"):
+            return int((await self.container.wait())["StatusCode"])
+
     async def changed_paths(self) -> dict[str, str]:
         """What differs from the image: path -> `changed`, `added` or `deleted`."""
         async with asking("comparing the sandbox with its image"):
