@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -31,13 +32,16 @@ from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
 from plumb_backends.real.engine import GUEST_IMAGE
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL, Limits
+from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
+from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.shell_environment import RealShell
+from plumb_backends.real.sql.servers import ServerSettings
 from plumb_backends.registry import Backends, Spec, open_backends
 
 IMAGE = "plumb-shell:latest"
-MYSQL_IMAGE = "plumb-mysql:latest"
+MYSQL_IMAGE = os.environ.get("PLUMB_TEST_MYSQL_IMAGE", "plumb-mysql:latest")
 MEMORY_BYTES = 256 * 1024**2
 """For a sandbox: little enough that a test can use it up at once."""
 
@@ -145,8 +149,11 @@ def _asyncio_has_nothing_to_say() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backends() -> AsyncIterator[Backends]:
     """Every backend, up for the whole run."""
-    settings = RealShellSettings(image=IMAGE, limits=Limits(memory_bytes=MEMORY_BYTES))
-    async with open_backends([settings]) as opened:
+    shell = RealShellSettings(image=IMAGE, limits=Limits(memory_bytes=MEMORY_BYTES))
+    mysql = RealMysqlSettings(
+        servers=ServerSettings(image=MYSQL_IMAGE), pool=PoolSettings(size=1, is_lazy=True)
+    )
+    async with open_backends([shell, mysql]) as opened:
         yield opened
 
 

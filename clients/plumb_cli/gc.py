@@ -7,7 +7,7 @@ import sys
 from plumb_backends.errors import PlumbError
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.sql.account import sweep_accounts
-from plumb_backends.real.sql.server import Servers
+from plumb_backends.real.sql.servers import Servers
 from plumb_cli.settings import read_settings
 from plumb_cli.visible import say
 

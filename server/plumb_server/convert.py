@@ -35,7 +35,7 @@ from plumb_backends.grounding import (
 )
 from plumb_backends.kind import Kind
 from plumb_backends.kinds import mysql
-from plumb_backends.kinds.mysql import Isolation, MysqlOptions, Rendering
+from plumb_backends.kinds.mysql import MysqlOptions, Rendering
 from plumb_backends.kinds.shell import DEFAULT_HOSTNAME, DEFAULT_TEXT_BYTES, ShellOptions
 from plumb_backends.paired import REAL, PairedOptions
 from plumb_backends.registry import Backend, Spec, check_names
@@ -300,7 +300,7 @@ def _paired_options(request: wire.CreateSessionRequest) -> PairedOptions:
 def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:
     return MysqlOptions(
         database=options.database or mysql.DEFAULT_DATABASE,
-        isolation=mysql.choose("isolation", options.isolation, Isolation.SHARED),
+        isolation=mysql.choose_isolation(options.isolation),
         rendering=mysql.choose("rendering", options.rendering, Rendering.CLIENT),
         max_text_bytes=options.max_text_bytes or mysql.DEFAULT_TEXT_BYTES,
         max_rows=options.max_rows or mysql.DEFAULT_ROWS,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from plumb_backends.errors import ModelError, ModelUnauthorized, PlumbError
 from plumb_backends.real.engine import GUEST_IMAGE, Engine, open_engine
 from plumb_backends.real.hardening import ORIGIN_LABEL
-from plumb_backends.real.sql.server import Servers
+from plumb_backends.real.sql.servers import Servers
 from plumb_backends.simulated.asking import Endpoint
 from plumb_server.settings import Settings
 

@@ -8,11 +8,11 @@ from pydantic_settings import SettingsConfigDict
 from plumb_backends.errors import InvalidInput
 from plumb_backends.real.hardening import Limits
 from plumb_backends.real.mysql import RealMysqlSettings
-from plumb_backends.real.pool import PoolSettings
+from plumb_backends.real.pool import MOST_AGE, PoolSettings
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.sql.access import parse_url
-from plumb_backends.real.sql.connection import RowLimits
-from plumb_backends.real.sql.server import ServerSettings, server_limits
+from plumb_backends.real.sql.row_gate import RowLimits
+from plumb_backends.real.sql.servers import ServerSettings, own_limits, server_limits
 from plumb_server.journal_space import JournalLimits
 from plumb_server.sessions import SessionLimits
 from plumb_server.simulator_settings import SimulatorFields
@@ -149,30 +149,37 @@ class Settings(SimulatorFields):
     )
     mysql_url: str = Field(
         "",
-        description="A MySQL server (8.0.21 or later) to use instead of one that plumb starts: "
-        "`mysql://user:password@host:3306/`; TLS unless `?ssl=off`, verified with `?ssl_ca=FILE`. "
-        "The user must be allowed to make users and databases.",
+        description="A MySQL server (8.0.21 or later) that sessions share, unless they ask for one "
+        "of their own: `mysql://user:password@host:3306/`; TLS unless `?ssl=off`, verified with "
+        "`?ssl_ca=FILE`. The user must be allowed to make users and databases.",
         repr=False,
     )
     mysql_image: str = Field(
         "plumb-mysql:latest", description="The image of the MySQL servers that plumb starts."
     )
     mysql_memory_bytes: int = Field(
-        2 * 1024**3, ge=256 * 1024**2, description="RAM of a MySQL server, its data included."
+        1024**3, ge=256 * 1024**2, description="RAM of a MySQL server, its data included."
     )
     mysql_disk_bytes: int = Field(
         512 * 1024**2,
         ge=1024**2,
-        description="What a session's tables may take on a MySQL server that it shares.",
+        description="What may be written to the disk of a session's own MySQL server, and what a "
+        "session's tables may take on one that it shares.",
+    )
+    mysql_max_servers: int = Field(
+        64,
+        ge=1,
+        description="MySQL servers of sessions' own at the same time, those of the pool included; "
+        "each takes about 130 MB.",
     )
     mysql_cpus: float = Field(
         2.0, gt=0, description="Cores of a MySQL server; fractions are allowed."
     )
     mysql_network: str = Field(
         "",
-        description="Where plumb itself is a container: the engine's network that it is in. The "
-        "MySQL servers that it starts join it, and are reached there; elsewhere they are reached "
-        "through ports on loopback.",
+        description="Where plumb itself is a container: the engine's network that it is in. A "
+        "MySQL server that sessions share joins it, and is reached there; elsewhere it is reached "
+        "through a port on loopback. Servers of sessions' own have no network.",
     )
     mysql_runtime: str = Field(
         "", description="The engine's OCI runtime for MySQL servers, for example runsc."
@@ -187,9 +194,9 @@ class Settings(SimulatorFields):
         "host name or runtime of their own; see docs/operations.md.",
     )
     mysql_pool: int = Field(
-        0,
+        2,
         ge=0,
-        description="Accounts on the shared MySQL server that are made ahead of time.",
+        description="MySQL servers that are started ahead of time, once there was a session.",
     )
     pool_idle_timeout: float = Field(
         600.0,
@@ -314,6 +321,12 @@ class Settings(SimulatorFields):
                     cpus=self.mysql_cpus,
                     max_session_life=self.session_max_life,
                 ),
+                own_limits=own_limits(
+                    memory_bytes=self.mysql_memory_bytes,
+                    disk_bytes=self.mysql_disk_bytes,
+                    cpus=self.mysql_cpus,
+                    lifetime=self.session_max_life + MOST_AGE + 60,
+                ),
                 network=self.mysql_network,
                 runtime=self.mysql_runtime,
             ),
@@ -321,5 +334,8 @@ class Settings(SimulatorFields):
             max_life=self.session_max_life + 60,
             disk_bytes=self.mysql_disk_bytes,
             max_creations=self.max_creations,
-            pool=PoolSettings(size=self.mysql_pool, idle_timeout=self.pool_idle_timeout),
+            max_servers=self.mysql_max_servers,
+            pool=PoolSettings(
+                size=self.mysql_pool, idle_timeout=self.pool_idle_timeout, is_lazy=True
+            ),
         )

@@ -20,7 +20,7 @@ from tests.faults.world import POOL, open_world
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.sql.seats import POOLED
 from plumb_backends.real.sql.server import Server as MysqlServer
-from plumb_backends.real.sql.server import Servers, ServerSettings
+from plumb_backends.real.sql.servers import Servers, ServerSettings
 
 SECONDS = float(os.environ.get("PLUMB_SOAK_SECONDS", "45"))
 SEED = os.environ.get("PLUMB_SOAK_SEED") or secrets.token_hex(4)

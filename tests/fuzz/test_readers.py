@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plumb_backends.real.sql.names import Names
 from plumb_backends.simulated.cassette import BadCassette, Cassette
 from plumb_backends.sql.statements import split
 from plumb_bench.lines import BadLine
@@ -122,12 +121,6 @@ def test_every_action_is_split_and_no_statement_says_what_the_action_does_not(
 ) -> None:
     for statement in split(action):
         assert statement.text in action
-
-
-@given(_SQL)
-def test_names_are_mapped_in_whatever_it_is_and_mapped_back(statement: bytes) -> None:
-    names = Names("p0123456789abcdef_", "shop")
-    assert names.to_logical(names.to_physical(statement)) == statement
 
 
 @pytest.mark.parametrize("depth", [10, 100_000])

@@ -22,7 +22,7 @@ MAX_ROWS = 100_000
 SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
 
 MAX_DATABASE_NAME = 46
-"""MySQL allows 64 bytes, of which a physical name takes 18 for the session's prefix."""
+"""MySQL allows 64 bytes, of which a name on a shared server takes 13 for what makes it unique."""
 
 _DATABASE = re.compile(r"[^\x00-\x1f`/\\.]*[^\x00-\x20`/\\.]")
 
@@ -47,9 +47,10 @@ class MysqlOptions:
     """What a session of this kind can be told.
 
     Attributes:
-        database: The database's name as the agent sees it.
-        isolation: `SHARED`: databases of its own on a server that others use too. `DEDICATED`: a
-            server of its own, for statements about the whole server.
+        database: The database's name; on a shared server the beginning of it.
+        isolation: `DEDICATED`: a server of its own, as root. `SHARED`: one database on a server
+            that others use, too: for agents that one trusts. None for the usual one: dedicated,
+            unless sessions are on a server that somebody else runs.
         rendering: `CLIENT`: what the interactive `mysql` client prints. `TUPLES`: what AgentBench
             shows, `str(rows)`. `JSON`: one document a result.
         max_text_bytes: The most bytes of `Observation.text` and of `Observation.raw`, each.
@@ -60,7 +61,7 @@ class MysqlOptions:
     """
 
     database: str = DEFAULT_DATABASE
-    isolation: Isolation = Isolation.SHARED
+    isolation: Isolation | None = None
     rendering: Rendering = Rendering.CLIENT
     max_text_bytes: int = DEFAULT_TEXT_BYTES
     max_rows: int = DEFAULT_ROWS
@@ -95,13 +96,20 @@ def choose(field: str, value: str, default: Choice) -> Choice:
     Raises:
         InvalidInput: There is no such word.
     """
-    if not value:
-        return default
+    return _read(field, value, type(default)) if value else default
+
+
+def choose_isolation(value: str) -> Isolation | None:
+    """Reads an isolation; empty means the usual one. Raises as `choose` does."""
+    return _read("isolation", value, Isolation) if value else None
+
+
+def _read(field: str, value: str, words: type[Choice]) -> Choice:
     try:
-        return type(default)(value)
+        return words(value)
     except ValueError:
-        words = ", ".join(str(choice.value) for choice in type(default))
-        raise InvalidInput(f"mysql.{field} is {value!r}; use one of: {words}") from None
+        allowed = ", ".join(str(choice.value) for choice in words)
+        raise InvalidInput(f"mysql.{field} is {value!r}; use one of: {allowed}") from None
 
 
 _RENDERINGS = {

@@ -100,6 +100,7 @@ class SandboxSpec:
         capabilities: What root keeps.
         published_port: A TCP port that is published on loopback; 0 for none.
         memory_disks: Folders that live in memory, and how many bytes each may take.
+        has_fixed_root: Whether nothing else of its file system can be written.
         limits: What it may use.
         network: The engine's network; `none` by default.
         runtime: The engine's OCI runtime; empty for its default.
@@ -115,6 +116,7 @@ class SandboxSpec:
     capabilities: tuple[str, ...] = SHELL_CAPABILITIES
     published_port: int = 0
     memory_disks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    has_fixed_root: bool = False
     limits: Limits = dataclasses.field(default_factory=Limits)
     network: str = "none"
     runtime: str = ""
@@ -171,6 +173,8 @@ def container_config(
         host["StorageOpt"] = {"size": str(limits.disk_bytes)}
     if spec.runtime:
         host["Runtime"] = spec.runtime
+    if spec.has_fixed_root:
+        host["ReadonlyRootfs"] = True
     if spec.memory_disks:
         host["Tmpfs"] = {
             folder: f"rw,nosuid,nodev,noexec,mode=1777,size={size}"

@@ -11,9 +11,9 @@ from plumb_backends.real.engine import open_engine
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.sql.account import end_oversized, sweep_accounts, sweep_left
-from plumb_backends.real.sql.connection import RowLimits
+from plumb_backends.real.sql.row_gate import RowLimits
 from plumb_backends.real.sql.seats import Seats, open_seats
-from plumb_backends.real.sql.server import Servers, ServerSettings
+from plumb_backends.real.sql.servers import Servers, ServerSettings
 from plumb_backends.real.watcher import Nobody, Watcher
 from plumb_backends.registry import Backend, Backends, Grounded, Spec
 from plumb_backends.repeating import repeated
@@ -32,7 +32,8 @@ class RealMysqlSettings:
         max_life: Seconds after which a session's account may be swept.
         disk_bytes: What a session's tables may take on a shared server.
         max_creations: How many accounts, or servers of a session's own, are made at the same time.
-        pool: How many accounts are made ahead of time.
+        max_servers: How many servers of sessions' own there may be, warm ones included.
+        pool: How many of them are started ahead of time.
         watcher: Is told of the pool, and of creations that wait.
     """
 
@@ -42,6 +43,7 @@ class RealMysqlSettings:
     max_life: float = 25 * 3600.0
     disk_bytes: int = 512 * 1024**2
     max_creations: int = 16
+    max_servers: int = 64
     pool: PoolSettings = dataclasses.field(default_factory=PoolSettings)
     watcher: Watcher = dataclasses.field(default_factory=Nobody)
 
@@ -53,10 +55,17 @@ class RealMysqlProvider:
         self._servers = servers
         self._settings = settings
         creations = Creations(KIND.name, settings.max_creations, settings.watcher)
-        self.seats = Seats(servers, creations, settings.max_life, settings.pool, settings.watcher)
+        self.seats = Seats(
+            servers,
+            creations,
+            settings.max_life,
+            settings.max_servers,
+            settings.pool,
+            settings.watcher,
+        )
 
     async def create(self, spec: Spec) -> Grounded:
-        """Makes a session's databases and grounds them; see `Provider.create`."""
+        """Makes a session's database and grounds it; see `Provider.create`."""
         options = spec.options if isinstance(spec.options, MysqlOptions) else MysqlOptions()
         session = RealMysql(self.seats, spec, options, self._settings.limits)
         return Grounded(session, await session.start())

@@ -1,4 +1,4 @@
-"""The real MySQL: one connection a session, to databases of its own on a server.
+"""The real MySQL: one connection a session, to a server of its own or a database on a shared one.
 
 Here is what an action means: its statements one after the other, its timeout and interrupts, a
 connection that was lost, and how an action ended.
@@ -8,9 +8,9 @@ import asyncio
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from plumb_backends.capped import Capped
 from plumb_backends.environment import (
@@ -27,20 +27,24 @@ from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import run_scripts
 from plumb_backends.kinds.mysql import KIND, MysqlOptions
 from plumb_backends.real.card import mysql_card
-from plumb_backends.real.sql.account import Account
-from plumb_backends.real.sql.connection import Connection, RowLimits, open_connection
-from plumb_backends.real.sql.names import Names
-from plumb_backends.real.sql.probes import capture_databases, probe_counts, probe_rows, probe_schema
+from plumb_backends.real.sql import probes
+from plumb_backends.real.sql.account import quoted
+from plumb_backends.real.sql.connection import reopen_connection
+from plumb_backends.real.sql.reader import Disobeyed, Reader, read
+from plumb_backends.real.sql.refusals import refusal
+from plumb_backends.real.sql.row_gate import RowLimits
 from plumb_backends.real.sql.seats import Seat, Seats
-from plumb_backends.real.sql.server import Server
 from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
-from plumb_backends.sql.result import RawError, RawOk
+from plumb_backends.sql.result import RawError, RawOk, RawResult
 from plumb_backends.sql.statements import Statement, split
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
+
+_RESULT_BYTES = 1024
+"""What a result takes beside its rows."""
 
 _LARGE_TEXT = 16 * 1024
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
@@ -55,35 +59,33 @@ class _Turn:
 
     def __init__(self, *, stops_at_errors: bool = False) -> None:
         self.shown: list[Shown] = []
+        self.size = 0  # bytes of rows that it has, about
+        self.sent = 0  # all bytes of rows, and what each result takes beside them
+        self.error: RawError | None = None  # the first
         self.stops_at_errors = stops_at_errors
         self.stop_because: Ending | None = None
         self.woken = asyncio.Event()
+
+    def add(self, result: RawResult, *, vertical: bool = False) -> None:
+        """Takes a result."""
+        shown = Shown(result, vertical)
+        self.shown.append(shown)
+        self.size += shown.kept_bytes
+        self.sent += shown.kept_bytes + shown.dropped_bytes + _RESULT_BYTES
+        if self.error is None and isinstance(result, RawError):
+            self.error = result
 
     def ask_to_stop(self, because: Ending) -> None:
         """Wakes whoever waits; only the first reason counts."""
         self.stop_because = self.stop_because or because
         self.woken.set()
 
-    @property
-    def size(self) -> int:
-        """How many bytes of rows it has, about."""
-        return sum(shown.kept_bytes for shown in self.shown)
-
-    @property
-    def error(self) -> RawError | None:
-        """The first error."""
-        errors = (shown.result for shown in self.shown)
-        return next((result for result in errors if isinstance(result, RawError)), None)
-
 
 @dataclasses.dataclass(slots=True)
 class _Place:
-    """Where a session is: its server, its account, its connection, and the database in use."""
+    """Where a session is: its seat, and the statement that puts its database in use."""
 
-    server: Server
-    account: Account
-    connection: Connection
-    names: Names
+    seat: Seat
     use: bytes
 
 
@@ -121,7 +123,7 @@ class RealMysql:
         finally:
             self._turn = None
         run_duration = time.monotonic() - started
-        reconnected = place.connection.is_lost
+        reconnected = place.seat.connection.is_lost
         if reconnected:
             await self._reconnect(place)
         printed = await self._render(place, turn)
@@ -144,32 +146,36 @@ class RealMysql:
 
     async def probe(self, suite: str) -> ProbeResult:
         """Answers `schema`, `counts` and `rows`; see `Environment.probe`."""
-        place = self._here()
-        match suite:
-            case "schema":
-                facts = await probe_schema(place.server, place.account.prefix)
-            case "counts":
-                facts = await probe_counts(place.server, place.account.prefix)
-            case "rows":
-                facts = await probe_rows(place.server, place.account.prefix)
-            case _:
-                raise KIND.unknown_suite(suite)
+        if suite not in probes.SUITES:
+            raise KIND.unknown_suite(suite)
+        facts = await self._read(probes.SUITES[suite])
         return ProbeResult(suite, dict(sorted(facts.items())))
 
     async def capture(self) -> Snapshot:
         """Captures schema and rows; see `Captures.capture`."""
-        place = self._here()
-        return await capture_databases(place.server, place.account.prefix)
+        return await self._read(probes.capture)
 
     async def card(self) -> str:
         """Writes down what the server is; see `Captures.card`."""
-        return await mysql_card(self._here().server)
+        return await mysql_card(self._here().seat.server)
+
+    async def _read(self, work: Callable[[Reader], Coroutine[None, None, Result]]) -> Result:
+        seat = self._here().seat
+        try:
+            return await read(seat.server, seat.account, probes.ROOM, work)
+        except Disobeyed:
+            await self.close()
+            raise
+        except SandboxUnavailable:
+            if seat.server.is_own and not await seat.server.answers():
+                await self._give_up(seat)
+            raise
 
     async def close(self) -> None:
         """Removes the account with its databases. Never raises; may be called again."""
         place, self._place = self._place, None
         if place is not None:
-            await self._seats.remove(Seat(place.server, place.account, place.connection))
+            await self._seats.remove(place.seat)
 
     # Where the session is.
 
@@ -179,36 +185,43 @@ class RealMysql:
         return self._place
 
     async def _settle(self) -> _Place:
-        seat = await self._seats.get(self._spec.session_id, self._options.isolation)
-        account = seat.account
-        names = Names(account.prefix, self._options.database)
-        database = _quoted(names.physical(self._options.database))
-        place = _Place(seat.server, account, seat.connection, names, b"USE " + database)
-        self._place = place
-        await self._insist(place, b"CREATE DATABASE IF NOT EXISTS " + database)
-        await self._insist(place, place.use)
+        options = self._options
+        seat = await self._seats.get(self._spec.session_id, options.database, options.isolation)
+        self._place = place = _Place(seat, b"USE " + quoted(seat.account.database).encode())
+        await seat.use()
         return place
 
     async def _reconnect(self, place: _Place) -> None:
         """Connects again, for a connection can be killed; raises where it is the server."""
-        await place.connection.close()
-        because = place.server.ended_because.pop(place.account.user, "")
+        seat = place.seat
+        await seat.connection.close()
+        because = seat.server.ended_because.pop(seat.account.user, "")
         if because:
             self._place = None
             raise SandboxUnavailable(
-                f"the session's databases were removed: {because}; reset the session"
+                f"the session's database was removed: {because}; reset the session"
             )
-        if not await place.server.answers():
+        try:
+            connection = await reopen_connection(seat.server, seat.account)
+        except SandboxUnavailable as error:
+            if not await seat.server.answers():
+                await self._give_up(seat)
             await self.close()
-            raise SandboxUnavailable("the session's MySQL server is gone; reset the session")
-        place.connection = await open_connection(place.server, place.account)
-        async for _ in place.connection.run(place.use, self._limits):
+            raise SandboxUnavailable(
+                "the session's connection was lost, and its account does not let it in any more "
+                f"({error}); reset the session"
+            ) from error
+        place.seat = dataclasses.replace(seat, connection=connection)
+        async for _ in connection.run(place.use, self._limits):
             pass  # the database may have been dropped; then none is in use, as in any client
 
-    async def _insist(self, place: _Place, statement: bytes) -> None:
-        async for result in place.connection.run(statement, self._limits):
-            if isinstance(result, RawError):
-                raise SandboxUnavailable(f"the MySQL server refused a database: {result.message}")
+    async def _give_up(self, seat: Seat) -> NoReturn:
+        """Ends a session whose server is gone, and says why."""
+        why = await seat.server.why_gone()
+        await self.close()
+        raise SandboxUnavailable(
+            f"the session's MySQL server is gone{why and ': '}{why}; reset the session"
+        )
 
     # Running statements.
 
@@ -231,7 +244,7 @@ class RealMysql:
 
     async def _stop(self, place: _Place, work: "asyncio.Task[None]") -> None:
         """Kills what runs; the connection, too, where that does not help."""
-        for kill in (place.connection.stop, place.connection.end):
+        for kill in (place.seat.connection.stop, place.seat.connection.end):
             await kill()
             await asyncio.wait({work}, timeout=_OBEY_WITHIN)
             if work.done():
@@ -244,26 +257,31 @@ class RealMysql:
 
     async def _run_all(self, place: _Place, statements: Sequence[Statement], turn: _Turn) -> None:
         for statement in statements:
-            if turn.stop_because is not None or place.connection.is_lost:
+            if turn.stop_because is not None or place.seat.connection.is_lost:
                 return
             if not statement.text:
-                turn.shown.append(Shown(_NO_QUERY))
+                turn.add(_NO_QUERY)
                 continue
             await self._run(place, statement, turn)
-            if place.connection.stopped_for_size:
+            too_large = turn.sent > self._limits.stop_bytes
+            if place.seat.connection.stopped_for_size or too_large:
                 turn.ask_to_stop(Ending.OUTPUT_LIMIT)
             if turn.stops_at_errors and turn.error:
                 return
 
     async def _run(self, place: _Place, statement: Statement, turn: _Turn) -> None:
-        text = statement.text
-        physical = await _aside(len(text), partial(place.names.to_physical, text))
-        is_use = bool(_USE.match(physical))
-        async for result in place.connection.run(physical, self._limits):
+        text, seat = statement.text, place.seat
+        if not seat.server.is_own and (refused := refusal(text)) is not None:
+            turn.add(refused)
+            return
+        is_use = bool(_USE.match(text))
+        async for result in seat.connection.run(text, self._limits):
             if is_use and isinstance(result, RawOk):
-                place.use = physical
+                place.use = text
                 result = dataclasses.replace(result, changed_database=True)
-            turn.shown.append(Shown(place.names.result_to_logical(result), statement.vertical))
+            turn.add(result, vertical=statement.vertical)
+            if turn.sent > self._limits.stop_bytes:
+                await seat.connection.stop()
 
     async def _run_script(self, text: str, timeout: float) -> ProgramResult:
         """Runs an init script: like `mysql < script`, up to the first error."""
@@ -272,7 +290,7 @@ class RealMysql:
         started = time.monotonic()
         await self._perform(place, await _split(text.encode()), turn, timeout)
         timed_out = turn.stop_because is Ending.TIMED_OUT
-        if place.connection.is_lost:
+        if place.seat.connection.is_lost:
             await self._reconnect(place)
         printed = await self._render(place, turn)
         return ProgramResult(
@@ -286,7 +304,7 @@ class RealMysql:
     # What came of it.
 
     async def _render(self, place: _Place, turn: _Turn) -> bytes:
-        rendering, major = self._options.rendering, place.server.major_version
+        rendering, major = self._options.rendering, place.seat.server.major_version
         text = await _aside(
             turn.size, partial(render_all, turn.shown, rendering, server_major=major)
         )
@@ -329,7 +347,3 @@ async def _aside(size: int, work: Callable[[], Result]) -> Result:
     if size <= _LARGE_TEXT:
         return work()
     return await asyncio.to_thread(work)
-
-
-def _quoted(name: str) -> bytes:
-    return b"`" + name.encode().replace(b"`", b"``") + b"`"

@@ -13,6 +13,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -35,10 +36,12 @@ class PoolSettings:
     Attributes:
         size: How many are kept ready; 0 for no pool.
         idle_timeout: Seconds without a draw after which it empties itself.
+        is_lazy: Whether it is filled only once somebody has drawn.
     """
 
     size: int = 0
     idle_timeout: float = 600.0
+    is_lazy: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class Pool(Generic[Made]):
         self._watcher = watcher
         self._rhythm = rhythm or Rhythm()
         self._held: collections.deque[tuple[float, Made]] = collections.deque()  # oldest first
-        self._drawn = time.monotonic()  # when somebody last wanted one
+        self._drawn = -math.inf if settings.is_lazy else time.monotonic()  # when last wanted
         self._failures = 0  # in a row
         self._failed = 0.0  # when it last did
         self._not_before = 0.0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.real.sql.server import Server
+from plumb_backends.real.sql.servers import Servers, ServerSettings
 
 if TYPE_CHECKING:
     from plumb_backends.real.engine import Engine
@@ -28,7 +29,7 @@ async def test_what_was_left_on_somebody_else_s_server_is_known_after_it_was_awa
     engine: Engine = object()  # type: ignore[assignment]
     servers = Servers(engine, ServerSettings(url="mysql://root:secret@127.0.0.1:3306/"))
     before = await servers.shared()
-    before.left.add("p0_root")
+    before.left["plumb_0"] = "shop_0"
     after = await servers.shared()
     assert after is not before
-    assert after.left == {"p0_root"}
+    assert after.left == {"plumb_0": "shop_0"}

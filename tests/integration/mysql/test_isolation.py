@@ -1,4 +1,4 @@
-"""Sessions on one server: none sees, changes or disturbs another, whatever it tries."""
+"""Sessions beside each other: none sees, changes or disturbs another, on either kind of server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plumb_backends.environment import Action, Ending, Observation, SqlDetail
-from plumb_backends.kinds.mysql import MysqlOptions
+from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.real.mysql_environment import RealMysql
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SECRET = "tell-nobody"
 SHOP = MysqlOptions(database="shop")
-DENIED = {1044, 1045, 1049, 1142, 1227, 1370}
-"""Denied, or not there: what is not one's own does not exist."""
+SHARED = MysqlOptions(database="shop", isolation=Isolation.SHARED)
 
 
 async def step(session: RealMysql, text: str) -> Observation:
@@ -32,10 +31,9 @@ def sql(seen: Observation) -> SqlDetail:
     return seen.sql
 
 
-async def physical_name(session: RealMysql) -> str:
-    """What the session's database is called on the server; an agent cannot find that out."""
-    assert session._place is not None
-    return session._place.names.physical("shop")
+async def database_of(session: RealMysql) -> str:
+    """The real name of the session's first database."""
+    return str(sql(await step(session, "SELECT DATABASE()")).results[0].rows[0][0])
 
 
 async def test_two_sessions_with_the_same_name_never_see_each_other(make_mysql: MakeMysql) -> None:
@@ -49,20 +47,9 @@ async def test_two_sessions_with_the_same_name_never_see_each_other(make_mysql: 
     assert sql(await step(other, "SELECT * FROM t")).results[0].rows == (("x",),)
 
 
-@pytest.mark.parametrize("bits", [0, (1 << 60) - 1])
-async def test_databases_are_listed_in_one_order_whatever_a_session_s_prefix_is(
-    make_mysql: MakeMysql, monkeypatch: pytest.MonkeyPatch, bits: int
-) -> None:
-    monkeypatch.setattr("plumb_backends.real.sql.account.secrets.randbits", lambda _: bits)
-    session = await make_mysql()
-    shown = sql(await step(session, "SHOW DATABASES"))
-    names = [name for (name,) in shown.results[0].rows]
-    assert names == ["information_schema", "performance_schema", "plumb"]
-
-
-async def test_many_sessions_at_once_keep_their_own_rows(make_mysql: MakeMysql) -> None:
+async def test_many_sessions_on_a_shared_server_keep_their_own_rows(make_mysql: MakeMysql) -> None:
     async def one(number: int) -> None:
-        session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHOP)
+        session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
         for _ in range(10):
             await step(session, f"INSERT INTO t VALUES ({number})")
         seen = await step(session, "SELECT DISTINCT a, (SELECT COUNT(*) FROM t) FROM t")
@@ -77,6 +64,7 @@ ATTACKS = {
     "drop another's table": "DROP TABLE `{victim}`.secrets",
     "drop another's database": "DROP DATABASE `{victim}`",
     "use another's database": "USE `{victim}`",
+    "make a database": "CREATE DATABASE other",
     "join another's table": "SELECT * FROM t, `{victim}`.secrets",
     "look at it through a view": "CREATE VIEW v AS SELECT * FROM `{victim}`.secrets",
     "look at it through a procedure":
@@ -101,27 +89,36 @@ ATTACKS = {
     "install a component": "INSTALL COMPONENT 'file://component_validate_password'",
     "see the engine": "SHOW ENGINE INNODB STATUS",
     "see the logs": "SHOW BINARY LOGS",
+    "end the server": "SHUTDOWN",
     "lock everything": "FLUSH TABLES WITH READ LOCK",
     "lock the instance": "LOCK INSTANCE FOR BACKUP",
     "define as somebody else":
         "CREATE DEFINER = plumb_admin@'%' PROCEDURE q() SELECT * FROM mysql.user; CALL q()",
     "make a table elsewhere on the disk": "CREATE TABLE e (a INT) DATA DIRECTORY = '/tmp'",
     "reach another server": "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'x')",
+    "replicate": "CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'x'",
+    "fill the memory of all": "CREATE TABLE m (a INT) ENGINE = MEMORY",
+    "write what no limit counts": "CREATE TABLE m (a INT) ENGINE = MyISAM",
+    "the same in a temporary table": "CREATE TEMPORARY TABLE m (a INT) ENGINE = MyISAM",
+    "begin what outlives it": "XA START 'x'",
+    "the same with a comment": "XA/**/START 'x'",
+    "the same in a comment": "/*!50000 XA START 'x' */",
+    "the same in a procedure": "CREATE PROCEDURE x() BEGIN\nxa -- c\nbegin 'x'; END",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_an_attack_is_refused_and_changes_nothing(
+async def test_an_attack_on_a_shared_server_is_refused_and_changes_nothing(
     make_mysql: MakeMysql, tmp_path: Path, attack: str
 ) -> None:
     victim = await make_mysql(
         init=["CREATE TABLE secrets (a TEXT)", f"INSERT INTO secrets VALUES ('{SECRET}')"],
-        options=SHOP,
+        options=SHARED,
     )
-    attacker = await make_mysql(init=["CREATE TABLE t (a TEXT)"], options=SHOP)
+    attacker = await make_mysql(init=["CREATE TABLE t (a TEXT)"], options=SHARED)
     file = tmp_path / "file"
     file.write_text(SECRET)
-    words = ATTACKS[attack].format(victim=await physical_name(victim), file=file)
+    words = ATTACKS[attack].format(victim=await database_of(victim), file=file)
     seen = await step(attacker, words)
     assert sql(seen).errno != 0
     assert seen.ending is Ending.EXITED
@@ -146,23 +143,36 @@ async def test_an_attack_is_refused_and_changes_nothing(
         "SELECT * FROM information_schema.schema_privileges",
         "SHOW GRANTS",
         "SELECT LOAD_FILE('/etc/passwd')",
+        "SELECT * FROM information_schema.files",
+        "SELECT * FROM information_schema.innodb_tablespaces",
+        "SELECT * FROM sys.session",
     ],
 )
-async def test_nothing_shows_that_there_are_others(make_mysql: MakeMysql, question: str) -> None:
-    victim = await make_mysql(init=["CREATE TABLE secrets (a TEXT)"], options=SHOP)
-    assert victim._place is not None
-    prefix = victim._place.account.prefix
-    attacker = await make_mysql(options=SHOP)
-    assert attacker._place is not None
+async def test_nothing_on_a_shared_server_shows_who_the_others_are(
+    make_mysql: MakeMysql, question: str
+) -> None:
+    victim = await make_mysql(init=["CREATE TABLE secrets (a TEXT)"], options=SHARED)
+    name = await database_of(victim)
+    attacker = await make_mysql(options=SHARED)
     seen = await step(attacker, question)
-    assert prefix not in seen.text
+    assert name not in seen.text
     assert "secrets" not in seen.text
     assert "root:x:0" not in seen.text
-    assert attacker._place.account.prefix not in seen.text
+
+
+async def test_a_neighbour_s_name_that_does_leak_opens_nothing(make_mysql: MakeMysql) -> None:
+    """TABLESPACES_EXTENSIONS lists all tables: a name is no secret, a password is."""
+    victim = await make_mysql(init=["CREATE TABLE secrets (a TEXT)"], options=SHARED)
+    assert victim._place is not None
+    account = victim._place.seat.account
+    assert len(account.access.password) >= 32
+    attacker = await make_mysql(options=SHARED)
+    seen = await step(attacker, f"SELECT * FROM `{account.database}`.secrets")
+    assert sql(seen).errno in (1044, 1142)
 
 
 async def test_a_slow_session_does_not_keep_another_waiting(make_mysql: MakeMysql) -> None:
-    slow, quick = await make_mysql(options=SHOP), await make_mysql(options=SHOP)
+    slow, quick = await make_mysql(options=SHARED), await make_mysql(options=SHARED)
     sleeping = asyncio.create_task(slow.step(Action(b"SELECT SLEEP(1000)", timeout=300)))
     for _ in range(20):
         assert sql(await asyncio.wait_for(step(quick, "SELECT 1"), 30)).errno == 0
@@ -171,12 +181,24 @@ async def test_a_slow_session_does_not_keep_another_waiting(make_mysql: MakeMysq
     await sleeping
 
 
-async def test_a_session_s_memory_is_limited(mysql: RealMysql) -> None:
+async def test_a_session_s_memory_on_a_shared_server_is_limited(make_mysql: MakeMysql) -> None:
+    session = await make_mysql(options=SHARED)
     seen = await step(
-        mysql,
+        session,
         "SET @@group_concat_max_len = 4294967295, @@cte_max_recursion_depth = 1000000; "
         "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500000) "
         "SELECT LENGTH(GROUP_CONCAT(REPEAT('x', 1000))) FROM n",
     )
     assert seen.ending is Ending.EXITED
-    assert sql(await step(mysql, "SELECT 1")).results[-1].rows == ((1,),)
+    assert sql(await step(session, "SELECT 1")).results[-1].rows == ((1,),)
+
+
+async def test_on_a_shared_server_a_session_has_one_database_by_its_real_name(
+    make_mysql: MakeMysql,
+) -> None:
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
+    name = await database_of(session)
+    assert name.startswith("shop_")
+    assert list((await session.probe("counts")).facts) == [f"{name}.t"]
+    await session.reset()
+    assert await database_of(session) != name

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import docker
 import pytest
+from tests.conftest import MYSQL_IMAGE
 
 from plumb_backends.environment import Action
 from plumb_backends.errors import InitFailed, SandboxUnavailable
 from plumb_backends.grounding import Grounding
+from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
-from plumb_backends.real.sql.account import create_account, sweep_accounts
-from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.real.sql.account import create_account
+from plumb_backends.real.sql.server import Server
+from plumb_backends.real.sql.servers import Servers, ServerSettings
 from plumb_backends.registry import Backends, Spec, open_backends
 
 if TYPE_CHECKING:
@@ -25,28 +28,29 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-OURS = "REGEXP '^pf[0-9a-f]{15}_'"
+SHARED = MysqlOptions(isolation=Isolation.SHARED)
 
 
 async def left_on(server: Server) -> tuple[list[str], list[str]]:
-    """The databases and the users of sessions that a server has."""
+    """The databases and the users of sessions that a shared server has."""
     databases = await server.ask(
-        f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME {OURS}"
+        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "
+        "WHERE SCHEMA_NAME REGEXP '_[0-9a-f]{12}$'"
     )
-    users = await server.ask(f"SELECT User FROM mysql.user WHERE User {OURS}")
+    users = await server.ask("SELECT User FROM mysql.user WHERE User REGEXP '^plumb_[0-9a-f]{12}$'")
     return [str(name) for (name,) in databases], [str(name) for (name,) in users]
 
 
 def place_of(session: RealMysql) -> Server:
     assert session._place is not None
-    return session._place.server
+    return session._place.seat.server
 
 
 async def test_a_closed_session_leaves_no_database_and_no_user(make_mysql: MakeMysql) -> None:
-    session = await make_mysql(init=["CREATE TABLE t (a INT)", "CREATE DATABASE other"])
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
     server = place_of(session)
     databases, users = await left_on(server)
-    assert len(databases) == 2
+    assert len(databases) == 1
     assert len(users) == 1
     await session.close()
     assert await left_on(server) == ([], [])
@@ -55,7 +59,9 @@ async def test_a_closed_session_leaves_no_database_and_no_user(make_mysql: MakeM
 async def test_a_session_that_is_closed_while_it_works_leaves_nothing(
     make_mysql: MakeMysql,
 ) -> None:
-    session = await make_mysql(init=["CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)"])
+    session = await make_mysql(
+        init=["CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)"], options=SHARED
+    )
     server = place_of(session)
     await session.step(Action(b"START TRANSACTION; UPDATE t SET a = 2"))
     working = asyncio.create_task(session.step(Action(b"SELECT SLEEP(1000)")))
@@ -70,7 +76,7 @@ async def test_a_session_that_is_closed_while_it_works_leaves_nothing(
 async def test_a_reset_whose_caller_goes_away_at_any_moment_leaves_nothing_behind_at_the_end(
     make_mysql: MakeMysql, turns: int
 ) -> None:
-    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
     server = place_of(session)
     reset = asyncio.create_task(session.reset())
     for _ in range(turns):  # of the event loop: each time it is cut off at another moment
@@ -85,15 +91,15 @@ async def test_a_reset_whose_caller_goes_away_at_any_moment_leaves_nothing_behin
 
 
 async def test_a_failed_init_leaves_nothing(make_mysql: MakeMysql) -> None:
-    server = place_of(await make_mysql())
+    server = place_of(await make_mysql(options=SHARED))
     before = await left_on(server)
     with pytest.raises(InitFailed):
-        await make_mysql(init=["CREATE TABLE t (a INT)", "nonsense"])
+        await make_mysql(init=["CREATE TABLE t (a INT)", "nonsense"], options=SHARED)
     assert await left_on(server) == before
 
 
 async def test_a_reset_makes_new_databases_and_removes_the_old(make_mysql: MakeMysql) -> None:
-    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
     before = await left_on(place_of(session))
     await session.reset()
     after = await left_on(place_of(session))
@@ -101,19 +107,10 @@ async def test_a_reset_makes_new_databases_and_removes_the_old(make_mysql: MakeM
     assert not set(before[1]) & set(after[1])
 
 
-async def test_an_account_whose_owner_has_ended_is_swept(make_mysql: MakeMysql) -> None:
-    server = place_of(await make_mysql())
-    mine = await left_on(server)
-    account = await create_account(server, "x", lifetime=-1)
-    await server.ask(f"CREATE DATABASE `{account.prefix}shop`")
-    assert await sweep_accounts(server) == 1
-    assert await left_on(server) == mine
-
-
 async def test_an_account_whose_removal_failed_is_removed_by_a_later_sweep(
     backends: Backends, make_mysql: MakeMysql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = await make_mysql(init=["CREATE TABLE t (a INT)"])
+    session = await make_mysql(init=["CREATE TABLE t (a INT)"], options=SHARED)
     server = place_of(session)
     before = await left_on(server)
 
@@ -130,12 +127,12 @@ async def test_an_account_whose_removal_failed_is_removed_by_a_later_sweep(
 
 
 async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> None:
-    settings = RealMysqlSettings(disk_bytes=16 * 1024**2)
+    settings = RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE), disk_bytes=16 * 1024**2)
     async with open_backends([settings]) as backends:
 
         def spec() -> Spec:
             return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
-                        grounding=Grounding(("CREATE TABLE t (a LONGTEXT)",)))  # fmt: skip
+                        grounding=Grounding(("CREATE TABLE t (a LONGTEXT)",)), options=SHARED)  # fmt: skip
 
         hog = (await backends.create(spec())).environment
         neighbour = (await backends.create(spec())).environment
@@ -153,7 +150,7 @@ async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> 
 
 async def test_a_lost_connection_of_the_administrator_is_no_lost_server() -> None:
     async with open_engine() as engine:  # where nobody else asks it anything meanwhile
-        servers = Servers(engine, ServerSettings())
+        servers = Servers(engine, ServerSettings(image=MYSQL_IMAGE))
         try:
             server = await servers.shared()
             await asyncio.gather(*(server.ask("SELECT SLEEP(0.1)") for _ in range(3)))
@@ -179,17 +176,18 @@ def kill_container(server: Server) -> None:
 
 
 async def test_a_server_that_dies_ends_its_sessions_and_is_started_again() -> None:
-    async with open_backends() as backends:
+    settings = RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE))
+    async with open_backends([settings]) as backends:
 
         def spec() -> Spec:
             grounding = Grounding(("CREATE TABLE t (a INT)",))
             return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
-                        grounding=grounding)  # fmt: skip
+                        grounding=grounding, options=SHARED)  # fmt: skip
 
         session = (await backends.create(spec())).environment
         assert isinstance(session, RealMysql)
         await asyncio.to_thread(kill_container, place_of(session))
-        with pytest.raises(SandboxUnavailable, match="server is gone; reset the session"):
+        with pytest.raises(SandboxUnavailable, match="server is gone: it was killed; reset"):
             await session.step(Action(b"SELECT 1"))
         with pytest.raises(SandboxUnavailable):
             await session.step(Action(b"SELECT 1"))
@@ -203,16 +201,18 @@ async def test_a_server_that_dies_ends_its_sessions_and_is_started_again() -> No
 
 async def test_somebody_else_s_server_is_used_and_left_clean() -> None:
     async with open_engine() as engine:
-        theirs = Servers(engine, ServerSettings())
+        theirs = Servers(engine, ServerSettings(image=MYSQL_IMAGE))
         try:
             server = await theirs.shared()
             access = server.access
             url = f"mysql://{access.user}:{access.password}@{access.host}:{access.port}/"
-            settings = RealMysqlSettings(servers=ServerSettings(url=url))
+            settings = RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE, url=url))
             async with open_backends([settings]) as backends:
                 spec = Spec(kind="mysql", backend="real", session_id="x", grounding=Grounding())
                 session = (await backends.create(spec)).environment
                 assert "1 row" in (await session.step(Action(b"SELECT 1"))).text
+                assert isinstance(session, RealMysql)
+                server_there = place_of(session)
                 users = (await left_on(server))[1]
                 assert len(users) == 1
                 has_password = await server.ask(
@@ -220,8 +220,7 @@ async def test_somebody_else_s_server_is_used_and_left_clean() -> None:
                     f"WHERE User = '{users[0]}'"
                 )
                 assert has_password == [(1,)]  # there, a secret name would not do
-                left = await create_account(server, "left", lifetime=-1)
-                await server.ask(f"CREATE DATABASE `{left.prefix}shop`")
+                await create_account(server_there, "shop", "left", lifetime=-1)
                 assert await backends.sweep() >= 1
                 assert (await left_on(server))[1] == users
                 await session.close()

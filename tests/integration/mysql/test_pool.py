@@ -1,4 +1,4 @@
-"""MySQL sessions from a pool of accounts: sooner there, and in nothing else different."""
+"""MySQL sessions from a pool of servers: sooner there, and in nothing else different."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from tests.conftest import MYSQL_IMAGE
 
 from plumb_backends.environment import Action
+from plumb_backends.errors import LimitReached, SandboxUnavailable
 from plumb_backends.kinds.mysql import Isolation, MysqlOptions
-from plumb_backends.real.engine import open_engine
-from plumb_backends.real.mysql import RealMysqlSettings
+from plumb_backends.real.mysql import RealMysqlProvider, RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
-from plumb_backends.real.sql.account import sweep_accounts
-from plumb_backends.real.sql.server import Server, Servers, ServerSettings
+from plumb_backends.real.sql.server import Server
+from plumb_backends.real.sql.servers import ServerSettings
 from plumb_backends.real.watcher import Nobody
 from plumb_backends.registry import Backends, open_backends
 
@@ -65,7 +66,9 @@ def watcher() -> Watcher:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def module_pool(watcher: Watcher) -> AsyncIterator[Backends]:
-    settings = RealMysqlSettings(pool=PoolSettings(size=SIZE), watcher=watcher)
+    settings = RealMysqlSettings(
+        servers=ServerSettings(image=MYSQL_IMAGE), pool=PoolSettings(size=SIZE), watcher=watcher
+    )
     async with open_backends([settings]) as opened:
         yield opened
 
@@ -78,56 +81,48 @@ async def pool(module_pool: Backends, watcher: Watcher) -> Backends:
     return module_pool
 
 
-async def users_on(server: Server) -> dict[str, str]:
-    """The users that the pool or a session has, and the session of each one's label."""
-    rows = await server.ask(
-        "SELECT USER, ATTRIBUTE->>'$.plumb.session' FROM information_schema.USER_ATTRIBUTES "
-        "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
-    )
-    return {str(user): str(session) for user, session in rows}
-
-
 def server_of(session: RealMysql) -> Server:
     assert session._place is not None
-    return session._place.server
+    return session._place.seat.server
 
 
-def user_of(session: RealMysql) -> str:
-    assert session._place is not None
-    return session._place.account.user
+def container_of(session: RealMysql) -> str:
+    sandbox = server_of(session).sandbox
+    assert sandbox is not None
+    return sandbox.id
 
 
 async def say(session: RealMysql, action: str) -> str:
     return (await session.step(Action(action.encode()))).text
 
 
-async def test_a_session_takes_an_account_that_was_there_and_is_what_its_label_says(
+async def test_a_session_takes_a_server_that_was_there_and_is_what_its_name_says(
     pool: Backends, watcher: Watcher, make_mysql: MakeMysql
 ) -> None:
-    first = await make_mysql(backends=pool)
-    server = server_of(first)
-    await watcher.holds(SIZE)
-    before = await users_on(server)
-    second = await make_mysql(backends=pool, options=MysqlOptions(database="shop"))
-    assert watcher.asked == ["hit", "hit"]
-    assert before[user_of(second)] == "pool"
-    assert (await users_on(server))[user_of(second)] == second._spec.session_id
-    assert "shop" in await say(second, "SELECT DATABASE()")
+    session = await make_mysql(backends=pool, options=MysqlOptions(database="shop"))
+    assert watcher.asked == ["hit"]
+    sandbox = server_of(session).sandbox
+    assert sandbox is not None
+    assert (await sandbox.container.show())["Name"].startswith(
+        f"/plumb-{session._spec.session_id}-"
+    )
+    assert "shop" in await say(session, "SELECT DATABASE()")
 
 
-async def test_an_account_that_was_used_is_removed_and_never_given_away_again(
+async def test_a_server_that_was_used_is_removed_and_never_given_away_again(
     pool: Backends, watcher: Watcher, make_mysql: MakeMysql
 ) -> None:
-    users = set()
-    for _ in range(2 * SIZE):
+    seen = set()
+    for _ in range(SIZE + 1):
         session = await make_mysql(backends=pool, init=["CREATE TABLE t (a INT)"])
-        users.add(user_of(session))
         server = server_of(session)
+        assert server.sandbox is not None
+        seen.add(server.sandbox.id)
         await session.close()
-        assert not users & set(await users_on(server))
+        assert not await server.sandbox.is_running()
         await watcher.holds(SIZE)
-    assert len(users) == 2 * SIZE
-    assert watcher.asked == ["hit"] * 2 * SIZE
+    assert len(seen) == SIZE + 1
+    assert watcher.asked == ["hit"] * (SIZE + 1)
 
 
 LOOKS = [
@@ -152,78 +147,71 @@ async def test_an_agent_cannot_tell_it_from_one_that_was_made_cold(
     assert (await warm.capture()).entries == (await cold.capture()).entries
 
 
-async def test_a_reset_takes_a_new_account_from_the_pool(
+async def test_a_reset_takes_the_next_server_of_the_pool(
     pool: Backends, watcher: Watcher, make_mysql: MakeMysql
 ) -> None:
     session = await make_mysql(backends=pool, init=["CREATE TABLE t (a INT)"])
-    before = user_of(session)
-    await say(session, "DROP TABLE t")
+    before = container_of(session)
+    await say(session, "DROP TABLE t; SET GLOBAL max_connections = 7; CREATE USER other")
     await session.reset()
     assert watcher.asked == ["hit", "hit"]
-    assert user_of(session) != before
+    assert container_of(session) != before
     assert "Empty set" in await say(session, "SELECT * FROM t")
+    assert "other" not in await say(session, "SELECT User, @@max_connections FROM mysql.user")
 
 
-async def test_a_connection_that_was_ended_in_the_pool_is_noticed(
+async def test_servers_that_ended_in_the_pool_are_noticed_and_replaced(
     pool: Backends, watcher: Watcher, make_mysql: MakeMysql
 ) -> None:
-    used = await make_mysql(backends=pool)
-    await watcher.holds(SIZE)
-    server = server_of(used)
-    waiting = [user for user, session in (await users_on(server)).items() if session == "pool"]
-    assert len(waiting) == SIZE
-    for user in waiting:
-        ids = await server.ask(
-            f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'"
-        )
-        for (number,) in ids:
-            await server.ask(f"KILL {number}")
-    watcher.asked.clear()
+    provider = pool._providers["mysql", "real"]
+    assert isinstance(provider, RealMysqlProvider)
+    assert provider.seats.pool is not None
+    held = [warm for _, warm in provider.seats.pool._held]
+    assert len(held) == SIZE
+    for warm in held:
+        assert warm._seat.server.sandbox is not None
+        await warm._seat.server.sandbox.remove()
     session = await make_mysql(backends=pool)
     assert watcher.asked == ["dead"] * SIZE + ["empty"]
-    assert user_of(session) not in waiting
     assert "1" in await say(session, "SELECT 1")
-
-
-async def test_a_server_that_was_killed_takes_its_pool_with_it(
-    pool: Backends, watcher: Watcher, make_mysql: MakeMysql
-) -> None:
-    session = await make_mysql(backends=pool)
-    server = server_of(session)
-    assert server.sandbox is not None
-    await server.sandbox.remove()
-    after = await make_mysql(backends=pool, init=["CREATE TABLE t (a INT)"])
-    assert server_of(after) is not server
-    assert "Empty set" in await say(after, "SELECT * FROM t")
     await watcher.holds(SIZE)
-    watcher.asked.clear()
-    assert server_of(await make_mysql(backends=pool)) is server_of(after)
-    assert watcher.asked == ["hit"]
 
 
-async def test_a_session_with_a_server_of_its_own_takes_nothing_from_the_pool(
+async def test_a_session_on_a_shared_server_takes_nothing_from_the_pool(
     pool: Backends, watcher: Watcher, make_mysql: MakeMysql
 ) -> None:
-    options = MysqlOptions(isolation=Isolation.DEDICATED)
+    options = MysqlOptions(isolation=Isolation.SHARED)
     session = await make_mysql(backends=pool, options=options)
-    assert watcher.asked == ["unfit"]
-    assert user_of(session) == "root"
+    assert watcher.asked == []
+    assert not server_of(session).is_own
 
 
-async def test_on_somebody_else_s_server_the_pool_leaves_no_account_behind() -> None:
-    async with open_engine() as engine:
-        servers = Servers(engine, ServerSettings())
-        theirs = await servers.shared()
-        access, watcher = theirs.access, Watcher()
-        url = f"mysql://{access.user}:{access.password}@{access.host}:{access.port}/"
-        settings = RealMysqlSettings(
-            servers=ServerSettings(url=url), pool=PoolSettings(size=SIZE), watcher=watcher
-        )
-        try:
-            async with open_backends([settings]):
-                await watcher.holds(SIZE)
-                assert list((await users_on(theirs)).values()) == ["pool"] * SIZE
-                assert await sweep_accounts(theirs) == 0  # their owner lives
-            assert await users_on(theirs) == {}
-        finally:
-            await servers.close()
+async def test_a_lazy_pool_is_filled_only_after_the_first_session(make_mysql: MakeMysql) -> None:
+    watcher = Watcher()
+    settings = RealMysqlSettings(
+        servers=ServerSettings(image=MYSQL_IMAGE),
+        pool=PoolSettings(size=1, is_lazy=True),
+        watcher=watcher,
+    )
+    async with open_backends([settings]) as backends:
+        await asyncio.sleep(0.5)  # nothing happens, and no event says so
+        assert watcher.held == 0
+        session = await make_mysql(backends=backends)
+        assert watcher.asked == ["empty"]
+        await watcher.holds(1)
+        await session.close()
+
+
+async def test_servers_are_counted_and_one_too_many_is_refused(make_mysql: MakeMysql) -> None:
+    settings = RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE), max_servers=1)
+    async with open_backends([settings]) as backends:
+        session = await make_mysql(backends=backends)
+        with pytest.raises(LimitReached, match="PLUMB_MYSQL_MAX_SERVERS") as caught:
+            await make_mysql(backends=backends)
+        assert caught.value.retry_after > 0
+        await session.reset()
+        await say(session, "SHUTDOWN")
+        with pytest.raises(SandboxUnavailable):
+            await session.step(Action(b"SELECT 1"))
+        again = await make_mysql(backends=backends)  # its place is free
+        await again.close()

@@ -173,10 +173,20 @@ class Sandbox:
         Raises:
             SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
         """
+        return await self.open_program([GUEST, *command], user="0:0")
+
+    async def open_program(self, argv: Sequence[str], *, user: str) -> ProgramStream:
+        """Starts a program of the image's own, its streams apart.
+
+        What it says is true only where nobody but plumb can change the image's files.
+
+        Raises:
+            SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
+        """
         try:
             async with asking("starting a program"):
                 process = await self.container.exec(
-                    [GUEST, *command], stdin=True, tty=False, workdir="/", user="0:0"
+                    list(argv), stdin=True, tty=False, workdir="/", user=user
                 )
                 stream = process.start(detach=False)
                 await stream._init()
@@ -264,6 +274,15 @@ class Sandbox:
                 return not await self.is_running()
         await self._learn_why()
         return True
+
+    async def exit_status(self) -> int:
+        """Waits for the container's end, however long, and returns its first process's status.
+
+        Raises:
+            SandboxUnavailable: It is gone already, or the engine is.
+        """
+        with translated("waiting for the end of a sandbox"):
+            return int((await self.container.wait())["StatusCode"])
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
         """What differs from the image: path and `changed`, `added` or `deleted`, as it comes in."""

@@ -1,15 +1,19 @@
 """How to reach a MySQL server, and the connections that come of it."""
 
+import asyncio
 import contextlib
 import dataclasses
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import mysql.connector
-from mysql.connector.aio import MySQLConnection
 
 from plumb_backends.errors import InvalidInput
+from plumb_backends.real.engine import Sandbox
+from plumb_backends.real.sql.wire import DirectSocket, RelaySocket, WireConnection
 
 MYSQL_PORT = 3306
+
+_CONNECT_WITHIN = 30.0
 
 _KEEP_ALIVE = "SET SESSION wait_timeout = 604800"
 """A connection may be idle for as long as a session may live; MySQL's own limit is 8 hours."""
@@ -26,9 +30,11 @@ class Access:
         host: Name or address.
         port: TCP port.
         user: The account's name.
-        password: Empty for an account whose name is its secret.
+        password: Empty for an account that only the server's own container reaches.
         encrypt: Whether to use TLS.
         ca_file: What the server's certificate must be signed by; empty to believe any.
+        sandbox: The container in which the port is, and outside of which nobody reaches it; None
+            for one that is reached as usual.
     """
 
     host: str
@@ -37,6 +43,7 @@ class Access:
     password: str = dataclasses.field(default="", repr=False)
     encrypt: bool = True
     ca_file: str = ""
+    sandbox: Sandbox | None = None
 
 
 def parse_url(url: str) -> Access:
@@ -64,7 +71,7 @@ def parse_url(url: str) -> Access:
     )
 
 
-async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> MySQLConnection:
+async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> WireConnection:
     """Opens a connection that commits by itself and never reads a local file.
 
     Args:
@@ -72,9 +79,15 @@ async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> M
         collation: Of the connection; every server knows the default.
 
     Raises:
-        mysql.connector.Error: It cannot be opened.
+        mysql.connector.Error, OSError, TimeoutError, SandboxUnavailable: It cannot be opened.
     """
-    connection = MySQLConnection(
+    socket = (
+        RelaySocket(access.sandbox, access.port)
+        if access.sandbox is not None
+        else DirectSocket(host=access.host, port=access.port)
+    )
+    connection = WireConnection(
+        socket,
         host=access.host,
         port=access.port,
         user=access.user,
@@ -85,19 +98,15 @@ async def connect(access: Access, *, collation: str = "utf8mb4_general_ci") -> M
         ssl_disabled=not access.encrypt,
         ssl_ca=access.ca_file or None,
         ssl_verify_cert=bool(access.ca_file),
-        connection_timeout=10,
         init_command=_KEEP_ALIVE,
         collation=collation,
     )
-    try:
+    async with asyncio.timeout(_CONNECT_WITHIN):
         await connection.connect()
-    except BaseException:  # the connector itself leaves it open when its caller goes away
-        await shut(connection)
-        raise
     return connection
 
 
-async def shut(connection: MySQLConnection) -> None:
+async def shut(connection: WireConnection) -> None:
     """Closes a connection without a word to the server, which may be gone."""
     with contextlib.suppress(mysql.connector.Error, OSError, TimeoutError):
         await connection.shutdown()

@@ -1,9 +1,8 @@
-"""A session's place on a server: a user, and databases whose names begin with a prefix of its own.
+"""Whom a session is on a server: root of its own, or an account with one database on a shared one.
 
-The prefix keeps sessions apart (the user's grants are on `prefix%` alone) and hides that they are:
-it is put before every database's name on the way in and taken off on the way out, so that the
-agent may create, use and drop databases as if the server were its own. The user carries the
-owner's label, so that a sweep finds what a server that was killed has left.
+An account on a shared server has a random password, rights on its one database, and none on
+anything else. On somebody else's server it carries the owner's label, so that a sweep finds what a
+plumb that was killed has left there; on plumb's own nothing outlives plumb.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ import structlog
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real import owner
-from plumb_backends.real.sql.access import Access
+from plumb_backends.real.sql.access import MYSQL_PORT, Access
 from plumb_backends.real.sql.server import Refused, Server
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +23,8 @@ _MOST_CONNECTIONS = 8
 _NO_SUCH_THREAD = 1094
 _ASK_AGAIN_AFTER = 0.01
 _ASK_TIMES = 500
+_WAIT_FOR_LOCKS = 5
+"""Seconds that a removal waits for a lock; the sweep tries again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,11 @@ class Account:
 
     Attributes:
         access: How to connect as it.
-        prefix: What its databases' names begin with; empty where it has the server for itself.
+        database: The database that it begins with, by its real name.
     """
 
     access: Access
-    prefix: str
+    database: str
 
     @property
     def user(self) -> str:
@@ -44,87 +45,70 @@ class Account:
         return self.access.user
 
 
-async def create_account(server: Server, session_id: str, lifetime: float) -> Account:
-    """Makes a user that may do everything with its own databases, and nothing else.
+def root_of(server: Server, database: str) -> Account:
+    """Root of a server of a session's own."""
+    access = dataclasses.replace(server.access, port=MYSQL_PORT)
+    return Account(access=access, database=database)
+
+
+async def create_account(
+    server: Server, database: str, session_id: str, lifetime: float
+) -> Account:
+    """Makes a user and its database, whose name begins with what the session calls it.
 
     Raises:
         SandboxUnavailable: The server does not answer.
     """
-    # All sort behind `performance_schema`: with some before it each session had its own order.
-    prefix = f"pf{secrets.randbits(60):015x}_"
-    password = "" if server.hides_accounts else secrets.token_urlsafe(24)
-    user = f"{prefix}root"
-    label = {"owner": owner.this_process(), "session": session_id,
-             "expires": owner.expiry(lifetime)}  # fmt: skip
-    attribute = "" if server.is_mariadb else f" ATTRIBUTE '{json.dumps({'plumb': label})}'"
+    number = secrets.token_hex(6)
+    user, real = f"plumb_{number}", f"{database}_{number}"
+    password = secrets.token_urlsafe(24)
+    attribute = ""
+    if server.sandbox is None:
+        label = {"owner": owner.this_process(), "session": session_id,
+                 "expires": owner.expiry(lifetime), "database": real}  # fmt: skip
+        attribute = f" ATTRIBUTE {_text(json.dumps({'plumb': label}))}"
     await server.ask(
         f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}' "
         f"WITH MAX_USER_CONNECTIONS {_MOST_CONNECTIONS}{attribute}",
-        f"GRANT ALL PRIVILEGES ON `{prefix.translate(_NO_WILDCARD)}%`.* TO '{user}'@'%'",
+        f"GRANT ALL PRIVILEGES ON {quoted(real.translate(_NO_WILDCARD))}.* TO '{user}'@'%'",
+        f"CREATE DATABASE {quoted(real)}",
     )
-    access = dataclasses.replace(
-        server.access, user=user, password=password, encrypt=not server.hides_accounts
-    )
-    return Account(access=access, prefix=prefix)
+    access = dataclasses.replace(server.access, user=user, password=password)
+    return Account(access=access, database=real)
 
 
-async def label_account(server: Server, account: Account, session_id: str) -> None:
-    """Labels an account with the session that it is for now.
+async def remove_account(server: Server, user: str, database: str) -> None:
+    """Ends a user's connections and removes its database, and then the user.
 
     Raises:
-        SandboxUnavailable: The server does not answer, or has no such account.
+        SandboxUnavailable: The server does not answer, or something of the session's is locked.
     """
-    if not server.is_mariadb:
-        label = json.dumps({"plumb": {"session": session_id}})  # the rest of it stays
-        await server.ask(f"ALTER USER '{account.user}'@'%' ATTRIBUTE '{label}'")
+    async with server.removing:
+        await _end_connections(server, user)
+        if server.sandbox is not None:
+            await _end_prepared(server)
+        await server.ask(
+            f"SET SESSION lock_wait_timeout = {_WAIT_FOR_LOCKS}",
+            "SET SESSION foreign_key_checks = OFF",
+            f"DROP DATABASE IF EXISTS {quoted(database)}",
+            f"DROP USER IF EXISTS '{user}'@'%'",
+        )
 
 
-async def create_root(server: Server) -> Account:
-    """Makes a user that may do everything, on a server of a session's own."""
-    password = secrets.token_urlsafe(24)
-    await server.ask(
-        "DROP USER IF EXISTS 'root'@'%'",
-        f"CREATE USER 'root'@'%' IDENTIFIED BY '{password}'",
-        "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION",
-    )
-    return Account(
-        access=dataclasses.replace(server.access, user="root", password=password), prefix=""
-    )
-
-
-async def remove_account(server: Server, user: str) -> None:
-    """Ends a user's connections and removes its databases, and then the user.
-
-    Raises:
-        SandboxUnavailable: The server does not answer.
-    """
-    prefix = user.removesuffix("root")
-    await _end_connections(server, user)
-    databases = await server.ask(
-        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "  # noqa: S608 - names of our own
-        f"WHERE SCHEMA_NAME LIKE '{prefix.translate(_NO_WILDCARD)}%'"
-    )
-    names = [str(name).replace("`", "``") for (name,) in databases]
-    await server.ask(
-        *(f"DROP DATABASE IF EXISTS `{name}`" for name in names),
-        f"DROP USER IF EXISTS '{user}'@'%'",
-    )
-
-
-async def try_to_remove(server: Server, user: str) -> bool:
+async def try_to_remove(server: Server, user: str, database: str) -> bool:
     """Removes an account; one that cannot be removed now is kept for the next sweep."""
     try:
-        await remove_account(server, user)
+        await remove_account(server, user, database)
     except SandboxUnavailable as error:
         _log.warning("an account was not removed", user=user, error=str(error))
-        server.left.add(user)
+        server.left[user] = database
         return False
-    server.left.discard(user)
+    server.left.pop(user, None)
     return True
 
 
 async def _end_connections(server: Server, user: str) -> None:
-    """Ends what a user's connections run, and waits for it: it may be making a database."""
+    """Ends what a user's connections run, and waits for it: it may be making a table."""
     for _ in range(_ASK_TIMES):
         connections = await server.ask(
             f"SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{user}'"  # noqa: S608
@@ -145,6 +129,20 @@ async def _kill(server: Server, connection: object) -> None:
             raise
 
 
+async def _end_prepared(server: Server) -> None:
+    """Rolls back transactions that outlived their connection: no session may make any."""
+    for format_id, gtrid_length, bqual_length, data in await server.ask("XA RECOVER CONVERT XID"):
+        digits = str(data).removeprefix("0x")
+        split = 2 * int(str(gtrid_length))
+        end = split + 2 * int(str(bqual_length))
+        xid = f"0x{digits[:split]}, {_hex(digits[split:end])}, {format_id}"
+        await server.ask(f"XA ROLLBACK {xid}")
+
+
+def _hex(digits: str) -> str:
+    return f"0x{digits}" if digits else "''"
+
+
 async def end_oversized(server: Server, most_bytes: int) -> None:
     """Removes the accounts whose tables take more than they may: the disk is everybody's.
 
@@ -153,18 +151,28 @@ async def end_oversized(server: Server, most_bytes: int) -> None:
     """
     if server.is_mariadb:  # which tells the sizes in another way
         return
-    rows = await server.ask(
-        "SELECT SUBSTRING_INDEX(NAME, '_', 1), CAST(SUM(FILE_SIZE) AS UNSIGNED) "  # noqa: S608
-        "FROM information_schema.INNODB_TABLESPACES WHERE NAME REGEXP '^pf[0-9a-f]{15}_' "
-        f"GROUP BY 1 HAVING SUM(FILE_SIZE) > {most_bytes}"
-    )
-    for prefix, size in rows:
-        user = f"{prefix}_root"
+    for user, (database, size) in (await _sizes(server)).items():
+        if size <= most_bytes:
+            continue
         server.ended_because[user] = (
             f"its tables took {size} bytes, more than the {most_bytes} that are allowed "
             "(PLUMB_MYSQL_DISK_BYTES)"
         )
-        await try_to_remove(server, user)
+        await try_to_remove(server, user, database)
+
+
+async def _sizes(server: Server) -> dict[str, tuple[str, int]]:
+    """What each account's tables take, temporary ones included: user -> (database, bytes)."""
+    rows = await server.ask(
+        "SELECT a.USER, a.DB, (SELECT COALESCE(SUM(t.FILE_SIZE), 0) "
+        "FROM information_schema.INNODB_TABLESPACES t "
+        "WHERE SUBSTRING_INDEX(t.NAME, '/', 1) = a.DB) + (SELECT COALESCE(SUM(s.SIZE), 0) "
+        "FROM information_schema.INNODB_SESSION_TEMP_TABLESPACES s "
+        "JOIN information_schema.PROCESSLIST p ON p.ID = s.ID WHERE p.USER = a.USER) "
+        "FROM (SELECT User AS USER, REPLACE(Db, '\\\\', '') AS DB FROM mysql.db "
+        "WHERE User REGEXP '^plumb_[0-9a-f]{12}$') a"
+    )
+    return {str(user): (str(database), int(str(size))) for user, database, size in rows}
 
 
 async def sweep_accounts(server: Server) -> int:
@@ -177,16 +185,34 @@ async def sweep_accounts(server: Server) -> int:
         SandboxUnavailable: The server does not answer.
     """
     rows = await server.ask(
-        "SELECT USER, ATTRIBUTE->>'$.plumb.owner', ATTRIBUTE->>'$.plumb.expires' "
-        "FROM information_schema.USER_ATTRIBUTES "
+        "SELECT USER, ATTRIBUTE->>'$.plumb.owner', ATTRIBUTE->>'$.plumb.expires', "
+        "ATTRIBUTE->>'$.plumb.database' FROM information_schema.USER_ATTRIBUTES "
         "WHERE ATTRIBUTE->>'$.plumb.owner' IS NOT NULL"
     )
-    over = {str(user) for user, whose, expires in rows if owner.is_over(str(whose), str(expires))}
-    return sum([await try_to_remove(server, user) for user in over | server.left])
+    over = {
+        str(user): str(database)
+        for user, whose, expires, database in rows
+        if owner.is_over(str(whose), str(expires))
+    }
+    return await _removed(server, over | server.left)
 
 
 async def sweep_left(server: Server) -> int:
     """Removes the accounts whose removal failed before; returns how many it removed."""
     if not server.left or not await server.answers():
         return 0
-    return sum([await try_to_remove(server, user) for user in set(server.left)])
+    return await _removed(server, dict(server.left))
+
+
+async def _removed(server: Server, accounts: dict[str, str]) -> int:
+    removals = [await try_to_remove(server, user, name) for user, name in accounts.items()]
+    return sum(removals)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -2,18 +2,19 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import mysql.connector
-from mysql.connector.aio import MySQLConnection
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.sql.access import LOST, connect, shut
 from plumb_backends.real.sql.account import Account
+from plumb_backends.real.sql.door import opened
+from plumb_backends.real.sql.row_gate import RowGate, RowLimits
 from plumb_backends.real.sql.server import Server
+from plumb_backends.real.sql.wire import WireConnection
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
 _ROWS_AT_ONCE = 500
@@ -22,29 +23,17 @@ CLIENT_LOST = RawError(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RowLimits:
-    """How much of a result is read.
-
-    Attributes:
-        keep_bytes: Rows beyond this are counted and dropped.
-        stop_bytes: A statement that sends more is stopped.
-    """
-
-    keep_bytes: int = 1024**2
-    stop_bytes: int = 32 * 1024**2
-
-
 class Connection:
     """A connection as one account. Made by `open_connection`."""
 
-    def __init__(self, server: Server, account: Account, raw: MySQLConnection) -> None:
+    def __init__(self, server: Server, account: Account, raw: WireConnection) -> None:
         self._server = server
         self._account = account
         self._raw = raw
         self.is_lost = False
         self.stopped_for_size = False
         self._is_stopped = False
+        self._stopping: list[asyncio.Task[None]] = []
 
     @property
     def id(self) -> int:
@@ -55,11 +44,12 @@ class Connection:
         """Runs one statement; yields its results, the last of which may be an error."""
         started = time.monotonic()
         self.stopped_for_size = self._is_stopped = False
+        self._raw.gate.begin(limits, self._stop_for_size)
         try:
             async with contextlib.aclosing(self._raw.cmd_query_iter(statement)) as results:
                 async for result in results:
                     if "columns" in result:
-                        reading = _Reading(_described(result), limits)
+                        reading = _Reading(_described(result), self._raw.gate)
                         try:
                             await self._read(reading)
                         except mysql.connector.Error:
@@ -74,15 +64,25 @@ class Connection:
         except (OSError, asyncio.IncompleteReadError):
             self.is_lost = True
             yield CLIENT_LOST
+        finally:
+            self._raw.gate.close()
+            await asyncio.gather(*self._stopping)
+            self._stopping.clear()
 
     async def _read(self, reading: "_Reading") -> None:
-        while reading.end is None:
-            rows, end = await self._raw.get_rows(count=_ROWS_AT_ONCE, raw=True)
-            reading.add(rows)
-            reading.end = end
-            if reading.is_too_large and not self.stopped_for_size:
-                self.stopped_for_size = True
-                await self.stop()
+        gate = self._raw.gate
+        gate.open(reading.width)
+        try:
+            while reading.end is None:
+                rows, end = await self._raw.get_rows(count=_ROWS_AT_ONCE, raw=True)
+                reading.add(rows)
+                reading.end = end
+        finally:
+            gate.close()
+
+    def _stop_for_size(self) -> None:
+        self.stopped_for_size = True
+        self._stopping.append(asyncio.create_task(self.stop()))
 
     def _to_error(self, error: mysql.connector.Error) -> RawError:
         if error.errno in LOST or error.errno < 0:
@@ -119,28 +119,22 @@ class Connection:
 class _Reading:
     """The rows of one result, as they come: the first are kept, the others counted."""
 
-    def __init__(self, described: Sequence[tuple[object, ...]], limits: RowLimits) -> None:
+    def __init__(self, described: Sequence[tuple[object, ...]], gate: RowGate) -> None:
         self.end: Mapping[str, Any] | None = None  # what the server says behind the last row
         self._columns = tuple(map(_to_column, described))
-        self._limits = limits
+        self._gate = gate
         self._rows: list[tuple[Cell, ...]] = []
-        self._total = self._kept_bytes = self._dropped_bytes = 0
-
-    def add(self, rows: Sequence[tuple[Cell, ...]]) -> None:
-        """Takes the next rows."""
-        self._total += len(rows)
-        for row in rows:
-            size = sum(len(cell) for cell in row if cell is not None)
-            if self._kept_bytes + size <= self._limits.keep_bytes or not self._rows:
-                self._rows.append(row)
-                self._kept_bytes += size
-            else:
-                self._dropped_bytes += size
+        self._total = 0
 
     @property
-    def is_too_large(self) -> bool:
-        """Whether the statement must be stopped."""
-        return self._kept_bytes + self._dropped_bytes > self._limits.stop_bytes
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self._columns)
+
+    def add(self, rows: Sequence[tuple[Cell, ...]]) -> None:
+        """Takes the next rows, those that the gate let in and those that stand for others."""
+        self._total += len(rows)
+        self._rows += rows[: self._gate.kept_rows - len(self._rows)]
 
     def result(self, duration: float) -> RawRows:
         """What there is; marked where the server broke off."""
@@ -148,8 +142,8 @@ class _Reading:
             columns=self._columns,
             rows=self._rows,
             total_rows=self._total,
-            kept_bytes=self._kept_bytes,
-            dropped_bytes=self._dropped_bytes,
+            kept_bytes=self._gate.kept_bytes,
+            dropped_bytes=self._gate.dropped_bytes,
             is_complete=self.end is not None,
             warnings=int(self.end.get("warning_count", 0)) if self.end else 0,
             duration=duration,
@@ -169,6 +163,21 @@ async def open_connection(server: Server, account: Account) -> Connection:
             f"the MySQL server does not let the session in ({error}); reset the session"
         ) from error
     return Connection(server, account, raw)
+
+
+async def reopen_connection(server: Server, account: Account) -> Connection:
+    """Connects again as an account that was let in before.
+
+    Raises:
+        SandboxUnavailable: The server is gone, or has no such account any more.
+    """
+    try:
+        return await open_connection(server, account)
+    except SandboxUnavailable:
+        if not server.is_own or not await server.answers():
+            raise
+    async with opened(server):
+        return await open_connection(server, account)
 
 
 def _to_column(described: tuple[object, ...]) -> Column:

@@ -1,19 +1,24 @@
-"""What is in a session's databases, read by the administrator, off the record.
+"""What is in a session's databases: the probes `schema`, `counts` and `rows`, and captures.
 
-Uncommitted changes count: the agent sees them. Nothing that the session can ask about (its last
-error, row counts, found rows) changes, for the session's connection is not used.
+Nothing that the session can ask about (its last error, row counts, found rows) changes, for the
+session's connection is not used; temporary tables, which belong to that, are not seen.
 """
 
 import json
+from collections.abc import Callable, Coroutine
 
+from plumb_backends.environment import SqlCell, Temporal
 from plumb_backends.kinds.mysql import SYSTEM_SCHEMAS
-from plumb_backends.real.sql.server import Refused, Server
+from plumb_backends.real.sql.account import quoted
+from plumb_backends.real.sql.reader import Broken, Reader, Rows
 from plumb_backends.snapshot import Entry, Snapshot
+
+ROOM = 2 * 1024**2
+"""Bytes of rows that a probe tells, all tables together."""
 
 _CAPTURED_ROWS = 50
 _PROBED_ROWS = 10_000
 _MOST_ROW_CHARACTERS = 1000
-_SEE_UNCOMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED"
 _OBJECTS = {
     "TRIGGER": "SELECT TRIGGER_SCHEMA, TRIGGER_NAME FROM information_schema.TRIGGERS",
     "PROCEDURE": "SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES "
@@ -26,120 +31,136 @@ _OBJECTS = {
 
 _CREATE_COLUMN = {"TRIGGER": 2, "PROCEDURE": 2, "FUNCTION": 2, "EVENT": 3}
 
+Facts = dict[str, str]
 
-async def capture_databases(server: Server, prefix: str) -> Snapshot:
+
+async def capture(reader: Reader) -> Snapshot:
     """Captures every object: how it is made, how many rows it has, and the first of them."""
     entries = []
-    for key, create in (await probe_schema(server, prefix)).items():
+    for key, create in (await schema(reader)).items():
         entries.append(Entry(key, {"type": "made so", "content": create + "\n"}))
-    for database, table in await _tables(server, prefix):
-        key = _key(database, table, prefix)
-        total = await _count(server, database, table)
-        rows = await _rows(server, database, table, _CAPTURED_ROWS)
-        content = "".join(f"{row[:_MOST_ROW_CHARACTERS]}\n" for row in rows)
-        fields = {"type": f"{total} rows"} | ({"content": content} if rows else {})
-        if total > len(rows):
-            fields["type"] += f", of which the first {len(rows)} are told"
-        entries.append(Entry(f"{key} holds", fields))
+    for database, table in await _tables(reader):
+        total = await _count(reader, database, table)
+        found = await _rows(reader, database, table, _CAPTURED_ROWS)
+        content = "".join(f"{_json(row)[:_MOST_ROW_CHARACTERS]}\n" for row in found.rows)
+        fields = {"type": f"{total} rows"} | ({"content": content} if found.rows else {})
+        if total > len(found.rows):
+            fields["type"] += f", of which the first {len(found.rows)} are told"
+        entries.append(Entry(f"{database}.{table} holds", fields))
     return Snapshot(tuple(sorted(entries, key=lambda entry: entry.key)))
 
 
-async def probe_schema(server: Server, prefix: str) -> dict[str, str]:
+async def schema(reader: Reader) -> Facts:
     """How each object is made: `shop.orders` -> its CREATE statement."""
-    facts = {}
-    for database, table in await _tables(server, prefix):
-        (row,) = await server.ask(f"SHOW CREATE TABLE {_quoted(database)}.{_quoted(table)}")
-        facts[_key(database, table, prefix)] = _logical(row[1], prefix)
+    facts: Facts = {}
+    for database, table in await _tables(reader):
+        create = await _create(reader, "TABLE", database, table)
+        if create:
+            facts[f"{database}.{table}"] = create
     for kind, query in _OBJECTS.items():
-        for database, name in await _owned(server, query, prefix):
-            (row,) = await server.ask(f"SHOW CREATE {kind} {_quoted(database)}.{_quoted(name)}")
-            key = f"{_key(database, name, prefix)} ({kind.lower()})"
-            facts[key] = _logical(row[_CREATE_COLUMN[kind]], prefix)
+        for database, name in await _owned(reader, query):
+            create = await _create(reader, kind, database, name)
+            if create:
+                facts[f"{database}.{name} ({kind.lower()})"] = create
     return facts
 
 
-async def probe_counts(server: Server, prefix: str) -> dict[str, str]:
+async def counts(reader: Reader) -> Facts:
     """How many rows each table and view has: `shop.orders` -> `12 rows`."""
     return {
-        _key(database, table, prefix): f"{await _count(server, database, table)} rows"
-        for database, table in await _tables(server, prefix)
+        f"{database}.{table}": f"{await _count(reader, database, table)} rows"
+        for database, table in await _tables(reader)
     }
 
 
-async def probe_rows(server: Server, prefix: str) -> dict[str, str]:
+async def rows(reader: Reader) -> Facts:
     """What each table and view holds: `shop.orders 1` -> its first row, as JSON.
 
     In the order of the primary key, or of all columns where there is none; at most
-    `_PROBED_ROWS` each.
+    `_PROBED_ROWS` each, and `ROOM` bytes in all. What is cut is said: `shop.orders (cut)`.
     """
-    facts: dict[str, str] = {}
-    for database, table in await _tables(server, prefix):
-        key = _key(database, table, prefix)
-        rows = await _rows(server, database, table, _PROBED_ROWS)
-        width = len(str(len(rows)))
-        facts |= {f"{key} {number:0{width}}": row for number, row in enumerate(rows, 1)}
+    facts: Facts = {}
+    for database, table in await _tables(reader):
+        key = f"{database}.{table}"
+        found = await _rows(reader, database, table, _PROBED_ROWS + 1)
+        told = found.rows[:_PROBED_ROWS]
+        width = len(str(len(told)))
+        facts |= {f"{key} {number:0{width}}": _json(row) for number, row in enumerate(told, 1)}
+        if found.is_cut or len(found.rows) > len(told):
+            facts[f"{key} (cut)"] = (
+                f"only the first {len(told)} rows are told: a probe tells {_PROBED_ROWS} of each "
+                f"table, and {ROOM} bytes of all together"
+            )
     return facts
 
 
-async def _count(server: Server, database: str, table: str) -> int:
-    query = f"SELECT COUNT(*) FROM {_quoted(database)}.{_quoted(table)}"  # noqa: S608
+SUITES: dict[str, Callable[[Reader], Coroutine[None, None, Facts]]] = {
+    "schema": schema,
+    "counts": counts,
+    "rows": rows,
+}
+
+
+async def _create(reader: Reader, kind: str, database: str, name: str) -> str:
+    reader.asked = f"{database}.{name}"
     try:
-        ((count,),) = await server.ask(_SEE_UNCOMMITTED, query)
-    except Refused:  # a view of what is gone
+        found = await reader.rows(f"SHOW CREATE {kind} {quoted(database)}.{quoted(name)}")
+    except Broken:  # it went away meanwhile, or what it stands on did
+        return ""
+    if not found.rows:
+        return "(cut: there is too much to tell)"
+    return str(found.rows[0][_CREATE_COLUMN.get(kind, 1)])
+
+
+async def _count(reader: Reader, database: str, table: str) -> int:
+    reader.asked = f"{database}.{table}"
+    query = f"SELECT COUNT(*) FROM {quoted(database)}.{quoted(table)}"  # noqa: S608
+    try:
+        ((count,),) = await reader.list(query)
+    except Broken:  # a view of what is gone
         return 0
     return int(str(count))
 
 
-async def _rows(server: Server, database: str, table: str, most: int) -> list[str]:
-    columns = await server.ask(
+async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:
+    reader.asked = f"{database}.{table}"
+    columns = await reader.list(
         "SELECT COLUMN_NAME, COLUMN_KEY = 'PRI' FROM information_schema.COLUMNS "  # noqa: S608
         f"WHERE TABLE_SCHEMA = {_text(database)} AND TABLE_NAME = {_text(table)} "
         "ORDER BY ORDINAL_POSITION"
     )
     keys = [str(name) for name, is_key in columns if is_key] or [str(name) for name, _ in columns]
-    order = ", ".join(map(_quoted, keys))
-    query = (
-        f"SELECT * FROM {_quoted(database)}.{_quoted(table)} "  # noqa: S608
-        f"ORDER BY {order} LIMIT {most}"
-    )
+    order = ", ".join(map(quoted, keys))
     try:
-        rows = await server.ask(_SEE_UNCOMMITTED, query)
-    except Refused:
-        return []
-    return [json.dumps(row, default=_plain, ensure_ascii=False) for row in rows]
+        return await reader.rows(
+            f"SELECT * FROM {quoted(database)}.{quoted(table)} "  # noqa: S608
+            f"ORDER BY {order} LIMIT {most}"
+        )
+    except Broken:
+        return Rows((), is_cut=False)
+
+
+def _json(row: tuple[SqlCell, ...]) -> str:
+    return json.dumps(row, default=_plain, ensure_ascii=False)
 
 
 def _plain(cell: object) -> str:
     """A value that JSON has not."""
-    return f"0x{cell.hex().upper()}" if isinstance(cell, (bytes, bytearray)) else str(cell)
+    if isinstance(cell, Temporal):
+        return cell.text
+    return f"0x{cell.hex().upper()}" if isinstance(cell, bytes) else str(cell)
 
 
-async def _tables(server: Server, prefix: str) -> list[tuple[str, str]]:
-    query = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES"
-    return await _owned(server, query, prefix)
+async def _tables(reader: Reader) -> list[tuple[str, str]]:
+    return await _owned(reader, "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES")
 
 
-async def _owned(server: Server, query: str, prefix: str) -> list[tuple[str, str]]:
-    names = [(str(schema), str(name)) for schema, name in await server.ask(query)]
-    return sorted(
-        (schema, name)
-        for schema, name in names
-        if schema.startswith(prefix) and schema.lower() not in SYSTEM_SCHEMAS
-    )
-
-
-def _logical(create: object, prefix: str) -> str:
-    text = str(create)
-    return text.replace(prefix, "") if prefix else text
-
-
-def _key(database: str, name: str, prefix: str) -> str:
-    return f"{database.removeprefix(prefix)}.{name}"
+async def _owned(reader: Reader, query: str) -> list[tuple[str, str]]:
+    reader.asked = ""
+    names = [(str(schema), str(name)) for schema, name in await reader.list(query)]
+    return sorted(one for one in names if one[0].lower() not in SYSTEM_SCHEMAS)
 
 
 def _text(text: str) -> str:
+    """A text, where `sql_mode` is empty."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

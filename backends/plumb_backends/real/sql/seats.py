@@ -1,8 +1,8 @@
-"""Where sessions get their seats on a MySQL server: a warm one where one fits, else a new one.
+"""Where sessions get their seats on a MySQL server.
 
-A seat is an account and its connection; a warm one is on the shared server, and nobody has used it.
-It has no database yet: only the session knows its name, and making one takes less than a
-millisecond.
+A seat is an account and its connection. On a server of the session's own it can be warm: the server
+was started before its session, and nobody has used it. Such a server has no database yet: only the
+session knows its name, and making one takes a millisecond.
 """
 
 import asyncio
@@ -10,23 +10,29 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import LimitReached, SandboxUnavailable
 from plumb_backends.kinds.mysql import Isolation
 from plumb_backends.real.creations import Creations
-from plumb_backends.real.pool import MOST_AGE, Pool, PoolSettings, kept
+from plumb_backends.real.pool import Pool, PoolSettings, kept
 from plumb_backends.real.sql.account import (
     Account,
     create_account,
-    create_root,
-    label_account,
+    quoted,
+    root_of,
     try_to_remove,
 )
 from plumb_backends.real.sql.connection import Connection, open_connection
-from plumb_backends.real.sql.server import Server, Servers
+from plumb_backends.real.sql.row_gate import RowLimits
+from plumb_backends.real.sql.server import Server
+from plumb_backends.real.sql.servers import Servers
 from plumb_backends.real.watcher import Watcher
+from plumb_backends.sql.result import RawError
 
 POOLED = "pool"
-"""The session that a warm account is labelled with, until it has one."""
+"""The session that a warm server is labelled with; its name tells the session once it has one."""
+
+SETTING = "PLUMB_MYSQL_MAX_SERVERS"
+_TRY_AGAIN_AFTER = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,44 +43,60 @@ class Seat:
     account: Account
     connection: Connection
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the connection is there, as far as is known without asking."""
-        return not self.connection.is_lost
-
-    async def take(self, session_id: str, current: Server) -> "Seat":
-        """Makes it a session's.
-
-        Args:
-            session_id: For the label.
-            current: The server that new sessions go to.
+    async def use(self) -> None:
+        """Puts its database in use, which is made where it is not there.
 
         Raises:
-            SandboxUnavailable: It is on another server, or is gone.
+            SandboxUnavailable: The server refuses.
         """
-        if self.server is not current:
-            raise SandboxUnavailable("the MySQL server is another one since this was made")
+        name = quoted(self.account.database)
+        for statement in (f"CREATE DATABASE IF NOT EXISTS {name}", f"USE {name}"):
+            async for result in self.connection.run(statement.encode(), RowLimits()):
+                if isinstance(result, RawError):
+                    raise SandboxUnavailable(
+                        f"the MySQL server refused a database: {result.message}"
+                    )
+
+
+class WarmServer:
+    """A server that nobody has used, and root's connection to it."""
+
+    def __init__(self, seats: "Seats", seat: Seat) -> None:
+        self._seats = seats
+        self._seat = seat
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is there, as far as is known without asking."""
+        return not (self._seat.connection.is_lost or self._seat.server.has_ended)
+
+    async def take(self, session_id: str, database: str, servers: Servers) -> Seat:
+        """Makes it a session's.
+
+        Raises:
+            SandboxUnavailable: It is gone.
+        """
         alive, _ = await asyncio.gather(
-            self.connection.answers(), label_account(self.server, self.account, session_id)
+            self._seat.connection.answers(), servers.give(self._seat.server, session_id)
         )
         if not alive:
-            raise SandboxUnavailable("the connection ended before it was used")
-        return self
+            raise SandboxUnavailable("the server ended before it was used")
+        return dataclasses.replace(self._seat, account=root_of(self._seat.server, database))
 
     async def remove(self) -> None:
-        """Hangs up and removes the account. Never raises."""
-        await self.connection.close()
-        await try_to_remove(self.server, self.account.user)
+        """Removes it. Never raises."""
+        await self._seats.remove(self._seat)
 
 
 class Seats:
-    """Gets seats on the shared server. Kept by `open_seats`.
+    """Gets seats. Kept by `open_seats`.
 
     Args:
-        servers: Has the shared one.
+        servers: Starts servers, and has the shared one.
         creations: How many are made at the same time.
-        max_life: Seconds after which a session's account may be swept.
-        pool: How many are made ahead of time.
+        max_life: Seconds after which an account on a shared server may be swept.
+        max_servers: How many servers of sessions' own there may be, warm ones included.
+        pool: How many of them are started ahead of time.
         watcher: Is told what happens.
     """
 
@@ -83,58 +105,79 @@ class Seats:
         servers: Servers,
         creations: Creations,
         max_life: float,
+        max_servers: int,
         pool: PoolSettings,
         watcher: Watcher,
     ) -> None:
         self._servers = servers
         self._creations = creations
         self._max_life = max_life
+        self._max_servers = max_servers
+        self._count = 0  # of servers of sessions' own
         self.pool = Pool("mysql", self._make_warm, pool, watcher) if pool.size else None
 
-    async def get(self, session_id: str, isolation: Isolation) -> Seat:
-        """A seat that nobody has used.
+    async def get(self, session_id: str, database: str, isolation: Isolation | None) -> Seat:
+        """A seat that nobody has used; with no isolation named it is the usual one.
 
         Raises:
             ImageMissing, SandboxUnavailable: There is no server.
-            LimitReached: Too many are being made.
+            LimitReached: Too many are being made, or are there.
         """
-        if isolation is Isolation.DEDICATED:
-            return await self._make_dedicated(session_id)
-        server = await self._servers.shared()
+        if isolation is None and self._servers.is_somebody_else_s:
+            isolation = Isolation.SHARED
+        if isolation is Isolation.SHARED:
+            return await self._get_shared(session_id, database)
         if self.pool is not None:
-            seat = await self.pool.draw(lambda warm: warm.take(session_id, server))
+            seat = await self.pool.draw(lambda warm: warm.take(session_id, database, self._servers))
             if seat is not None:
                 return seat
         async with self._creations.turn():
-            return await _make(server, session_id, self._max_life)
+            return await self._make_own(session_id, database)
 
     async def remove(self, seat: Seat) -> None:
-        """Removes a seat that a session had, with all that it made; never raises."""
-        if seat.account.prefix:
-            await seat.remove()
-        else:  # the server was its own
-            await seat.connection.close()
-            await self._servers.remove(seat.server)
-
-    async def _make_dedicated(self, session_id: str) -> Seat:
-        if self.pool is not None:
-            self.pool.pass_by()
-        async with self._creations.turn():
-            server = await self._servers.dedicated(session_id)
+        """Removes a seat with all that was made there; never raises."""
+        await seat.connection.close()
+        if not seat.server.is_own:
+            await try_to_remove(seat.server, seat.account.user, seat.account.database)
+            return
         try:
-            account = await create_root(server)
-            return Seat(server, account, await open_connection(server, account))
+            await self._servers.remove(seat.server)
+        finally:
+            self._count -= 1
+
+    async def _get_shared(self, session_id: str, database: str) -> Seat:
+        async with self._creations.turn():
+            server = await self._servers.shared()
+            return await _make_shared(server, database, session_id, self._max_life)
+
+    async def _make_own(self, session_id: str, database: str) -> Seat:
+        if self._count >= self._max_servers:
+            raise LimitReached(
+                f"there are {self._count} MySQL servers of sessions' own, the most that there may "
+                f"be ({SETTING}); end a session, or try again later",
+                limit=SETTING,
+                retry_after=_TRY_AGAIN_AFTER,
+            )
+        self._count += 1
+        try:
+            server = await self._servers.dedicated(session_id)
+            try:
+                account = root_of(server, database)
+                return Seat(server, account, await open_connection(server, account))
+            except BaseException:
+                await asyncio.shield(self._servers.remove(server))
+                raise
         except BaseException:
-            await asyncio.shield(self._servers.remove(server))
+            self._count -= 1
             raise
 
-    async def _make_warm(self) -> Seat:
+    async def _make_warm(self) -> WarmServer:
         async with self._creations.turn(is_patient=True):
-            return await _make(await self._servers.shared(), POOLED, self._max_life + MOST_AGE)
+            return WarmServer(self, await self._make_own(POOLED, ""))
 
 
-async def _make(server: Server, session_id: str, max_life: float) -> Seat:
-    creating = asyncio.create_task(create_account(server, session_id, max_life))
+async def _make_shared(server: Server, database: str, session_id: str, max_life: float) -> Seat:
+    creating = asyncio.create_task(create_account(server, database, session_id, max_life))
     try:
         account = await asyncio.shield(creating)
         return Seat(server, account, await open_connection(server, account))
@@ -146,7 +189,8 @@ async def _make(server: Server, session_id: str, max_life: float) -> Seat:
 async def _undo(server: Server, creating: "asyncio.Task[Account]") -> None:
     """Undoes a creation in its middle: what was asked of the server is let happen first."""
     with suppress(SandboxUnavailable):  # there is none
-        await try_to_remove(server, (await creating).user)
+        account = await creating
+        await try_to_remove(server, account.user, account.database)
 
 
 @asynccontextmanager

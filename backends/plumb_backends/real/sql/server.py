@@ -1,41 +1,40 @@
-"""MySQL servers: one that plumb starts and shares, one of a session's own, or somebody else's.
+"""One MySQL server that answers, as whoever looks after it sees it.
 
 Readiness is an answered query, never a line in a log.
 """
 
 import asyncio
-import dataclasses
-import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import mysql.connector
-from mysql.connector.aio import MySQLConnection
 
-from plumb_backends.errors import InvalidInput, SandboxUnavailable
-from plumb_backends.real.engine import Engine, Sandbox
-from plumb_backends.real.hardening import Limits, SandboxSpec
-from plumb_backends.real.sql.access import (
-    LOST,
-    MYSQL_PORT,
-    Access,
-    connect,
-    parse_url,
-    shut,
-)
+from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.real.engine import Sandbox
+from plumb_backends.real.sql.access import LOST, Access, connect, shut
+from plumb_backends.real.sql.wire import WireConnection
 
 ADMIN = "plumb_admin"
-_COMMAND = ("plumb-mysqld",)
-_DATA = "/var/lib/plumb-mysql-ram"
 _START_WITHIN = 60.0
 _ASK_AGAIN_AFTER = 0.05
 _ANSWER_WITHIN = 30.0
-_ADMIN_CONNECTIONS = 4
+_CONNECTIONS = 4
+_REMOVALS = 2
+_ENDING_WITHIN = 5.0
+"""Seconds that a container takes to be known as ended, once its server is."""
+
+_ENDINGS = {
+    0: "it was shut down",
+    97: "it ran out of memory (PLUMB_MYSQL_MEMORY_BYTES)",
+    98: "its disk was full (PLUMB_MYSQL_DISK_BYTES)",
+    137: "it was killed",
+}
+"""What the exit statuses of a server's container say, see `plumb-mysqld`."""
 
 
 class Refused(SandboxUnavailable):
-    """The server answered the administrator, but with an error.
+    """The server answered, but with an error.
 
     Attributes:
         errno: MySQL's number of it.
@@ -50,25 +49,28 @@ class Server:
     """A MySQL server that answers. Made by `Servers`.
 
     Attributes:
-        access: As the administrator.
+        access: As whoever looks after it: plumb's administrator; on a server of a session's own
+            root, which is the session, too, so that nothing of plumb's is there.
         version: What it says of itself, for example `9.7.4-Debian`.
-        hides_accounts: Whether nobody but plumb gets to the server: then an account is safe by a
-            name that nobody can guess, and connecting costs a fiftieth of what TLS takes.
         sandbox: Its container; None for somebody else's.
+        is_own: Whether one session has it for itself.
         ended_because: Why plumb itself ended an account, by user.
-        left: The users of accounts whose removal failed; the sweep tries again.
+        left: The accounts whose removal failed, and their databases; the sweep tries again.
+        removing: Bounds removals, so that connections are left for creations.
     """
 
-    def __init__(self, access: Access, sandbox: Sandbox | None, *, hides_accounts: bool) -> None:
+    def __init__(self, access: Access, sandbox: Sandbox | None, *, is_own: bool) -> None:
         self.access = access
         self.sandbox = sandbox
-        self.hides_accounts = hides_accounts
+        self.is_own = is_own
         self.started = time.monotonic()
         self.version = ""
         self.ended_because: dict[str, str] = {}
-        self.left: set[str] = set()
-        self._idle: list[MySQLConnection] = []
-        self._free = asyncio.Semaphore(_ADMIN_CONNECTIONS)
+        self.left: dict[str, str] = {}
+        self.removing = asyncio.Semaphore(_REMOVALS)
+        self._idle: list[WireConnection] = []
+        self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._end = asyncio.create_task(sandbox.exit_status()) if sandbox else None
 
     @property
     def is_mariadb(self) -> bool:
@@ -85,6 +87,11 @@ class Server:
         """The collation of sessions' connections: the server's own default."""
         return "utf8mb4_general_ci" if self.is_mariadb else "utf8mb4_0900_ai_ci"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its container is known to have ended."""
+        return self._end is not None and self._end.done()
+
     async def start(self) -> None:
         """Waits until it answers.
 
@@ -96,18 +103,16 @@ class Server:
             try:
                 self.version = str((await self.ask("SELECT VERSION()"))[0][0])
             except SandboxUnavailable as error:
-                ended = self.sandbox is None or not await self.sandbox.is_running()
-                if ended or time.monotonic() > deadline:
+                if self.has_ended or time.monotonic() > deadline:
                     raise SandboxUnavailable(
-                        f"the MySQL server at {self.access.host}:{self.access.port} did not "
-                        f"start ({error}); see `plumb doctor`"
+                        f"a MySQL server did not start ({error}); see `plumb doctor`"
                     ) from error
                 await asyncio.sleep(_ASK_AGAIN_AFTER)
             else:
                 return
 
     async def ask(self, *statements: str) -> Sequence[tuple[object, ...]]:
-        """Runs statements as the administrator; returns the rows of the last.
+        """Runs statements as whoever looks after it; returns the rows of the last.
 
         Raises:
             Refused: The server answered with an error.
@@ -118,12 +123,12 @@ class Server:
         except Refused as error:
             if error.errno not in LOST:
                 raise
-        await self.close()  # an idle connection was lost; that says nothing about the server
+        await self._hang_up()  # an idle connection was lost; that says nothing about the server
         return await self._ask(statements)
 
     async def _ask(self, statements: Sequence[str]) -> Sequence[tuple[object, ...]]:
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN), self._administrator() as connection:
+            async with asyncio.timeout(_ANSWER_WITHIN), self.connection() as connection:
                 cursor = await connection.cursor()
                 rows: Sequence[tuple[object, ...]] = ()
                 for statement in statements:
@@ -141,7 +146,8 @@ class Server:
             raise SandboxUnavailable(f"the MySQL server does not answer: {error}") from error
 
     @asynccontextmanager
-    async def _administrator(self) -> AsyncIterator[MySQLConnection]:
+    async def connection(self) -> AsyncIterator[WireConnection]:
+        """A connection as whoever looks after it; one that an error leaves is not used again."""
         async with self._free:
             connection = self._idle.pop() if self._idle else await connect(self.access)
             try:
@@ -159,177 +165,23 @@ class Server:
             return False
         return True
 
+    async def why_gone(self) -> str:
+        """Says why it ended, where it has; empty where that is not known, or it has not."""
+        if self._end is None:
+            return ""
+        with suppress(TimeoutError, SandboxUnavailable):
+            async with asyncio.timeout(_ENDING_WITHIN):
+                status = await asyncio.shield(self._end)
+            return _ENDINGS.get(status, f"it ended with exit status {status}")
+        return ""
+
     async def close(self) -> None:
-        """Lets go of the administrator's connections."""
+        """Lets go of its connections, and of the question when it ends."""
+        await self._hang_up()
+        if self._end is not None:
+            self._end.cancel()
+            await asyncio.gather(self._end, return_exceptions=True)
+
+    async def _hang_up(self) -> None:
         while self._idle:
             await shut(self._idle.pop())
-
-
-def server_limits(
-    *,
-    memory_bytes: int = 2 * 1024**3,
-    cpus: float = 2.0,
-    max_session_life: float = 24 * 3600.0,
-) -> Limits:
-    """What a server may use.
-
-    It lives twice as long as a session may, and gets no new ones in the second half.
-    """
-    return Limits(
-        memory_bytes=memory_bytes,
-        processes=2048,  # a thread for each connection
-        cpus=cpus,
-        open_files=8192,
-        lifetime=2 * max_session_life + 120,
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """What the servers that plumb starts are made from.
-
-    Attributes:
-        image: With MySQL's data directory initialised in it.
-        url: Of somebody else's server, used instead of one that plumb starts; empty for none.
-        limits: What each server may use.
-        network: The engine's network in which plumb and the servers are; empty where plumb is no
-            container: then it reaches them through a port on loopback.
-        runtime: The engine's OCI runtime; empty for its default.
-    """
-
-    image: str = "plumb-mysql:latest"
-    url: str = dataclasses.field(default="", repr=False)
-    limits: Limits = dataclasses.field(default_factory=server_limits)
-    network: str = ""
-    runtime: str = ""
-
-
-class Servers:
-    """Starts servers and finds them again."""
-
-    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._shared: Server | None = None
-        self._old: list[Server] = []  # too old for new sessions
-        self._left: set[str] = set()  # on somebody else's server, whatever connects us to it
-        self._starting = asyncio.Lock()
-
-    async def shared(self) -> Server:
-        """The server that sessions share: started at the first call, and again when it is gone.
-
-        Raises:
-            ImageMissing: The engine does not have the image.
-            SandboxUnavailable: It cannot be started.
-        """
-        async with self._starting:
-            server = self._shared
-            if server is not None and (self._is_young(server) and await server.answers()):
-                return server
-            if server is not None:
-                self._shared = None
-                await self._retire(server)
-            self._shared = await self._start_shared()
-            return self._shared
-
-    async def dedicated(self, session_id: str) -> Server:
-        """A server for one session; raises as `shared` does."""
-        return await self._start(session_id, hides_accounts=False, is_like_installed=True)
-
-    async def check(self) -> None:
-        """Asks the shared server, if there is one; one that has died is started again.
-
-        Raises:
-            SandboxUnavailable: It does not answer.
-        """
-        if self._settings.url or self._shared is not None:
-            await self.shared()
-
-    @property
-    def known(self) -> list[Server]:
-        """The shared servers that were started already."""
-        return [*self._old, *([self._shared] if self._shared else [])]
-
-    async def remove(self, server: Server) -> None:
-        """Removes a server that plumb started."""
-        await server.close()
-        if server.sandbox is not None:
-            await self._engine.remove(server.sandbox)
-
-    async def close(self) -> None:
-        """Removes all of them."""
-        for server in [*self._old, self._shared]:
-            if server is not None:
-                await self.remove(server)
-        self._shared = None
-        self._old.clear()
-
-    def _is_young(self, server: Server) -> bool:
-        life = self._settings.limits.lifetime
-        return server.sandbox is None or time.monotonic() < server.started + life / 2
-
-    async def _retire(self, server: Server) -> None:
-        """An old server goes on for its sessions; a dead one is removed."""
-        if server.sandbox is not None and await server.answers():
-            self._old.append(server)
-        else:
-            await self.remove(server)
-
-    async def _start_shared(self) -> Server:
-        if not self._settings.url:
-            # Without a binary log, which would forbid functions to accounts that are no root.
-            return await self._start("shared-mysql", hides_accounts=True, is_like_installed=False)
-        server = Server(parse_url(self._settings.url), None, hides_accounts=False)
-        server.left = self._left
-        await server.start()
-        if server.is_mariadb:
-            await server.close()
-            raise InvalidInput(
-                f"PLUMB_MYSQL_URL leads to MariaDB ({server.version}), where accounts cannot be "
-                "labelled; use MySQL 8.0.21 or later"
-            )
-        return server
-
-    async def _start(
-        self, session_id: str, *, hides_accounts: bool, is_like_installed: bool
-    ) -> Server:
-        settings = self._settings
-        password = secrets.token_urlsafe(24)
-        sandbox = await self._engine.create_sandbox(
-            SandboxSpec(
-                image=settings.image,
-                session_id=session_id,
-                hostname="mysql",
-                env={
-                    "PLUMB_ADMIN_PASSWORD": password,
-                    "PLUMB_LIFETIME": str(int(settings.limits.lifetime)),
-                    "PLUMB_MEMORY_DATA": _DATA,
-                    "PLUMB_BINARY_LOG": str(int(is_like_installed)),
-                    "TZ": "Etc/UTC",
-                },
-                command=_COMMAND,
-                home="/",
-                user="27:27",
-                capabilities=(),
-                published_port=0 if settings.network else MYSQL_PORT,
-                # The rest is the server's own: out of memory it would be killed.
-                memory_disks={_DATA: settings.limits.memory_bytes * 5 // 8},
-                limits=settings.limits,
-                network=settings.network or "bridge",
-                runtime=settings.runtime,
-            )
-        )
-        try:
-            host, port = await self._address_of(sandbox)
-            access = Access(host=host, port=port, user=ADMIN, password=password)
-            server = Server(access, sandbox, hides_accounts=hides_accounts)
-            await server.start()
-        except BaseException:
-            await asyncio.shield(self._engine.remove(sandbox))
-            raise
-        return server
-
-    async def _address_of(self, sandbox: Sandbox) -> tuple[str, int]:
-        if self._settings.network:
-            return await sandbox.network_address(), MYSQL_PORT
-        return await sandbox.published_address()
