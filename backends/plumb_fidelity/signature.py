@@ -52,6 +52,7 @@ _TO_NOTHING = dict.fromkeys([0, *_CONTROL_BYTES])
 _LIGHT = re.compile(rb"\r\n|\x1b\[[0-9;]{0,64}m(?:\x1b\[K)?")
 _LONG_LINE = re.compile(rb"[^\n]{512,}")  # its characters are counted
 _COUNTED = 16  # bytes, in the time of one control character
+_RETURN_OF_NOTHING = re.compile(r"(?:(?<=[\n\r])|\A)\r")
 _MOST_DIGITS = 4
 
 
@@ -128,7 +129,7 @@ def without_controls(data: bytes) -> bytes:
     A return that is no line's end becomes one, so that what would be overwritten can be read.
     """
     text = _SEQUENCE.sub("", data.decode(errors="replace"))
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _RETURN_OF_NOTHING.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
     return text.translate(_TO_NOTHING).encode()
 
 
