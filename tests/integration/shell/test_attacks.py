@@ -25,6 +25,7 @@ from tests.runsc_engine import RUNSC, engine_with_runsc
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding
+from plumb_backends.real.engine import GUEST_IMAGE
 from plumb_backends.real.hardening import SHELL_CAPABILITIES, Limits
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.shell_environment import RealShell
@@ -47,7 +48,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[RealShellSettings]:
     if request.param != RUNSC:
         yield RealShellSettings(image=IMAGE, limits=LIMITS)
         return
-    with engine_with_runsc(IMAGE) as address:
+    with engine_with_runsc(IMAGE, GUEST_IMAGE) as address:
         yield RealShellSettings(engine=address, image=IMAGE, limits=LIMITS, runtime=RUNSC)
 
 
