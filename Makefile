@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images browser demo test test-fast soak check check-differ proto docs vendor examples bench bench-peers clean
+.PHONY: help setup engine images browser runsc demo test test-fast soak check check-differ proto docs vendor examples bench bench-peers clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +38,15 @@ images: $(VENV)/.ready engine ## Makes the images: from a registry where one ans
 browser: # only the tests of the pages want it
 	@containers/browser.sh
 
+runsc: # only the attack tests want it
+	@containers/runsc.sh
+
 demo: setup ## Runs the shipped scenarios for real, scores the shipped simulators, writes the report
 	@$(RUN)/plumb bench $(SCENARIOS) $(RECORDED) --simulator baseline:always_empty \
 	  --simulator baseline:always_error --simulator sqlite $(if $(MODEL),--simulator model:$(MODEL)) \
 	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
-test: setup browser check check-differ ## Runs every test; needs Docker
+test: setup browser runsc check check-differ ## Runs every test; needs Docker
 	$(RUN)/pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker

@@ -25,7 +25,7 @@ _STARTS_WITHIN = 60.0
 
 
 @contextmanager
-def engine_with_runsc(image: str) -> Iterator[str]:
+def engine_with_runsc(*images: str) -> Iterator[str]:
     """Gives an engine's address, empty for the usual one; skips where there can be none."""
     with closing(docker.from_env()) as usual:
         if RUNSC in usual.info()["Runtimes"]:
@@ -38,7 +38,8 @@ def engine_with_runsc(image: str) -> Iterator[str]:
             _started(Path(folder)) as address,
         ):
             with closing(docker.DockerClient(base_url=address)) as second:
-                second.images.load(b"".join(usual.images.get(image).save(named=image)))
+                for image in images:
+                    second.images.load(b"".join(usual.images.get(image).save(named=image)))
             yield address
 
 

@@ -25,6 +25,7 @@ from tests.runsc_engine import RUNSC, engine_with_runsc
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding
+from plumb_backends.real.engine import GUEST_IMAGE
 from plumb_backends.real.hardening import SHELL_CAPABILITIES, Limits
 from plumb_backends.real.shell import RealShellSettings
 from plumb_backends.real.shell_environment import RealShell
@@ -47,7 +48,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[RealShellSettings]:
     if request.param != RUNSC:
         yield RealShellSettings(image=IMAGE, limits=LIMITS)
         return
-    with engine_with_runsc(IMAGE) as address:
+    with engine_with_runsc(IMAGE, GUEST_IMAGE) as address:
         yield RealShellSettings(engine=address, image=IMAGE, limits=LIMITS, runtime=RUNSC)
 
 
@@ -216,6 +217,12 @@ async def test_nothing_is_reached(inmate: RealShell, family: str, host: str, por
     assert "rror" in await _try(inmate, f'python3 -c "{code}" 2>&1 | tail -n 1')
 
 
+async def test_no_socket_leads_to_the_hypervisor(inmate: RealShell) -> None:
+    """AF_VSOCK knows no network namespaces; engines before version 23 let it through."""
+    code = "import socket; socket.socket(40, socket.SOCK_STREAM); print('BREACH')"
+    assert "not supported" in await _try(inmate, f'python3 -c "{code}" 2>&1 | tail -n 1')
+
+
 async def test_the_host_s_loopback_is_not_the_sandbox_s(inmate: RealShell) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
@@ -292,6 +299,9 @@ SYSCALLS = {
     "clock_settime": "227, 0, buf",
     "quotactl": "179, 0, b'', 0, 0",
     "acct": "163, b'/tmp/b'",
+    "io_uring_setup": "425, 1, buf",
+    "fallocate, of more than the disk": "285, 0, 0, 0, 1 << 42",
+    "a system call of x32": "0x40000000 + 39",
     "add_key": "248, b'user', b'x', b'x', 1, -3",
     "keyctl": "250, 0, -3, 0, 0",
 }

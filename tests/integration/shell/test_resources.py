@@ -116,13 +116,3 @@ async def test_a_full_disk_ends_its_own_sandbox_or_the_writer(
         assert "No space left on device" in seen.text
     await _answers(shell)
     assert (await filler.step(Action(b"ls"))).exit_code == 0
-
-
-async def test_one_file_cannot_be_larger_than_the_disk(
-    small_backends: Backends, make_shell: MakeShell
-) -> None:
-    filler = await make_shell(backends=small_backends)
-    seen = await filler.step(Action(b"head -c 100M /dev/zero > file"))
-    assert seen.exit_code != 0
-    size = await filler.step(Action(b"rm file; echo $?"))
-    assert size.text == "0\n"

@@ -13,12 +13,11 @@ MOST_BYTES = 32 * 1024**2
 """What an answer may have: 2000 paths, each a link with a target of 4096 bytes, and accounts."""
 
 
-async def ask(
-    sandbox: Sandbox,
-    *command: str,
-    stdin: bytes = b"",
-    timeout: float = 60.0,
-) -> Frames:
+ANSWER_WITHIN = 60.0
+"""Seconds for a whole answer; an agent can stop what gives it."""
+
+
+async def ask(sandbox: Sandbox, *command: str, stdin: bytes = b"") -> Frames:
     """Runs one command, and returns its whole answer.
 
     Raises:
@@ -27,7 +26,7 @@ async def ask(
     """
     answer, words = Answer(MOST_BYTES), bytearray()
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(ANSWER_WITHIN):
             stream = await sandbox.open_guest(command)
             try:
                 await _read(stream, stdin, answer, words)
@@ -35,7 +34,8 @@ async def ask(
                 await stream.close()
     except TimeoutError as error:
         raise SandboxUnavailable(
-            f"plumb's program did not answer within {timeout:g} s; ask again, or reset the session"
+            f"plumb's program did not answer within {ANSWER_WITHIN:g} s; ask again, or reset the "
+            "session"
         ) from error
     if answer.is_whole:
         return Frames(answer.frames)
