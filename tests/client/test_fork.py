@@ -6,6 +6,7 @@ import asyncio
 import fnmatch
 import sys
 import textwrap
+from collections.abc import Sequence
 
 import pytest
 from tests.client.test_aio import Servicer, served
@@ -46,9 +47,12 @@ if __name__ == "__main__":
 REFUSED = 'ForkedProcess: process * was forked from one that had used plumb_client, *"spawn"*'
 
 
-async def run(body: str) -> list[str]:
+async def run(body: str, *, gates: Sequence[bytes] = (), full_for: int = 0) -> list[str]:
     """Runs a script against a server of its own; what it printed."""
-    async with served(Servicer()) as address:  # type: ignore[abstract]
+    servicer = Servicer()  # type: ignore[abstract]
+    servicer.gates = {action: asyncio.Event() for action in gates}
+    servicer.full_for = full_for
+    async with served(servicer) as address:
         script = _HEAD + textwrap.indent(textwrap.dedent(body), "    ")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, address, stdout=asyncio.subprocess.PIPE
