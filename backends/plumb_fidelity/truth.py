@@ -5,7 +5,7 @@ differs between them is not held against a simulator.
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from plumb_fidelity.action import is_random, shows_process_ids
 from plumb_fidelity.judgement import judge
@@ -44,20 +44,31 @@ def compare(
 
     Raises:
         ValueError: There is no real run.
+        TypeError: An argument has a wrong type, for example one text for the real runs.
     """
     truth = Truth(
-        [_seen(run) for run in real],
+        _runs("real", real),
         action=action,
         prompt=prompt,
         is_table=is_table,
         at=at,
-        elsewhere=[_seen(run) for run in elsewhere],
+        elsewhere=_runs("elsewhere", elsewhere),
     )
-    return truth.judge(_seen(simulated), history=history)
+    return truth.judge(_seen("simulated", simulated), history=history)
 
 
-def _seen(run: Seen | str) -> Seen:
-    return Seen(text=run) if isinstance(run, str) else run
+def _runs(name: str, runs: Sequence[Seen | str]) -> list[Seen]:
+    if isinstance(runs, (str, bytes, Seen)) or not isinstance(runs, Iterable):
+        raise TypeError(f"{name} is a {type(runs).__name__}; give a list of runs: {name}=[…]")
+    return [_seen(f"{name}[{at}]", run) for at, run in enumerate(runs)]
+
+
+def _seen(name: str, run: Seen | str) -> Seen:
+    if isinstance(run, str):
+        return Seen(text=run)
+    if not isinstance(run, Seen):
+        raise TypeError(f"{name} is a {type(run).__name__}; give a str or a Seen")
+    return run
 
 
 class Truth:

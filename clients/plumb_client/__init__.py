@@ -9,6 +9,9 @@
 `plumb_client.aio.connect` is the same for asyncio.
 """
 
+from plumb_client import fork_support as fork_support
+
+# isort: split
 from plumb_client import aio
 from plumb_client.comparisons import ComparedStep, Report
 from plumb_client.errors import (

@@ -28,11 +28,17 @@ async def soon(awaitable: Awaitable[_Result]) -> _Result:
     return await asyncio.wait_for(awaitable, 60)
 
 
-async def refuse(context: Any, code: grpc.StatusCode, reason: str, **facts: str) -> None:
-    info = AnyMessage()
+async def refuse(
+    context: Any, code: grpc.StatusCode, reason: str, *, retry_after: float = 0.0, **facts: str
+) -> None:
+    info, retry = AnyMessage(), AnyMessage()
     info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="plumb.v1", metadata=facts))
+    delay = error_details_pb2.RetryInfo()
+    delay.retry_delay.FromMilliseconds(round(1000 * retry_after))
+    retry.Pack(delay)
+    details = [info, retry] if retry_after else [info]
     status = rpc_status.to_status(
-        status_pb2.Status(code=code.value[0], message=f"refused: {reason}", details=[info])
+        status_pb2.Status(code=code.value[0], message=f"refused: {reason}", details=details)
     )
     await context.abort(status.code, status.details, status.trailing_metadata)
 
@@ -50,10 +56,14 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
         self.calls: list[str] = []
         self.offsets: list[int] = []
         self.created: dict[str, str] = {}
+        self.nonces: list[str] = []  # of the steps that ran
+        self.full_for = 0  # how many creations to refuse for want of a place
+        self.retry_after = 0.01
         self.lost_answers: dict[str, int] = {}  # method -> how many to lose after the work
         self.ended_talks = 0  # conversations to end without an error
         self.refusals: list[str] = []  # reasons to answer the next actions with
         self.cut_after: list[int] = []  # bytes after which a stream breaks
+        self.refuse_interrupts = ""  # a reason
         self.refuse_all = ""  # a reason to answer every step with
         self.authorizations: list[str | None] = []
         self.gates: dict[bytes, asyncio.Event] = {}
@@ -69,7 +79,8 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
     async def _perform(self, step: wire.StepRequest, context: Any) -> wire.StepResponse:
         if self.refuse_all:
             await refuse(context, grpc.StatusCode.PERMISSION_DENIED, self.refuse_all)
-        if step.step_index == len(self.ran) and self.ran and self.ran[-1] == step.action:
+        if step.step_index == len(self.ran) and self.ran and self.nonces[-1] == step.nonce:
+            assert self.ran[-1] == step.action
             return self._answer(step)  # the stored one
         if step.step_index != len(self.ran) + 1:
             await refuse(
@@ -78,7 +89,10 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
                 "STEP_OUT_OF_ORDER",
                 expected=str(len(self.ran) + 1),
             )
+        if self.at_once:
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "STEP_IN_PROGRESS")
         self.ran.append(step.action)
+        self.nonces.append(step.nonce)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.began.set()
@@ -97,6 +111,10 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
 
     async def CreateSession(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.calls.append("CreateSession")
+        if self.full_for:
+            self.full_for -= 1
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            await refuse(context, code, "LIMIT_REACHED", retry_after=self.retry_after, limit="X")
         name = self.created.setdefault(request.request_id, f"sessions/{len(self.created)}")
         await self._lose_some("CreateSession", context)
         return wire.CreateSessionResponse(session=wire.Session(name=name, kind=request.kind))
@@ -138,6 +156,13 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
     async def StreamStep(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         self.calls.append("StreamStep")
         self.offsets.append(request.offset)
+        if request.step.action in self.gates:  # it prints, and then runs on
+            running = asyncio.create_task(self._perform(request.step, context))
+            await self.began.wait()
+            yield wire.StreamStepResponse(chunk=wire.OutputChunk(offset=0, data=b"began"))
+            answer = await asyncio.shield(running)
+            yield wire.StreamStepResponse(observation=answer.observation)
+            return
         answer = await self._perform(request.step, context)
         end = self.cut_after.pop(0) if self.cut_after else len(OUTPUT)
         for offset in range(request.offset, end, 2):
@@ -146,6 +171,16 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
         if end < len(OUTPUT):
             await lose(context)
         yield wire.StreamStepResponse(observation=answer.observation)
+
+    async def Interrupt(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.calls.append("Interrupt")
+        if self.refuse_interrupts:
+            await refuse(context, grpc.StatusCode.UNIMPLEMENTED, self.refuse_interrupts)
+        gate = self.gates.get(self.ran[-1]) if self.ran else None
+        if gate is None or gate.is_set():
+            return wire.InterruptResponse()
+        gate.set()
+        return wire.InterruptResponse(interrupted=True, ended=True)
 
     async def Exec(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.calls.append("Exec")
