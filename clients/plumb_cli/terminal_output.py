@@ -22,7 +22,9 @@ _VANISHES = re.compile(r"\x1b\[\?(?:1|12|1004|1049|2004|47|1047|1048)[hl]")
 """Other modes, of full screens and of line editing: harmless to leave out, ugly to show."""
 
 _BEGINS = re.compile(r"\x1b(?:[()]|\[[?0-9;:]*)?\Z")
-_ODD = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x9f\x1b\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ODD = re.compile(
+    "[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x9f\x1b\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class TerminalOutput:
