@@ -6,6 +6,7 @@ neither TeX nor markup, without control characters, and cut where they are long.
 
 import dataclasses
 import io
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -28,16 +29,22 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#8a8f98",
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), "#010203"),
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
 }
 _WIDTH = 5.4
 _INK, _FLOOR, _GREY = "#1f5c99", "#b3541e", "#8a8f98"
+_OF_PAGE = {"#010203": "currentColor", _INK: "var(--accent)", _FLOOR: "var(--floor)",
+            _GREY: "var(--soft)"}  # fmt: skip
+"""Colours that the page sets, which differ in light and in dark."""
+
 # Okabe and Ito's colours, which colour-blind readers tell apart, and lighter ones of the same hues.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a200", "#555b66",
-            "#80b9d9", "#eaae80", "#80cfb9", "#e6bcd3", "#f2cf80", "#abdaf4", "#c4c7cc",
-            "#222831")  # fmt: skip
+# None is green: every class of a chart of mistakes is one.
+_COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#8c6bb1", "#e69f00", "#56b4e9", "#b8a200", "#6d7480",
+            "#80b9d9", "#eaae80", "#b59ad0", "#e6bcd3", "#f2cf80", "#abdaf4", "#c4c7cc",
+            "#8c564b")  # fmt: skip
 
 
 _MOST_COLUMNS = 36
@@ -61,8 +68,8 @@ def draw_all(report: Mapping[str, Any]) -> dict[str, Chart]:
     wanted: dict[str, tuple[_Drawing, Callable[[], float]]] = {
         "agreement": (_agreement, lambda: _height(report)),
         "classes": (_classes, lambda: _height(report) + 0.9),
-        "survival": (_survival, lambda: 3.4),
-        "cost": (_cost, lambda: 3.4 if _asked_models(report) else 1.2),
+        "survival": (_survival, lambda: 3.2 + _legend_height(report)),
+        "cost": (_cost, lambda: 3.2 + _legend_height(report) if _asked_models(report) else 1.2),
     }
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # The page's own font draws the text: what matplotlib's lacks is no fault.
@@ -88,6 +95,21 @@ def _height(report: Mapping[str, Any]) -> float:
     return 1.3 + 0.34 * max(2, len(report["rows"]))
 
 
+def _legend_height(report: Mapping[str, Any]) -> float:
+    return 0.2 + 0.16 * math.ceil(len(report["rows"]) / 2)
+
+
+def _legend(axes: Axes, lines: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Names what was drawn, below it, where nothing is drawn over.
+
+    The names are given by hand: matplotlib leaves out one that begins with an underscore.
+    """
+    axes.legend(
+        lines, [name.replace("\n", " ") for name in _names(rows)], loc="upper center",
+        bbox_to_anchor=(0.45, -0.16), ncols=2, frameon=False, fontsize=7,
+    )  # fmt: skip
+
+
 def _draw(chart: _Drawing, report: Mapping[str, Any], height: float) -> str:
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     figure.patch.set_alpha(0)
@@ -97,6 +119,8 @@ def _draw(chart: _Drawing, report: Mapping[str, Any], height: float) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
+    for ours, of_page in _OF_PAGE.items():
+        text = text.replace(ours, of_page)
     return text[text.index("<svg") :]  # without the declaration, which has no place in a page
 
 
@@ -128,10 +152,9 @@ def _agreement(axes: Axes, report: Mapping[str, Any]) -> None:
         found = row["agreement"]
         axes.plot([found["low"], found["high"]], [place, place], color=_INK, lw=2)
         axes.plot(found["value"], place, "o", color=_INK, ms=6)
-        side = -1 if found["value"] > 0.85 else 1
         axes.annotate(
-            f"{found['value']:.0%}", (found["value"], place), (0, 6), textcoords="offset points",
-            ha="right" if side < 0 else "left",
+            f"{found['value']:.0%}", (1.03, place), xycoords=axes.get_yaxis_transform(),
+            ha="left", va="center",
         )  # fmt: skip
     floor = report["real"]["agreement"]
     if floor:
@@ -186,10 +209,7 @@ def _survival(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("turn (Kaplan-Meier, 95 % band)")
-    # Given by hand: matplotlib leaves out a name that begins with an underscore.
-    axes.legend(
-        lines, [name.replace("\n", " ") for name in _names(rows)], frameon=False, fontsize=7
-    )
+    _legend(axes, lines, rows)
 
 
 def _cost(axes: Axes, report: Mapping[str, Any]) -> None:
@@ -199,19 +219,18 @@ def _cost(axes: Axes, report: Mapping[str, Any]) -> None:
         _say(axes, "no model was asked in this run: recordings and baselines cost nothing")
         return
     is_priced = all(row["cost"]["usd"] for row in rows)
-    for row, name in zip(rows, _names(rows), strict=True):
+    points = []
+    for at, row in enumerate(rows):
         cost = row["cost"]
         tokens = cost["prompt_tokens"] + cost["completion_tokens"]
         x = (1000 * cost["usd"] if is_priced else tokens) / row["steps"]
-        axes.plot(x, row["agreement"]["value"], "o", color=_INK)
-        axes.annotate(
-            name.replace("\n", " "), (x, row["agreement"]["value"]), (5, 4),
-            textcoords="offset points", fontsize=8,
-        )  # fmt: skip
+        colour = _COLOURS[at % len(_COLOURS)]
+        points += axes.plot(x, row["agreement"]["value"], "o", color=colour, ls="", alpha=0.85)
     axes.set_ylim(0, 1.02)
     axes.set_xlim(left=0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel("USD in 1,000 steps" if is_priced else "tokens a step (no price is known)")
+    _legend(axes, points, rows)
 
 
 def _percent(axes: Axes) -> None:

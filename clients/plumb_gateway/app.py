@@ -75,8 +75,8 @@ def _add_api(app: FastAPI, upstream: Upstream) -> None:
 
 def _add_live(app: FastAPI, upstream: Upstream, leaving: Leaving) -> None:
     @app.websocket(LIVE_PATH)
-    async def live(socket: WebSocket, session: str, own: bool = False) -> None:
-        await serve_live(socket, upstream, session, leaving, keep=False if own else None)
+    async def live(socket: WebSocket, session: str, own: bool = False, keep: bool = False) -> None:
+        await serve_live(socket, upstream, session, leaving, keep=keep if own else None)
 
 
 def _add_probes(app: FastAPI, upstream: Upstream) -> None:

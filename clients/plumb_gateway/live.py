@@ -4,8 +4,8 @@ Messages are JSON objects with one member.
 
 * From the client: `{"step": {"action": "ls", "timeout": 5}}`, `{"interrupt": {}}`, and
   `{"keep": false}`: whether the session lives on when its last page is gone.
-* From the server: `{"session": {...}}` first, and again when what ran before has ended; then for
-  each step any number of `{"chunk": {"offset": 0, "data": ...}}` and at last
+* From the server: `{"session": {...}}` first, and again when somebody else has begun a step on it,
+  or ended one; then for each step any number of `{"chunk": {"offset": 0, "data": ...}}` and at last
   `{"observation": {...}, "step_index": 1}`, or `{"error": {...}, "of": "step"}`, a problem's
   details; `of` is `interrupt`, `message` or `session` where it was that which failed.
 
@@ -35,12 +35,14 @@ from plumb_gateway.leaving import Leaving
 from plumb_gateway.problem import Refused, details_of, to_response
 from plumb_gateway.upstream import Upstream
 
-_TOUCH_EVERY = 15.0
 _MOST_WAITING = 100
 """Steps that may wait; a program that sends more has gone wrong."""
 
-_LOOK_EVERY = 0.5
-"""Seconds between two looks at a session that is busy with what began before this socket."""
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at what others do with the session; each also keeps it from ending."""
+
+_LONGEST_PAUSE = 0.5
+"""Seconds, at most, between two attempts to stop a step that is about to begin."""
 
 _LOOK_WITHIN = 10.0
 """Seconds that the server may take to tell of a session."""
@@ -93,7 +95,7 @@ class Live:
             self._read_for_ever(),
             self._step_for_ever(),
             self._stop_for_ever(),
-            self._touch_for_ever(found),
+            self._watch_for_ever(found),
             self._end_when_signed_out(),
         )
         tasks = [asyncio.create_task(one) for one in work]
@@ -117,19 +119,17 @@ class Live:
             response = await self._stub.GetSession(asked, timeout=_LOOK_WITHIN)
         return response.session
 
-    async def _touch_for_ever(self, found: wire.Session) -> None:
-        """Keeps the session from ending for want of calls while somebody looks at it.
-
-        Says when what was running before has ended: of that no answer comes here.
-        """
-        while found.state == wire.SESSION_STATE_BUSY:
+    async def _watch_for_ever(self, found: wire.Session) -> None:
+        """Tells what others do with the session: of their steps no answer comes here."""
+        told = found.state, found.last_step_index
+        while True:
             await asyncio.sleep(_LOOK_EVERY)
             found = await self.look()
-            if found.state != wire.SESSION_STATE_BUSY:
+            now = found.state, found.last_step_index
+            is_ours = self._taken != self._settled
+            if now != told and not is_ours:
+                told = now
                 await self._send({"session": to_json(found)})
-        while True:
-            await asyncio.sleep(_TOUCH_EVERY)
-            await self.look()
 
     async def _end_when_signed_out(self) -> None:
         await self._over.wait()
@@ -198,7 +198,7 @@ class Live:
             try:
                 while self._settled == self._to_stop and not await self._interrupt():
                     await asyncio.sleep(pause)  # no event tells when a step begins
-                    pause = min(2 * pause, _LOOK_EVERY)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
             except PlumbError as error:
                 await self._fail(error, "interrupt")
 

@@ -146,6 +146,10 @@ async def test_errors_are_pages_for_people_and_problems_for_programs(
         (f"/sessions/x/turns/{2**63}/raw", "turn is"),
         ("/sessions/export?format=xml", "format is 'xml'"),
         ("/runs/x?first=-1", "first is '-1'"),
+        ("/sessions?knd=shell", "this page has no parameter 'knd'; use kind, backend, verdict,"),
+        ("/sessions/x?turns=3", "this page has no parameter 'turns'; use turn"),
+        ("/runs/x?verdicts=EMPTY", "this page has no parameter 'verdicts'; use verdict, simulator"),
+        ("/status?x=1", "this page has no parameter 'x'; leave it out"),
     ],
 )
 async def test_a_query_of_a_page_that_makes_no_sense_is_named(

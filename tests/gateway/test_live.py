@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -255,3 +256,26 @@ async def test_one_that_is_to_be_kept_does_not(
         await socket.send(step={"action": "say hi"})
         await socket.observation()
     assert not server.provider.made[0].closed.is_set()  # the gateway is down, and ended nothing
+
+
+async def test_what_others_do_is_told_as_it_begins_and_as_it_ends(
+    live: Socket, url: str, path: str, server: Server, kit: type[Kit]
+) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as other:
+        step = {"step_index": 1, "action": "wait"}
+        asked = asyncio.create_task(other.post(f"{path}/steps", json=step))
+        busy = (await live.receive())["session"]
+        assert (busy["state"], busy["last_step_index"]) == ("BUSY", 1)
+        server.provider.made[0].release.set()
+        await kit.soon(asked)
+        ready = (await live.receive())["session"]
+        assert (ready["state"], ready["last_step_index"]) == ("READY", 1)
+
+
+async def test_a_session_that_ends_elsewhere_is_told_without_a_step(
+    live: Socket, url: str, path: str, kit: type[Kit]
+) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as other:
+        await other.delete(path)
+    assert (await live.receive())["error"]["reason"] == "SESSION_NOT_FOUND"
+    await kit.soon(live.connection.wait_closed())

@@ -1,4 +1,4 @@
-"""The kind `shell`: an interactive bash on a terminal of an Ubuntu machine, as root."""
+"""The kind `shell`: an interactive bash on a terminal of a Linux machine, as root."""
 
 import dataclasses
 import re
@@ -144,7 +144,7 @@ class _Part:
 
 KIND = Kind(
     name="shell",
-    summary="An interactive bash on a terminal of an Ubuntu machine, as root.",
+    summary="An interactive bash on a terminal of a Linux machine (the image), as root.",
     probe_suites=tuple(sorted(_Part.questions)),
     options_type=ShellOptions,
     part=_Part(),

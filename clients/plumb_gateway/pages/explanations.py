@@ -25,7 +25,7 @@ EXPLANATIONS: Mapping[str, str] = {
     "INCONSISTENT": "The simulator contradicts itself, the action or its own past.",
     "UNSCORABLE": "Real runs differ too much here to judge anybody.",
     "UNKNOWABLE": "A difference in what no grounding tells.",
-    "VOLATILE_ONLY": "A difference only where real runs differ, too: right.",
+    "VOLATILE_ONLY": "A difference only in what may differ from run to run: right.",
     "AGREES_BUT_LAYOUT": "A difference only in layout, or in an error's wording: right.",
     "AGREES": "Right.",
 }

@@ -4,18 +4,18 @@ import math
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request
+from fastapi import Body, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from plumb_gateway.api.comments import comment_on
 from plumb_gateway.api.examples import BODIES, PATHS
 from plumb_gateway.api.routes import LIVE_PATH, ROUTES, Route
 from plumb_gateway.callers import cookie_name, is_secure, sign_in_of, token_of
-from plumb_gateway.pages.dependencies import Admitted, Client, Server
+from plumb_gateway.pages.dependencies import Admitted, Client, Server, page_routes
 from plumb_gateway.pages.rendering import page
 from plumb_gateway.sign_ins import SignIns
 
-routes = APIRouter(include_in_schema=False)
+routes = page_routes()
 
 
 @routes.get("/")
@@ -53,8 +53,8 @@ async def api(request: Request, plumb: Admitted) -> HTMLResponse:
 
 
 @routes.get("/login")
-async def login() -> HTMLResponse:
-    """Asks for the token."""
+async def login(to: str = "") -> HTMLResponse:
+    """Asks for the token; the page's script leads to `to` afterwards."""
     return await page("login.html")
 
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import itertools
+import json
 from collections.abc import Generator, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from plumb_fidelity.verdict import HALLUCINATIONS
 from plumb_gateway.folders import open_inside
-from plumb_gateway.pages.dependencies import Admitted, Client, Shown
+from plumb_gateway.pages.dependencies import Admitted, Client, Shown, page_routes
 from plumb_gateway.pages.pairs import Line, pair, side_by_side
 from plumb_gateway.pages.rendering import page
 from plumb_gateway.problem import Refused
@@ -24,7 +26,7 @@ from plumb_gateway.settings import GatewaySettings
 STEPS_PER_PAGE = 50
 _CHUNK_BYTES = 64 * 1024
 
-routes = APIRouter(include_in_schema=False)
+routes = page_routes()
 
 
 async def _find(settings: GatewaySettings, name: str) -> Run:
@@ -80,6 +82,7 @@ async def run(
         first=first,
         per_page=STEPS_PER_PAGE,
         lines_of=lines_of,
+        id_of=id_of,
     )
 
 
@@ -109,6 +112,12 @@ def _first_of(chunks: Iterator[bytes]) -> bytes | None:
         return next(chunks, b"")
     except OSError:
         return None
+
+
+def id_of(step: dict[str, Any]) -> str:
+    """Names a step on its page, whatever filter shows it."""
+    told = [str(step[part]) for part in ("simulator", "mode", "scenario", "turn")]
+    return f"step-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
 
 
 def lines_of(step: dict[str, Any]) -> list[Line]:

@@ -4,19 +4,18 @@ import asyncio
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from plumb_bench.lines import BadLine
 from plumb_bench.scenario import Scenario, parse_scenario
 from plumb_client import SessionOptions
 from plumb_gateway.folders import list_names, open_inside
-from plumb_gateway.pages.dependencies import Admitted, Shown
+from plumb_gateway.pages.dependencies import Admitted, Shown, page_routes
 from plumb_gateway.pages.rendering import page
 from plumb_gateway.problem import Refused
 from plumb_gateway.settings import GatewaySettings
 
-routes = APIRouter(include_in_schema=False)
+routes = page_routes()
 
 _MOST_LINE_BYTES = 16 * 1024 * 1024
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from pydantic import Field
 
 from plumb_client import JournaledStep, aio
 from plumb_gateway.exports import Format, export
-from plumb_gateway.pages.dependencies import Client
+from plumb_gateway.pages.dependencies import Client, page_routes
 from plumb_gateway.pages.filters import State, every_name, journal_filter
 from plumb_gateway.pages.pairs import pair_of
 from plumb_gateway.pages.rendering import page
@@ -24,7 +24,7 @@ Turn: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """As the wire takes it."""
 
 
-routes = APIRouter(include_in_schema=False)
+routes = page_routes()
 
 
 @routes.get("/sessions")
@@ -103,7 +103,9 @@ async def turns(plumb: Client, session: str, first: Turn) -> HTMLResponse:
     found = await plumb.journaled_steps(name, first=first, page_size=TURNS_PER_PAGE)
     one, _ = await plumb.journaled_session(name)
     headers = {"Plumb-Live": str(one.live).lower()}
-    return await page("turns.html", headers=headers, turns=found, session=one, pair_of=pair_of)
+    return await page(
+        "turns.html", headers=headers, turns=found, session=one, pair_of=pair_of, is_part=True
+    )
 
 
 @routes.get("/sessions/{session}/turns/{turn}/raw")
@@ -122,7 +124,7 @@ async def text(plumb: Client, session: str, turn: Turn, side: str = "") -> Respo
 
 
 @routes.get("/sessions/{session}/live")
-async def live(plumb: Client, session: str, own: bool = False) -> HTMLResponse:
+async def live(plumb: Client, session: str, own: bool = False, keep: bool = False) -> HTMLResponse:
     """The terminal, or the console, of a session."""
     found, asked = await plumb.journaled_session(f"sessions/{session}")
     nonce = secrets.token_urlsafe(16)
@@ -132,6 +134,7 @@ async def live(plumb: Client, session: str, own: bool = False) -> HTMLResponse:
         session=found,
         request=asked,
         own=own,
+        keep=keep,
         nonce=nonce,
     )
 

@@ -45,11 +45,16 @@ const actions = {
   "?": () => dialog.showModal(),
 };
 
+const typed = one("#live #input");
 let goes = false;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || dialog.open) return;
   if (event.target.matches("input, textarea, select")) {
-    if (event.key === "Escape") event.target.blur();
+    if (event.key === "Escape" && event.target !== typed) event.target.blur();
+    return;
+  }
+  if (typed) { // what is meant for a terminal steers no page
+    if (event.key.length === 1 && !event.target.matches("a, button, summary")) typed.focus();
     return;
   }
   const link = goes && one(`[data-go="${CSS.escape(event.key)}"]`);

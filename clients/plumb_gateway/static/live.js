@@ -24,19 +24,41 @@ let waiting = 0; // steps that are not answered yet
 let answers = 0;
 let shown = 0; // the last turn that is on the screens
 let isRecalling = false; // what was before is being written onto the screens
-let isBusy = false; // with what began before this page
+let recalled = Promise.resolve(); // when all of it has been
+let isBusy = false; // with a step of somebody else
+let isOver = false;
+let wasTold = false; // what the session was at, when this page came
 let streamed = false; // whether output of the present step was shown as it came
 
-function connect() {
+// Asks over HTTP first, which can tell a browser why there is no socket to be had.
+async function connect() {
+  const response = await fetch(`/sessions/${session}/turns?first=${Number.MAX_SAFE_INTEGER}`).catch(() => null);
+  if (response?.status === 401) location.reload(); // and so to the login
+  else if (!response || response.status >= 500) retry();
+  else if (response.headers.get("Plumb-Live") === "true") open();
+  else end();
+}
+
+function retry() {
+  one("#state").textContent = "connection lost";
+  if (attempts < 6) setTimeout(connect, 500 * 2 ** attempts++);
+}
+
+function end() {
+  isOver = true;
+  one("#state").textContent = "ended";
+}
+
+function open() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  socket = new WebSocket(`${scheme}://${location.host}/v1/sessions/${session}/live${own ? "?own=true" : ""}`);
+  socket = new WebSocket(`${scheme}://${location.host}/v1/sessions/${session}/live${own ? `?own=true&keep=${one("#keep").checked}` : ""}`);
   socket.addEventListener("message", (event) => receive(JSON.parse(event.data)));
   socket.addEventListener("close", (event) => {
-    const isOver = event.code === 1008;
-    one("#state").textContent = isOver ? "ended" : "connection lost";
     waiting = 0;
+    isBusy = false;
     show();
-    if (!isOver && attempts < 6) setTimeout(connect, 500 * 2 ** attempts++);
+    if (event.code === 1008) end();
+    else retry();
   });
 }
 
@@ -44,13 +66,17 @@ function receive(message) {
   if (message.session) {
     attempts = 0;
     isBusy = message.session.state === "BUSY";
-    tell("");
-    if (own && one("#keep").checked) send({ keep: true });
+    const last = message.session.last_step_index;
+    if (!isBusy) tell("");
+    if (isBusy || (wasTold && last > shown)) warn();
+    wasTold = true;
     isRecalling = true;
-    recall(message.session.last_step_index - (isBusy ? 1 : 0)).finally(() => {
-      isRecalling = false;
-      show();
-    });
+    recalled = recalled.then(() => recall(last - (isBusy ? 1 : 0)))
+      .catch(() => tell("What was before could not be loaded; load this page again."))
+      .then(() => {
+        isRecalling = false;
+        show();
+      });
   } else if (message.chunk) {
     streamed = true;
     seenBy.output(message.chunk.data);
@@ -65,6 +91,12 @@ function receive(message) {
     seenBy.note(message.error.detail);
   }
   show();
+}
+
+// Says that somebody else steps this session, now that they were seen to.
+function warn() {
+  const notice = one("#others b");
+  if (notice) notice.textContent = "Another program steps this session.";
 }
 
 // Shows the turns up to one that are not on the screens yet: those before a reload, or of others.
@@ -123,6 +155,7 @@ function tone(verdict) {
 }
 
 function settled() {
+  tell("");
   waiting = Math.max(0, waiting - 1);
   live.dataset.answers = ++answers; // for whoever drives this page with a program
 }
@@ -135,16 +168,22 @@ function show() {
 
 function send(message) {
   if (socket?.readyState !== WebSocket.OPEN) {
-    tell("The connection is lost; it is tried again.");
+    if (!isOver) tell("The connection is lost; it is tried again.");
     return false;
   }
   socket.send(JSON.stringify(message));
   return true;
 }
 
-function run() {
+async function run() {
+  await recalled;
   const action = input.value;
-  if (isRecalling || !action.trim() || !send({ step: { action } })) return;
+  if (!action.trim()) return;
+  if (waiting || isBusy) {
+    tell("Something runs, and what is typed here is no input for it. Stop it with Ctrl+C or Stop; then Enter runs this line.");
+    return;
+  }
+  if (!send({ step: { action } })) return;
   tell("");
   waiting += 1;
   history.add(action);

@@ -31,7 +31,7 @@ form.addEventListener("submit", async (event) => {
   button.disabled = false;
   if (!response) return;
   const { session } = await response.json();
-  location.assign(`/${session.name}/live${field("keep").checked ? "" : "?own=true"}`);
+  location.assign(`/${session.name}/live?own=true${field("keep").checked ? "&keep=true" : ""}`);
 });
 show();
 form.querySelector(".button").disabled = false; // from here on there is somebody who listens

@@ -29,9 +29,9 @@ async function look() {
   const found = part.content.querySelectorAll(".turn").length;
   if (found) {
     document.querySelector("#none")?.remove();
-    document.querySelector("#steps").textContent = first + found - 1;
-    turns.append(part.content);
+    turns.append(...part.content.querySelectorAll(".turn, .reset"));
   }
+  document.querySelector("#counted").replaceChildren(part.content.querySelector("[data-counted]").content);
   return response.headers.get("Plumb-Live") === "true";
 }
 
