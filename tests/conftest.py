@@ -35,8 +35,8 @@ from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.shell import RealShellSettings
-from plumb_backends.real.sql.servers import ServerSettings
 from plumb_backends.real.shell_environment import RealShell
+from plumb_backends.real.sql.servers import ServerSettings
 from plumb_backends.registry import Backends, Spec, open_backends
 
 IMAGE = "plumb-shell:latest"

@@ -10,7 +10,7 @@ import pytest
 
 from plumb_backends.environment import Action, Ending, Observation, SqlDetail
 from plumb_backends.errors import InitFailed
-from plumb_backends.kinds.mysql import Isolation, MysqlOptions, Rendering
+from plumb_backends.kinds.mysql import MysqlOptions, Rendering
 from plumb_backends.real.mysql_environment import RealMysql
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.real.engine import open_engine
 from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
-from plumb_backends.real.sql.account import create_account, sweep_accounts
+from plumb_backends.real.sql.account import create_account
 from plumb_backends.real.sql.server import Server
 from plumb_backends.real.sql.servers import Servers, ServerSettings
 from plumb_backends.registry import Backends, Spec, open_backends
@@ -131,8 +131,9 @@ async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> 
     async with open_backends([settings]) as backends:
 
         def spec() -> Spec:
+            grounding = Grounding(("CREATE TABLE t (a LONGTEXT)",))
             return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
-                        grounding=Grounding(("CREATE TABLE t (a LONGTEXT)",)), options=SHARED)  # fmt: skip
+                        grounding=grounding, options=SHARED)  # fmt: skip
 
         hog = (await backends.create(spec())).environment
         neighbour = (await backends.create(spec())).environment
