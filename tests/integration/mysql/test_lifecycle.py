@@ -131,8 +131,9 @@ async def test_a_session_that_fills_the_disk_ends_and_its_neighbours_go_on() -> 
     async with open_backends([settings]) as backends:
 
         def spec() -> Spec:
+            grounding = Grounding(("CREATE TABLE t (a LONGTEXT)",))
             return Spec(kind="mysql", backend="real", session_id=str(uuid.uuid4()),
-                        grounding=Grounding(("CREATE TABLE t (a LONGTEXT)",)), options=SHARED)  # fmt: skip
+                        grounding=grounding, options=SHARED)  # fmt: skip
 
         hog = (await backends.create(spec())).environment
         neighbour = (await backends.create(spec())).environment
