@@ -37,14 +37,14 @@ from plumb_backends.real.sql.seats import Seat, Seats
 from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
-from plumb_backends.sql.result import RawError, RawOk, RawResult
+from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
 from plumb_backends.sql.statements import Statement, split
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
 
-_RESULT_BYTES = 1024
-"""What a result takes beside its rows."""
+_RESULT_BYTES, _ROWS_BYTES = 1024, 8192
+"""What a result takes beside its rows, without and with columns."""
 
 _LARGE_TEXT = 16 * 1024
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
@@ -71,7 +71,8 @@ class _Turn:
         shown = Shown(result, vertical)
         self.shown.append(shown)
         self.size += shown.kept_bytes
-        self.sent += shown.kept_bytes + shown.dropped_bytes + _RESULT_BYTES
+        beside = _ROWS_BYTES if isinstance(result, RawRows) else _RESULT_BYTES
+        self.sent += shown.kept_bytes + shown.dropped_bytes + beside
         if self.error is None and isinstance(result, RawError):
             self.error = result
 
@@ -279,6 +280,8 @@ class RealMysql:
             if is_use and isinstance(result, RawOk):
                 place.use = text
                 result = dataclasses.replace(result, changed_database=True)
+            if turn.sent > self._limits.stop_bytes:  # stopped, but there was more on its way
+                continue
             turn.add(result, vertical=statement.vertical)
             if turn.sent > self._limits.stop_bytes:
                 await seat.connection.stop()

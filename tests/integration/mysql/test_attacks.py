@@ -62,7 +62,7 @@ async def ended(session: RealMysql, action: str) -> str:
 # The operator's probes.
 
 BOMB = (
-    "CREATE FUNCTION f() RETURNS TEXT MODIFIES SQL DATA SQL SECURITY INVOKER "
+    "CREATE FUNCTION f() RETURNS TEXT DETERMINISTIC MODIFIES SQL DATA SQL SECURITY INVOKER "
     "BEGIN UPDATE t SET a = a + 1; RETURN CURRENT_USER(); END; "
     "CREATE SQL SECURITY INVOKER VIEW v AS SELECT f() AS x"
 )
@@ -71,7 +71,8 @@ BOMB = (
 async def test_a_function_behind_a_view_runs_with_the_agent_s_rights_and_changes_nothing(
     mysql: RealMysql,
 ) -> None:
-    await step(mysql, "CREATE TABLE t (a INT); INSERT INTO t VALUES (1); " + BOMB)
+    made = await step(mysql, "CREATE TABLE t (a INT); INSERT INTO t VALUES (1); " + BOMB)
+    assert sql(made).errno == 0, made.text
     for suite in ("counts", "rows", "schema"):
         await mysql.probe(suite)
     await mysql.capture()
@@ -92,7 +93,6 @@ async def test_a_view_of_huge_rows_costs_plumb_next_to_nothing_and_is_told_as_cu
     facts = (await mysql.probe("rows")).facts
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
     assert list(facts) == ["shop.v (cut)"]
-    assert "only the first 0 rows are told" in facts["shop.v (cut)"]
     await assert_works(mysql)
 
 
@@ -132,7 +132,7 @@ async def test_a_row_of_many_packets_is_read_and_thrown_away(mysql: RealMysql) -
 
 async def test_endless_small_results_end_at_the_limit(mysql: RealMysql) -> None:
     await step(mysql, "CREATE PROCEDURE p() BEGIN WHILE 1 DO SELECT 1; END WHILE; END")
-    seen = await step(mysql, "CALL p()")
+    seen = await step(mysql, "CALL p()", timeout=600)
     assert seen.ending is Ending.OUTPUT_LIMIT
     await assert_works(mysql)
 
@@ -161,13 +161,13 @@ async def test_a_view_that_sleeps_is_stopped_and_leaves_nothing(
     mysql: RealMysql, view: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plumb_backends.real.sql.reader.READ_WITHIN", 1.0)
-    await step(
+    made = await step(
         mysql,
-        "CREATE TABLE t (a INT); CREATE FUNCTION g() RETURNS INT MODIFIES SQL DATA "
-        "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; "
-        "INSERT INTO t VALUES (1); RETURN SLEEP(1000); END; "
+        "CREATE TABLE t (a INT); CREATE FUNCTION g() RETURNS INT DETERMINISTIC MODIFIES SQL DATA "
+        "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET @x = 1; RETURN SLEEP(1000); END; "
         f"CREATE VIEW v AS {view}",
     )
+    assert sql(made).errno == 0, made.text
     with pytest.raises(LimitReached, match=r"shop\.v"):
         await asyncio.wait_for(mysql.probe("rows"), SOON)
     assert await left_by_probes(mysql) == ()
@@ -337,7 +337,7 @@ REFUSED = {
     "another folder for plugins": "SET GLOBAL plugin_dir = '/tmp'",
     "another folder for plugins, later": "SET PERSIST_ONLY plugin_dir = '/tmp'",
     "another folder for files": "SET GLOBAL secure_file_priv = ''",
-    "a table elsewhere": "CREATE TABLE e (a INT) ENGINE = MyISAM DATA DIRECTORY = '/tmp'",
+    "a table elsewhere": "CREATE TABLE e (a INT) DATA DIRECTORY = '/tmp'",
     "a tablespace elsewhere": "CREATE TABLESPACE s ADD DATAFILE '/tmp/s.ibd'",
     "a file of the client": "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t",
     "a clone of a neighbour":
@@ -404,7 +404,7 @@ async def test_a_server_has_no_network_to_reach_a_neighbour_by(
 NUMBERS = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 900) "
 BOMBS = {
     "a table in memory": (
-        "SET SESSION max_heap_table_size = 1900000000; CREATE TABLE t (b CHAR(255) CHARACTER SET "
+        "SET SESSION max_heap_table_size = 1900000000, sql_log_bin = OFF; CREATE TABLE t (b CHAR(255) CHARACTER SET "
         "latin1) ENGINE = MEMORY; INSERT INTO t VALUES ('x')",
         "INSERT INTO t SELECT t.b FROM t",
         "it ran out of memory",

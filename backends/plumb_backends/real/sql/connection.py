@@ -17,7 +17,8 @@ from plumb_backends.real.sql.server import Server
 from plumb_backends.real.sql.wire import WireConnection
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 256 * 1024
+"""What is asked of the connector at a time: what it was reading is lost where a result breaks off."""
 CLIENT_LOST = RawError(
     errno=2013, sqlstate="HY000", message="Lost connection to MySQL server during query"
 )
@@ -73,10 +74,12 @@ class Connection:
         gate = self._raw.gate
         gate.open(reading.width)
         try:
+            count = 1
             while reading.end is None:
-                rows, end = await self._raw.get_rows(count=_ROWS_AT_ONCE, raw=True)
+                rows, reading.end = await self._raw.get_rows(count=count, raw=True)
                 reading.add(rows)
-                reading.end = end
+                row_bytes = (gate.kept_bytes + gate.dropped_bytes) // max(1, reading.total)
+                count = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(1, row_bytes)))
         finally:
             gate.close()
 
@@ -124,7 +127,7 @@ class _Reading:
         self._columns = tuple(map(_to_column, described))
         self._gate = gate
         self._rows: list[tuple[Cell, ...]] = []
-        self._total = 0
+        self.total = 0
 
     @property
     def width(self) -> int:
@@ -133,7 +136,7 @@ class _Reading:
 
     def add(self, rows: Sequence[tuple[Cell, ...]]) -> None:
         """Takes the next rows, those that the gate let in and those that stand for others."""
-        self._total += len(rows)
+        self.total += len(rows)
         self._rows += rows[: self._gate.kept_rows - len(self._rows)]
 
     def result(self, duration: float) -> RawRows:
@@ -141,7 +144,7 @@ class _Reading:
         return RawRows(
             columns=self._columns,
             rows=self._rows,
-            total_rows=self._total,
+            total_rows=self.total,
             kept_bytes=self._gate.kept_bytes,
             dropped_bytes=self._gate.dropped_bytes,
             is_complete=self.end is not None,

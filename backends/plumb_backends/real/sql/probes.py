@@ -41,7 +41,10 @@ async def capture(reader: Reader) -> Snapshot:
         entries.append(Entry(key, {"type": "made so", "content": create + "\n"}))
     for database, table in await _tables(reader):
         total = await _count(reader, database, table)
-        found = await _rows(reader, database, table, _CAPTURED_ROWS)
+        try:
+            found = await _rows(reader, database, table, _CAPTURED_ROWS)
+        except Broken:  # how it is made is told all the same
+            continue
         content = "".join(f"{_json(row)[:_MOST_ROW_CHARACTERS]}\n" for row in found.rows)
         fields = {"type": f"{total} rows"} | ({"content": content} if found.rows else {})
         if total > len(found.rows):
@@ -82,7 +85,11 @@ async def rows(reader: Reader) -> Facts:
     facts: Facts = {}
     for database, table in await _tables(reader):
         key = f"{database}.{table}"
-        found = await _rows(reader, database, table, _PROBED_ROWS + 1)
+        try:
+            found = await _rows(reader, database, table, _PROBED_ROWS + 1)
+        except Broken as error:
+            facts[f"{key} (cut)"] = f"its rows cannot be read: {error}"
+            continue
         told = found.rows[:_PROBED_ROWS]
         width = len(str(len(told)))
         facts |= {f"{key} {number:0{width}}": _json(row) for number, row in enumerate(told, 1)}
@@ -136,7 +143,9 @@ async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:
             f"SELECT * FROM {quoted(database)}.{quoted(table)} "  # noqa: S608
             f"ORDER BY {order} LIMIT {most}"
         )
-    except Broken:
+    except Broken as error:
+        if not error.is_gone:
+            raise
         return Rows((), is_cut=False)
 
 

@@ -28,6 +28,7 @@ READ_WITHIN = 8.0
 
 _OBEY_WITHIN = 3.0
 _LOCKED, _STOPPED = 1205, (1317, 3024)
+_GONE = (1049, 1146, 1305, 1356, 1449)
 _AT_ONCE = 64 * 1024**2
 """Bytes that one statement may send before it is stopped, most of which are not kept."""
 
@@ -54,7 +55,15 @@ class Disobeyed(SandboxUnavailable):
 
 
 class Broken(Exception):
-    """A question was answered with an error: a view of what is gone, for example."""
+    """A question was answered with an error.
+
+    Attributes:
+        is_gone: Whether what was asked about, or what it stands on, is not there.
+    """
+
+    def __init__(self, error: RawError) -> None:
+        super().__init__(error.message)
+        self.is_gone = error.errno in _GONE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class Reader:
                 found = Rows(typed, is_cut=result.total_rows > len(typed))
             elif isinstance(result, RawError) and not self._connection.stopped_for_size:
                 raise _failure(result, self.asked)
-        return found
+        return Rows(found.rows, is_cut=found.is_cut or self._connection.stopped_for_size)
 
 
 def _failure(error: RawError, asked: str) -> Exception:
@@ -120,7 +129,7 @@ def _failure(error: RawError, asked: str) -> Exception:
         )
     if error.errno in _STOPPED:
         return _too_slow(asked)
-    return Broken(error.message)
+    return Broken(error)
 
 
 def _too_slow(asked: str) -> LimitReached:
