@@ -65,9 +65,12 @@ class Turn:
         self.woken.set()
 
     def finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
-        """Ends the turn; only the first end counts."""
-        if self.end is None:
+        """Ends the turn, whatever comes of its text; only the first end counts."""
+        if self.end is not None:
+            return
+        try:
             self._add_text(self._renderer.finish(), final=True)
+        finally:
             self.end, self.prompt = end, prompt
             self.woken.set()
             self.done.set()
