@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plumb_backends.real.marks import Mark, Prompt, Scanner, new_key, to_prompt, unquote
+from plumb_backends.real.marks import (
+    Mark,
+    Prompt,
+    Scanner,
+    new_key,
+    new_token,
+    to_opening,
+    to_prompt,
+    unquote,
+)
 
 KEY = "0123456789abcdef" * 2
 ANOTHER_KEY = "fedcba9876543210" * 2
+TOKEN = "Ab3-_xyz901"
 
 
 def _scan(*pieces: bytes) -> list[bytes | Mark]:
@@ -29,20 +39,20 @@ def _scan(*pieces: bytes) -> list[bytes | Mark]:
     return found
 
 
-def _mark(letter: str, *fields: str, key: str = KEY) -> bytes:
-    return ("\x1b]133;" + ";".join([letter, key, *fields]) + "\x07").encode()
+def _mark(letter: str, *fields: str, key: str = KEY, token: str = TOKEN) -> bytes:
+    return ("\x1b]133;" + ";".join([letter, key, token, *fields]) + "\x07").encode()
 
 
 @pytest.mark.parametrize("letter", ["A", "C", "P", "X"])
 def test_finds_a_mark_between_content(letter: str) -> None:
-    assert _scan(b"before" + _mark(letter) + b"after") == [b"before", Mark(letter, ()), b"after"]
+    assert _scan(b"before" + _mark(letter) + b"after") == [b"before", Mark(letter, TOKEN), b"after"]
 
 
 @pytest.mark.parametrize("letter", ["B", "R"])
 def test_finds_a_prompt_s_mark_with_what_it_says(letter: str) -> None:
     fields = ("130", "42", "'/srv/a;b'", "root", "sandbox")
     [mark] = _scan(_mark(letter, *fields))
-    assert mark == Mark(letter, fields)
+    assert mark == Mark(letter, TOKEN, fields)
     assert to_prompt(mark) == Prompt(130, 42, "/srv/a;b", "root", "sandbox")
 
 
@@ -60,6 +70,14 @@ def test_finds_a_prompt_s_mark_with_what_it_says(letter: str) -> None:
         _mark("B"),
         _mark("B", "0", "1", "'/'", "root"),
         _mark("B", "$?", "$$", "${PWD@Q}", "\\u", "\\H"),
+        _mark("B", "256", "1", "'/'", "root", "h"),
+        _mark("B", "0", "9" * 5000, "'/'", "root", "h"),
+        _mark("B", "0", "1", "x" * 20_000, "root", "h"),
+        _mark("B", "0", "1", "'/'", "r" * 300, "h"),
+        _mark("B", "0", "1", "'/'", "root", "h" * 300),
+        _mark("C", token="t" * 65),
+        _mark("C", token="${__plumb_turn-}"),
+        _mark("E", "HOME"),
         _mark("B", "1234", "1", "'/'", "root", "h"),
         _mark("B", "", "1", "'/'", "root", "h"),
         _mark("B", "0", "1", "'/\x1b'", "root", "h"),
@@ -124,6 +142,23 @@ def test_content_is_not_held_back_longer_than_it_may_be_a_mark() -> None:
     )
 
 
+def test_a_directory_is_said_whole_and_no_longer_than_a_path_can_be() -> None:
+    longest = "/" + "é" * 2047
+    for quoted, cwd in ((f"'{longest}'", longest), (f"'{'x' * 9000}'", "x" * 4096)):
+        [mark] = _scan(_mark("B", "0", "1", quoted, "root", "h"))
+        assert isinstance(mark, Mark)
+        assert to_prompt(mark).cwd == cwd
+    worst = "$'/" + "\\001" * 4095 + "'"
+    [mark] = _scan(_mark("B", "0", "1", worst, "root", "h"))
+    assert isinstance(mark, Mark)
+    assert to_prompt(mark).cwd == "/" + "\x01" * 4095
+
+
+def test_tokens_are_short_random_and_never_the_same() -> None:
+    assert len({new_token() for _ in range(1000)}) == 1000
+    assert to_opening("abc") == b"\x1fabc\x1d"
+
+
 def test_keys_are_long_and_never_the_same() -> None:
     assert len({new_key() for _ in range(100)}) == 100
     assert all(len(new_key()) == 32 for _ in range(10))
@@ -145,10 +180,22 @@ def test_keys_are_long_and_never_the_same() -> None:
         ("$'/srv/ü\\n'", "/srv/ü\n"),
         ("$'/srv/\\377\\n'", "/srv/\ufffd\n"),
         ("/plain", "/plain"),
+        ("$'\\8'", "8"),
+        ("$'\\", "\\"),
+        ("$'", ""),
+        ("$''", ""),
+        ("$'\\777'", "\ufffd"),
+        ("'", ""),
     ],
 )
 def test_undoes_the_quoting_of_bash(quoted: str, plain: str) -> None:
     assert unquote(quoted) == plain
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("$'\\01789xabeE\n"))
+def test_undoes_the_quoting_of_anything(quoted: str) -> None:
+    assert len(unquote(quoted)) <= len(quoted)
+    assert len(unquote(f"$'{quoted}'")) <= len(quoted) + 1
 
 
 @settings(max_examples=25, deadline=None)

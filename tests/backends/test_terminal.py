@@ -11,17 +11,21 @@ import pytest_asyncio
 from plumb_backends.environment import Ending
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.kinds.shell import check_action
-from plumb_backends.real.marks import ASK, Prompt
+from plumb_backends.real.marks import ASK, Prompt, to_opening
 from plumb_backends.real.terminal import Terminal, to_paste
 from plumb_backends.real.turn import Turn, TurnEnd
 
 KEY = "0123456789abcdef" * 2
 BEGINS, ENDS = b"\x1b[?2004h", b"\x1b[?2004l\r"
-A, C, P, X = (f"\x1b]133;{letter};{KEY}\x07".encode() for letter in "ACPX")
+TURN = b"<turn>"
+"""Stands for the token of the turn in what comes."""
+
+A, C, P, X = (b"\x1b]133;%c;%s;%s\x07" % (letter, KEY.encode(), TURN) for letter in b"ACPX")
 
 
-def _says(letter: str, status: int, cwd: str = "/root") -> bytes:
-    return f"\x1b]133;{letter};{KEY};{status};7;'{cwd}';root;sandbox\x07".encode()
+def _says(letter: str, status: int, cwd: str = "/root", pid: int = 7) -> bytes:
+    said = f";{status};{pid};'{cwd}';root;sandbox\x07"
+    return f"\x1b]133;{letter};{KEY};".encode() + TURN + said.encode()
 
 
 def _prompt(status: int = 0, cwd: str = "/root") -> bytes:
@@ -36,10 +40,15 @@ class PlayedStream:
         self.typed: asyncio.Queue[bytes] = asyncio.Queue()
         self.closed = False
         self.broken = False
+        self.token = KEY.encode()
 
     def come(self, *pieces: bytes) -> None:
         for piece in pieces:
-            self._coming.put_nowait(piece)
+            self._coming.put_nowait(piece.replace(TURN, self.token))
+
+    def come_bytewise(self, data: bytes) -> None:
+        for byte in data.replace(TURN, self.token):
+            self._coming.put_nowait(bytes([byte]))
 
     async def next_typed(self) -> bytes:
         async with asyncio.timeout(30):
@@ -83,7 +92,9 @@ async def type_(terminal: Terminal, stream: PlayedStream) -> Type:
         turn = terminal.type(
             text, on_output=lambda _: None, max_text_bytes=65_536, max_output_bytes=most
         )
-        assert await stream.next_typed() == to_paste(text)
+        typed = await stream.next_typed()
+        stream.token, _, _ = typed[1:].partition(b"\x1d")
+        assert typed == to_opening(stream.token.decode()) + to_paste(text)
         return turn
 
     return type_action
@@ -146,7 +157,7 @@ async def test_raw_is_everything_but_the_marks(type_: Type, stream: PlayedStream
 async def test_every_byte_may_come_alone(type_: Type, stream: PlayedStream) -> None:
     turn = await type_(b"echo hi")
     whole = b"echo hi\r\n" + ENDS + C + "grüße\r\n".encode() + _prompt(3)
-    stream.come(*(bytes([byte]) for byte in whole))
+    stream.come_bytewise(whole)
     await _done(turn)
     assert turn.prompt is not None
     assert (_text(turn), turn.prompt.status) == ("grüße\n", 3)
@@ -400,3 +411,107 @@ def test_what_a_terminal_acts_on_is_refused_with_where_it_is_and_the_mend(code: 
 )
 def test_an_action_is_pasted_in_one_piece(text: bytes, typed: bytes) -> None:
     assert to_paste(text) == typed
+
+
+async def test_whatever_breaks_the_reading_loses_the_shell_and_nothing_raises(
+    terminal: Terminal, type_: Type, stream: PlayedStream
+) -> None:
+    def refuse(_: bytes) -> None:
+        raise ValueError("nobody expects this")
+
+    turn = await type_(b"echo hi")
+    turn.on_output = refuse
+    stream.come(b"echo hi\r\n" + ENDS + C + b"hi\r\n" + _prompt())
+    assert (await _done(turn)).end is TurnEnd.LOST
+    assert terminal.lost
+    await terminal.close()
+
+
+async def test_a_terminal_that_cannot_be_closed_raises_nothing(
+    terminal: Terminal, stream: PlayedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse() -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(stream, "close", refuse)
+    await terminal.close()
+    assert terminal.lost
+
+
+async def test_marks_of_another_turn_end_nothing_and_are_not_shown(
+    type_: Type, stream: PlayedStream
+) -> None:
+    await _done_first(type_, stream)
+    old = _prompt(9, "/forged").replace(TURN, stream.token)
+    turn = await type_(b"echo hi")
+    stream.come(b"echo hi\r\n" + ENDS + C + b"hi\r\n" + old + _prompt(0))
+    await _done(turn)
+    assert turn.prompt == Prompt(0, 7, "/root", "root", "sandbox")
+    assert b"133" not in turn.raw.content()
+
+
+async def _done_first(type_: Type, stream: PlayedStream) -> None:
+    turn = await type_(b"true")
+    stream.come(b"true\r\n" + ENDS + C + _prompt())
+    await _done(turn)
+
+
+async def test_a_prompt_of_another_process_ends_nothing(type_: Type, stream: PlayedStream) -> None:
+    turn = await type_(b"bash")
+    stream.come(b"bash\r\n" + ENDS + C + BEGINS + A + b"# " + _says("B", 9, pid=8))
+    stream.come(b"exit\r\n" + _prompt(3))
+    await _done(turn)
+    assert turn.prompt is not None
+    assert turn.prompt.status == 3
+
+
+async def test_a_shell_that_lost_the_token_is_given_it_again(
+    type_: Type, terminal: Terminal, stream: PlayedStream
+) -> None:
+    turn = await type_(b"unset __plumb_turn; echo hi")
+    lost = _prompt(4).replace(TURN, b"")
+    stream.come(b"x\r\n" + ENDS + C + b"hi\r\n" + lost)
+    assert await stream.next_typed() == ASK
+    stream.come(_says("R", 4).replace(TURN, b""))
+    assert await stream.next_typed() == stream.token + ASK
+    stream.come(_says("R", 4))
+    await _done(turn)
+    assert turn.prompt is not None
+    assert (_text(turn), turn.prompt.status) == ("hi\n", 4)
+    again = terminal.type(
+        b"true", on_output=lambda _: None, max_text_bytes=1024, max_output_bytes=1024
+    )
+    assert (await stream.next_typed()).endswith(ASK + to_paste(b"true"))  # the way that worked
+    stream.come(b"")
+    await _done(again)
+
+
+@pytest.mark.parametrize("prefix", [b"(v) ", b"\r\n", b"\x1b[32m(v)\x1b[0m ", b"x" * 1000])
+async def test_output_ends_where_readline_announces_a_prompt_whatever_that_begins_with(
+    type_: Type, stream: PlayedStream, prefix: bytes
+) -> None:
+    turn = await type_(b"echo hi")
+    prompt = _prompt(1).replace(BEGINS, BEGINS + prefix)
+    stream.come(b"echo hi\r\n" + ENDS + C + b"hi\r\n")
+    stream.come_bytewise(prompt)
+    await _done(turn)
+    assert (_text(turn), turn.total_bytes) == ("hi\n", 4)
+    assert prefix in turn.raw.content()
+
+
+async def test_what_a_program_prints_behind_an_announcement_of_its_own_is_output(
+    type_: Type, stream: PlayedStream
+) -> None:
+    turn = await type_(b"printf ...; echo more")
+    stream.come(b"x\r\n" + ENDS + C + b"a" + BEGINS + b"b", b"c\r\n" + _prompt(0))
+    assert _text(await _done(turn)) == "abc\n"
+
+
+async def test_a_start_up_file_that_makes_a_prompt_string_readonly_is_named(
+    stream: PlayedStream,
+) -> None:
+    terminal = Terminal(stream, KEY)
+    stream.come(f"\x1b]133;E;{KEY};{KEY};PS1\x07".encode(), b"exit\r\n", b"")
+    with pytest.raises(SandboxUnavailable, match=r"\(~/.bashrc\) make PS1 readonly; remove that"):
+        await terminal.first_prompt()
+    await terminal.close()

@@ -194,10 +194,12 @@ class RealShell:
         """Removes the sandbox. Never raises; may be called again."""
         shell, self._shell = self._shell, None
         sandbox, self._sandbox = self._sandbox, None
-        if shell is not None:
-            await shell.close()
-        if sandbox is not None:
-            await self._sandboxes.remove(sandbox)
+        try:
+            if shell is not None:
+                await shell.close()
+        finally:  # also where somebody gives up waiting: nobody else knows the sandbox any more
+            if sandbox is not None:
+                await self._sandboxes.remove(sandbox)
 
     def _here(self) -> tuple[Sandbox, Bash]:
         if self._sandbox is None or self._shell is None:

@@ -1,29 +1,41 @@
 """The framed terminal: one interactive bash on a pseudo-terminal, cut into turns.
 
 A turn is one action: what was typed, and everything that the terminal sent until bash reads the
-next command. The cuts are made by the keyed marks of `marks`; nothing sleeps, and no prompt is
-guessed.
+next command. The cuts are made by the marks of `marks`; nothing sleeps, and no prompt is guessed.
+Each turn has a token, typed in front of its action: marks without it say nothing here.
 
 What is echo and what is output: bash prints mark `C` when a command starts, so everything before
 the first `C` of a turn is echo. Where no command starts (a syntax error, a comment), readline's
 `ESC [ ? 2004 l` says where the echo ended, or the first newline where readline does not announce
-itself.
+itself. The output ends at the mark `A`; where readline announces itself in front of that, already
+there, for a prompt may begin with what somebody put in front of it.
 
 Not here: timeouts, the end of processes, the restart of a lost shell (`shell`).
 """
 
 import asyncio
-import contextlib
 import enum
 import re
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from plumb_backends.capped import Capped
 from plumb_backends.environment import OutputSink
 from plumb_backends.errors import SandboxUnavailable
-from plumb_backends.real.marks import ASK, Mark, Prompt, Scanner, to_prompt
+from plumb_backends.real.marks import (
+    ASK,
+    Mark,
+    Prompt,
+    Scanner,
+    new_token,
+    to_opening,
+    to_prompt,
+)
 from plumb_backends.real.turn import Turn, TurnEnd
+
+_log = structlog.get_logger(__name__)
 
 COLUMNS, ROWS = 120, 40
 
@@ -40,6 +52,7 @@ _ANSWER_WITHIN = 0.05
 """Seconds after which marks that should follow are taken for lost; they take 0.1 ms."""
 
 _MAX_HELD_BYTES = 4 * 1024 * 1024
+_MAX_PROMPT_BYTES = 64 * 1024
 _MAX_IDLE_BYTES = 256 * 1024
 """What is read and dropped between two turns before the reading pauses: jobs in the background
 that print without end must not cost anything."""
@@ -64,6 +77,7 @@ class Stream(Protocol):
 class _Part(enum.Enum):
     ECHO = "echo"
     OUTPUT = "output"
+    ANNOUNCED = "announced"  # readline has announced itself: a prompt, or a program's own doing
     CONTINUATION = "continuation"  # of unfinished input
     PROMPT = "prompt"
 
@@ -84,13 +98,18 @@ class Terminal:
         self._held = bytearray()  # this part's content, while it is not known what it will be
         self._recent = b""
         self._plain = False  # readline did not announce itself at the last prompt
+        self._token = key  # until the first action
+        self._pid: int | None = None
+        self._opens = True  # the shell reads the token in front of an action
         self._asked = False
+        self._renewed = False  # the turn's token has been typed again
         self._cancelled = False  # a prompt has come since the input was seen to be unfinished
         self._timer: asyncio.TimerHandle | None = None
         self._idle_bytes = 0
         self._wanted = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
         self._lost = False
+        self._readonly = ""  # the variable of ours that a start-up file has made so
         self._blind = False  # standard error is not the terminal: no echo, no prompts
         self._start = _silent_turn()
         self._turn: Turn | None = self._start
@@ -110,6 +129,11 @@ class Terminal:
         await self._start.done.wait()
         if self._start.prompt is not None:
             return self._start.prompt
+        if self._readonly:
+            raise SandboxUnavailable(
+                f"the session's bash cannot be used: its start-up files (~/.bashrc) make "
+                f"{self._readonly} readonly; remove that"
+            )
         said = self._start.raw.content().decode(errors="replace").replace(self._key, "").strip()
         raise SandboxUnavailable(
             f"the session's bash did not start ({said or 'it said nothing'}); "
@@ -130,12 +154,14 @@ class Terminal:
         turn.ran = self._blind
         self._part = _Part.OUTPUT if self._blind else _Part.ECHO
         self._held.clear()
-        self._asked = False
+        self._asked = self._renewed = False
+        self._token = new_token()
         self._wanted.set()
         if self._lost:
             turn.finish(TurnEnd.LOST, None)
         else:
-            self._write_soon(to_paste(text))
+            opening = to_opening(self._token) if self._opens else self._token.encode() + ASK
+            self._write_soon(opening + to_paste(text))
         return turn
 
     def interrupt(self) -> asyncio.Task[None]:
@@ -143,16 +169,17 @@ class Terminal:
         return self._write_soon(_INTERRUPT)
 
     async def close(self) -> None:
-        """Lets go of the terminal."""
+        """Lets go of the terminal. Never raises."""
         self._cancel_timer()
-        self._pump.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._pump
-        for write in list(self._writes):
-            write.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
+        tasks = [self._pump, *self._writes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._lose()
-        await self._stream.close()
+        try:
+            await self._stream.close()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the sandbox must go next
+            _log.warning("a terminal was not closed", error=repr(error))
 
     # Writing. A full terminal blocks the writer; the reading must go on meanwhile.
 
@@ -181,6 +208,8 @@ class Terminal:
                 await self._rest_when_idle(len(data))
         except SandboxUnavailable:
             pass  # the end of the stream and its breaking mean the same here: the shell is lost
+        except Exception:  # noqa: BLE001 - whatever it was, it is this shell's alone
+            _log.exception("a terminal cannot be read on; its shell is lost")
         finally:
             self._lose()
 
@@ -196,74 +225,119 @@ class Terminal:
     def _lose(self) -> None:
         self._lost = True
         self._cancel_timer()
-        if self._turn is not None:
-            if self._part in (_Part.ECHO, _Part.PROMPT):
-                self._release()
-            self._turn.finish(TurnEnd.LOST, None)
+        turn, self._turn = self._turn, None
+        if turn is None or turn.end is not None:
+            return
+        try:
+            if self._part is not _Part.CONTINUATION:
+                self._release(turn)
+            turn.finish(TurnEnd.LOST, None)
+        except Exception:  # noqa: BLE001 - whoever waits for the turn has been told of its end
+            _log.exception("the output of a lost shell cannot be rendered to its end")
 
     def _finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
         self._cancel_timer()
-        if self._turn is not None:
-            self._turn.finish(end, prompt)
-            self._turn = None
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.finish(end, prompt)
 
     def _see_content(self, data: bytes) -> None:
         turn = self._turn
         if turn is None:
             return
         if self._asked:  # before readline has the terminal, that echoes what is typed
-            data = data.replace(_ECHO_OF_ASK, b"", 1)
+            data = data.replace(self._token.encode(), b"").replace(_ECHO_OF_ASK, b"", 1)
         turn.raw.add(data)
         self._recent = (self._recent + data)[-len(_READLINE_BEGINS) :]
-        if self._part is _Part.OUTPUT:
-            turn.output(self._without_announcement(data))
-        else:
-            self._held += data[: _MAX_HELD_BYTES - len(self._held)]
+        match self._part:
+            case _Part.OUTPUT | _Part.ANNOUNCED:
+                self._see_output(turn, data)
+            case _:
+                self._held += data[: _MAX_HELD_BYTES - len(self._held)]
 
-    def _without_announcement(self, data: bytes) -> bytes:
-        """Takes readline's announcement off; asks where no marked prompt follows it."""
-        if _READLINE_BEGINS in data:
-            self._schedule(self._ask)
-        return data.removesuffix(_READLINE_BEGINS)
+    def _see_output(self, turn: Turn, data: bytes) -> None:
+        """Passes output on, but for what follows readline's announcement: that may be a prompt."""
+        data = bytes(self._held) + data
+        self._held.clear()
+        begins = data.rfind(_READLINE_BEGINS)
+        if begins >= 0 and len(data) - begins < _MAX_PROMPT_BYTES:
+            if self._part is _Part.OUTPUT or begins > 0:
+                self._part = _Part.ANNOUNCED
+                self._schedule(self._ask)  # where no marked prompt follows
+        else:
+            self._part = _Part.OUTPUT
+            begins = _end_of_unannounced(data)
+        self._held += data[begins:]
+        if begins > 0:
+            turn.output(data[:begins])
 
     def _see_mark(self, mark: Mark) -> None:
-        if self._turn is None:
+        turn = self._turn
+        if turn is None:
+            return
+        if mark.token != self._token:
+            self._see_stale(mark)
             return
         match mark.letter:
             case "C":
-                self._command_starts()
+                self._command_starts(turn)
             case "A":
-                self._prompt_begins()
-            case "B":
-                self._prompt_ends(mark)
+                self._prompt_begins(turn)
             case "P":
-                self._reads_more()
-            case "X":
+                self._reads_more(turn)
+            case "X" if self._part not in (_Part.PROMPT, _Part.CONTINUATION):  # which do show
                 self._blind = True
                 self._ask()
-            case "R" | "N":
-                self._answered(mark)
+            case "E":
+                [self._readonly] = mark.fields
+            case _:
+                self._see_prompt(turn, mark)
 
-    def _command_starts(self) -> None:
+    def _see_prompt(self, turn: Turn, mark: Mark) -> None:
+        prompt = to_prompt(mark)
+        if self._pid not in (None, prompt.pid):
+            return  # a bash below ours
+        self._pid = prompt.pid
+        if mark.letter == "B":
+            self._prompt_ends(prompt)
+        else:
+            self._answered(turn, mark.letter, prompt)
+
+    def _see_stale(self, mark: Mark) -> None:
+        """Looks at a mark without the turn's token: a forged one, or bash has lost the token.
+
+        The second is only found out by asking, and by typing the token again.
+        """
+        match mark.letter:
+            case "B" if self._part is _Part.ECHO and self._end_of_echo():
+                self._schedule(self._ask)
+            case "R" | "N" if self._asked and not self._renewed:
+                self._renewed = True
+                self._write_soon(self._token.encode() + ASK)
+
+    def _command_starts(self, turn: Turn) -> None:
         self._cancel_timer()
-        if self._part is _Part.PROMPT:  # it was no prompt: the action printed our marks
-            self._release()
+        if self._part in (_Part.PROMPT, _Part.ANNOUNCED):
+            self._release(turn)  # it was no prompt: the action printed our marks
         self._enter(_Part.OUTPUT)
-        if self._turn is not None:
-            self._turn.ran = True
+        turn.ran = True
 
-    def _prompt_begins(self) -> None:
+    def _prompt_begins(self, turn: Turn) -> None:
         self._cancel_timer()
         if self._part is _Part.ECHO and not self._end_of_echo():
             return  # a prompt from before what we typed
         self._cancelled = True
-        if self._part is not _Part.OUTPUT:
-            self._release()
-        self._plain = not self._recent.endswith(_READLINE_BEGINS)
+        # On a terminal that readline tells when it reads, it was readline that did so last.
+        announced = self._part is _Part.ANNOUNCED and (
+            not self._plain or self._held == _READLINE_BEGINS
+        )
+        if not announced:
+            self._release(turn)
+        self._plain = not (announced or self._recent.endswith(_READLINE_BEGINS))
         if self._part is not _Part.CONTINUATION:
             self._enter(_Part.PROMPT)
 
-    def _prompt_ends(self, mark: Mark) -> None:
+    def _prompt_ends(self, prompt: Prompt) -> None:
         """Ends the turn, if this is a prompt of readline's.
 
         A prompt that readline did not announce is one on a dumb terminal, or was printed by the
@@ -277,30 +351,34 @@ class Terminal:
             self._asked = False  # what was asked before this prompt may have been answered then
             self._ask()
         elif self._asked:
-            self._schedule(lambda: self._finish_input(mark))
+            self._schedule(lambda: self._finish_input(prompt))
         else:
-            self._finish_input(mark)
+            self._finish_input(prompt)
 
-    def _reads_more(self) -> None:
+    def _reads_more(self, turn: Turn) -> None:
         if self._part is _Part.ECHO:
-            self._release()
+            self._release(turn)
         if self._part is not _Part.CONTINUATION:
             self._enter(_Part.CONTINUATION)
             self._cancelled = False
             self.interrupt()
             self._schedule(self._ask)  # readline can miss the signal until the next key wakes it
 
-    def _answered(self, mark: Mark) -> None:
+    def _answered(self, turn: Turn, letter: str, prompt: Prompt) -> None:
         if not self._asked or (self._part is _Part.CONTINUATION and not self._cancelled):
             return
-        if mark.letter == "N":
+        if self._renewed:
+            self._opens = False  # from now on the token comes the way that worked
+        if letter == "N":
             self._renew_prompt()
         else:
-            self._finish_input(mark)
+            if self._part is _Part.ECHO:
+                self._release(turn)
+            self._finish_input(prompt)
 
-    def _finish_input(self, mark: Mark) -> None:
+    def _finish_input(self, prompt: Prompt) -> None:
         unfinished = self._part is _Part.CONTINUATION
-        self._finish(TurnEnd.UNFINISHED if unfinished else TurnEnd.PROMPT, to_prompt(mark))
+        self._finish(TurnEnd.UNFINISHED if unfinished else TurnEnd.PROMPT, prompt)
 
     def _enter(self, part: _Part) -> None:
         self._part = part
@@ -309,18 +387,20 @@ class Terminal:
     def _end_of_echo(self) -> re.Match[bytes] | None:
         return (_PLAIN_ECHO_ENDS if self._plain else _ECHO_ENDS).search(self._held)
 
-    def _release(self) -> None:
+    def _release(self, turn: Turn) -> None:
         """Gives that part of what was held to the output which belongs there."""
         held = bytes(self._held)
         match self._part:
             case _Part.ECHO:  # behind the echo: bash's complaint about the syntax
                 echo_end = self._end_of_echo()
                 held = held[echo_end.end() :] if echo_end else b""
+                begins = held.rfind(_READLINE_BEGINS)
+                held = held[:begins] if begins >= 0 else held
             case _Part.CONTINUATION:  # the continuation prompt, up to our own Ctrl-C
                 held = held.partition(b"^C")[0]
         self._held.clear()
-        if self._turn is not None:
-            self._turn.output(held.removesuffix(_READLINE_BEGINS))
+        if held := held.removesuffix(_READLINE_BEGINS):
+            turn.output(held)
 
     # Asking readline: for a prompt that came without its marks.
 
@@ -341,9 +421,23 @@ class Terminal:
         self._schedule(self._ask)
 
     def _ask(self) -> None:
+        if self._part is _Part.ANNOUNCED:
+            self._schedule(self._give_up_prompt)
         if not self._asked:
             self._asked = True
             self._write_soon(ASK)
+
+    def _give_up_prompt(self) -> None:
+        """Takes for output what readline would have said more of."""
+        if self._turn is not None and self._part is _Part.ANNOUNCED:
+            self._release(self._turn)
+            self._part = _Part.OUTPUT
+
+
+def _end_of_unannounced(data: bytes) -> int:
+    """Where output ends that cannot be the beginning of readline's announcement."""
+    start = data.rfind(b"\x1b", -len(_READLINE_BEGINS))
+    return start if start >= 0 and _READLINE_BEGINS.startswith(data[start:]) else len(data)
 
 
 def to_paste(text: bytes) -> bytes:

@@ -65,10 +65,13 @@ class Turn:
         self.woken.set()
 
     def finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
-        """Ends the turn; only the first end counts."""
-        if self.end is None:
+        """Ends the turn, whatever comes of its text; only the first end counts."""
+        if self.end is not None:
+            return
+        try:
             self._rendering.end()
             self.text = self._rendering.text
+        finally:
             self.end, self.prompt = end, prompt
             self.woken.set()
             self.done.set()
