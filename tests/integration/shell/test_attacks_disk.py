@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 1024**2
-LIMITS = Limits(memory_bytes=256 * MIB, processes=64, disk_bytes=32 * MIB, files=2000)
+LIMITS = Limits(memory_bytes=256 * MIB, processes=64, disk_bytes=16 * MIB, files=2000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -105,9 +105,9 @@ for path in ('/etc/hosts', '/etc/hostname', '/etc/resolv.conf'):
         f.write(bytes(16 << 20))
 """,
     "in the names of files": """
-for n in range(150_000):
-    if n % 50_000 == 0: open(f'/root/f{n}', 'w').close()
-    os.link(f'/root/f{n // 50_000 * 50_000}', f'/root/{n:0250}')
+for n in range(80_000):
+    if n % 40_000 == 0: open(f'/root/f{n}', 'w').close()
+    os.link(f'/root/f{n // 40_000 * 40_000}', f'/root/{n:0250}')
 """,
 }
 
@@ -152,8 +152,8 @@ async def test_what_cannot_be_measured_is_over_the_limit(
 
 NO_DISK = {
     "a sparse file that is larger than the disk": "truncate -s 3G f; ls -s f; rm f",
-    "one file with many names": "head -c 20M /dev/zero >f; for i in {1..50}; do ln f f$i; done",
-    "what was written and removed": "for i in {1..9}; do head -c 20M /dev/zero >f; rm f; done",
+    "one file with many names": "head -c 10M /dev/zero >f; for i in {1..50}; do ln f f$i; done",
+    "what was written and removed": "for i in {1..9}; do head -c 10M /dev/zero >f; rm f; done",
     "shared memory": "head -c 40M /dev/zero >/dev/shm/f",
     "folders that move while they are looked at": (
         "mkdir -p a/b c; for i in {1..300}; do mv a/b c/; mv c/b a/; done"
