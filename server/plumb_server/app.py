@@ -14,25 +14,13 @@ from plumb_server.health import watch_health
 from plumb_server.interceptors import Guard
 from plumb_server.journal import open_journal
 from plumb_server.listening import CannotListen, bind, check_may_listen, read_token
+from plumb_server.peers import server_options
 from plumb_server.services import Parts, add_services
 from plumb_server.sessions import open_sessions
 from plumb_server.settings import Settings
 from plumb_server.watching import PoolWatcher
 
 _log = structlog.get_logger(__name__)
-
-_MAX_REQUEST_BYTES = 16 * 1024 * 1024
-"""Well above every limit of ours, so that a request that is too large gets a sentence of ours."""
-
-_OPTIONS = [
-    ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
-    ("grpc.so_reuseport", 0),  # a port that is taken is an error
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,7 +48,9 @@ async def run_server(settings: Settings, *, private_address: str = "") -> AsyncI
     tokens = Tokens(token)
     if settings.metrics_port:
         _serve_metrics(settings.metrics_port)
-    server = grpc.aio.server(interceptors=[Guard(), Authentication(tokens)], options=_OPTIONS)
+    server = grpc.aio.server(
+        interceptors=[Guard(), Authentication(tokens)], options=server_options()
+    )
     address = bind(server, settings)  # before anything is swept or made: else it was for nothing
     if private_address:
         server.add_insecure_port(private_address)

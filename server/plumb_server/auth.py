@@ -8,33 +8,18 @@ import dataclasses
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from plumb.v1 import environment_pb2 as wire
-from plumb_backends.errors import (
-    InvalidInput,
-    JournalUnavailable,
-    LimitReached,
-    PermissionDenied,
-    PlumbError,
-    SandboxUnavailable,
-    ServerStopping,
-    SessionNotFound,
-    StepInProgress,
-    StepMismatch,
-    StepOutOfOrder,
-    Unauthenticated,
-)
-from plumb_server.interceptors import handler_like
+from plumb_backends.errors import PlumbError, Unauthenticated
+from plumb_server.agents import AgentCalls
 from plumb_server.session import name_of
 
 _AGENT_PREFIX = "plumb-agent."
 _AGENTS_DOMAIN = b"plumb.v1 tokens of agents"
-_OPEN_TO_ALL = "/grpc.health.v1.Health/"
+_OPEN_TO_ALL = "/grpc.health.v1.Health/Check"
 _HEADER = "authorization"
 
 
@@ -121,6 +106,7 @@ class Authentication(grpc.aio.ServerInterceptor):
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
+        self._agents = AgentCalls()
 
     async def intercept_service(
         self,
@@ -130,11 +116,13 @@ class Authentication(grpc.aio.ServerInterceptor):
         """Gives the handler, one that shows an agent its part, or one that refuses."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_OPEN_TO_ALL):
+        if handler is None or method == _OPEN_TO_ALL:
             return handler
         try:
             caller = self._tokens.identify(_authorization(handler_call_details))
-            return _for_agent(handler, method, caller.session) if caller.session else handler
+            if not caller.session:
+                return handler
+            return self._agents.handler(handler, method, caller.session)
         except PlumbError as error:
             return _refusing(handler, error)
 
@@ -147,121 +135,11 @@ def _authorization(details: grpc.HandlerCallDetails) -> str:
 
 
 def _refusing(handler: Any, error: PlumbError) -> Any:
-    async def refuse(request: Any, context: _Context) -> NoReturn:
+    """Refuses without reading what was sent: whoever may not call makes no work."""
+
+    async def refuse(requests: AsyncIterator[Any], context: _Context) -> NoReturn:
         raise error
 
-    return handler_like(handler, refuse, deserializer=handler.request_deserializer)
-
-
-def _for_agent(handler: Any, method: str, session: str) -> Any:
-    """The handler as an agent has it: for its own session, and with what it may see.
-
-    What is not in the table is refused, and so is whatever will be added to the wire.
-    """
-    wrap = _FOR_AGENTS.get(method)
-    if wrap is None:
-        raise PermissionDenied(
-            f"an agent's token may only take steps, and not call {method.rpartition('/')[2]}; "
-            "leave that to the operator's token"
-        )
-    return handler_like(handler, wrap(handler, session), deserializer=handler.request_deserializer)
-
-
-def _step(handler: Any, session: str) -> Any:
-    async def step(request: wire.StepRequest, context: _Context) -> wire.StepResponse:
-        _check_own(request, session)
-        with _told_an_agent():
-            response: wire.StepResponse = await handler.unary_unary(request, context)
-        _hide(response.observation)
-        return response
-
-    return step
-
-
-def _stream_step(handler: Any, session: str) -> Any:
-    async def stream_step(
-        request: wire.StreamStepRequest, context: _Context
-    ) -> AsyncIterator[wire.StreamStepResponse]:
-        _check_own(request.step, session)
-        with _told_an_agent():
-            async for response in handler.unary_stream(request, context):
-                if response.HasField("observation"):
-                    _hide(response.observation)
-                yield response
-
-    return stream_step
-
-
-def _converse(handler: Any, session: str) -> Any:
-    async def own(
-        requests: AsyncIterator[wire.ConverseRequest],
-    ) -> AsyncIterator[wire.ConverseRequest]:
-        async for request in requests:
-            _check_own(request.step, session)
-            yield request
-
-    async def converse(
-        requests: AsyncIterator[wire.ConverseRequest], context: _Context
-    ) -> AsyncIterator[wire.ConverseResponse]:
-        with _told_an_agent():
-            async for response in handler.stream_stream(own(requests), context):
-                _hide(response.step.observation)
-                yield response
-
-    return converse
-
-
-_FOR_AGENTS: Mapping[str, Callable[[Any, str], Any]] = {
-    "/plumb.v1.EnvironmentService/Step": _step,
-    "/plumb.v1.EnvironmentService/StreamStep": _stream_step,
-    "/plumb.v1.EnvironmentService/Converse": _converse,
-}
-
-
-def _check_own(step: wire.StepRequest, session: str) -> None:
-    if step.name != session:
-        raise PermissionDenied(
-            f"this token is for the agent of {session}, not for {step.name!r}; "
-            "use the agent_token of that session"
-        )
-
-
-def _hide(observation: wire.Observation) -> None:
-    """Takes off what tells how true, or by whom, an observation is. The message is the call's own.
-
-    Not only the thought: an agent must not care, and so not know, what stands behind it.
-    """
-    for field in ("verdict", "counterpart", "provenance"):
-        observation.ClearField(field)
-
-
-_TOLD_WHOLE = (InvalidInput, StepOutOfOrder, StepMismatch, StepInProgress, PermissionDenied,
-               Unauthenticated, LimitReached, JournalUnavailable, ServerStopping)  # fmt: skip
-"""What is about the call, and not about what stands behind the session."""
-
-_TOLD_FACTS = {"expected", "limit"}
-"""The facts of such an error; one with any other tells of what stands behind the session."""
-
-_IN_OTHER_WORDS: Mapping[type[PlumbError], str] = {
-    SessionNotFound: "the session has ended, or never was; ask your operator for another one",
-    SandboxUnavailable: "the environment is gone; ask your operator to reset the session",
-}
-_NO_OBSERVATION = "the environment gave no observation; try again, or tell your operator"
-
-
-@contextmanager
-def _told_an_agent() -> Iterator[None]:
-    """Tells of most failures nothing but their reason.
-
-    The rest quotes what a model wrote, or says that there is a model, a pair or a recording.
-    """
-    try:
-        yield
-    except PlumbError as error:
-        if isinstance(error, _TOLD_WHOLE) and error.metadata.keys() <= _TOLD_FACTS:
-            raise
-        told = type(error).__new__(type(error))  # the session keeps the other
-        told.__dict__.update(error.__dict__)
-        told.args = (_IN_OTHER_WORDS.get(type(error), _NO_OBSERVATION),)
-        told.metadata = {}
-        raise told from None
+    return grpc.stream_unary_rpc_method_handler(
+        refuse, handler.request_deserializer, handler.response_serializer
+    )

@@ -53,6 +53,7 @@ _MAX_INIT_TIMEOUT = 3600.0
 _MAX_IDLE_TIMEOUT = 24 * 3600.0
 _MAX_REQUEST_ID = 128
 _MAX_NONCE = 128
+_MAX_NAME = 256
 _MAX_ARGV_BYTES = 1024 * 1024
 _MAX_STDIN_BYTES = 1024 * 1024
 _INIT_TAIL_BYTES = 4096
@@ -79,6 +80,7 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
         )
     simulates, replays = backend in ("simulated", "paired"), backend in ("replay", "paired")
     _check_applies(request, "simulator", simulates, f"backend {backend!r}")
+    _check_plain("request_id", request.request_id)
     _check_applies(request, "replay", replays, f"backend {backend!r}")
     check_task(request.task)
     if request.observe and backend != "paired":
@@ -251,7 +253,17 @@ def _backend_options(
     return None
 
 
+def _check_plain(field: str, text: str) -> None:
+    """Checks what is shown to people as it is: names, not texts."""
+    if len(text) > _MAX_NAME or not text.isprintable():
+        raise InvalidInput(
+            f"{field} is {text[:_MAX_NAME]!r}; use at most {_MAX_NAME} printable characters"
+        )
+
+
 def _simulator_options(options: wire.SimulatorOptions) -> SimulatorOptions:
+    _check_plain("simulator.model", options.model)
+    _check_plain("simulator.strategy", options.strategy)
     return SimulatorOptions(
         model=options.model,
         strategy=options.strategy or _default_strategy(options.model),
@@ -268,6 +280,8 @@ def _default_strategy(model: str) -> str:
 
 
 def _replay_options(options: wire.ReplayOptions) -> ReplayOptions:
+    _check_plain("replay.model", options.model)
+    _check_plain("replay.strategy", options.strategy)
     return ReplayOptions(
         tuple(tuple(map(_recorded_turn, one.turns)) for one in options.recordings),
         model=options.model,
@@ -298,6 +312,7 @@ def _paired_options(request: wire.CreateSessionRequest) -> PairedOptions:
 
 
 def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:
+    _check_plain("mysql.database", options.database)
     return MysqlOptions(
         database=options.database or mysql.DEFAULT_DATABASE,
         isolation=mysql.choose_isolation(options.isolation),
@@ -308,6 +323,7 @@ def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:
 
 
 def _shell_options(options: wire.ShellOptions) -> ShellOptions:
+    _check_plain("shell.image", options.image)
     return ShellOptions(
         image=options.image,
         hostname=options.hostname or DEFAULT_HOSTNAME,

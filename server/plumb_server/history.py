@@ -95,6 +95,10 @@ class History:
         rows = await self._journal.read(sql.select(sessions).where(sessions.c.name == name))
         return (await self._whole(rows))[0] if rows else None
 
+    async def size(self, name: str) -> int:
+        """How many bytes a session's steps have, about."""
+        return await self._journal.size_of(name)
+
     async def steps(self, name: str, first: int, most: int) -> list[PastStep]:
         """Steps of a session in order, from one with this index or a later one on."""
         columns = [steps.c[name] for name in _STEP_COLUMNS]

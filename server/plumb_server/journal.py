@@ -204,6 +204,18 @@ class Journal:
         with self._turn, self._engine.connect() as connection:
             return connection.execute(query).all()
 
+    async def request_of(self, name: str) -> bytes | None:
+        """What a session was created from; None if it is not known."""
+        rows = await self.read(sql.select(sessions.c.request).where(sessions.c.name == name))
+        return bytes(rows[0].request) if rows else None
+
+    async def size_of(self, name: str) -> int:
+        """How many bytes a session's steps have, about."""
+        held = (steps.c.action, steps.c.observation, steps.c.error)
+        size = sum((sql.func.coalesce(sql.func.length(column), 0) for column in held), _ROW_BYTES)
+        query = sql.select(sql.func.sum(size)).where(steps.c.session == name)
+        return int((await self.read(query))[0][0] or 0)
+
     async def resets_of(self, name: str) -> Sequence[int]:
         """The steps after which a session was reset."""
         query = sql.select(resets.c.after_step).where(resets.c.session == name)

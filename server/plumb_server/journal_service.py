@@ -51,9 +51,9 @@ class JournalService(wire_grpc.JournalServiceServicer):
         # Before the journal is asked: what ends meanwhile is there, or was known to live.
         live, ends = self._sessions.names(), self._sessions.ends()
         found = await self._find(request.name)
-        return wire.GetJournaledSessionResponse(
-            session=_session(found, live, ends), request=_request(found)
-        )
+        session = _session(found, live, ends)
+        session.journal_bytes = await self._history.size(request.name)
+        return wire.GetJournaledSessionResponse(session=session, request=_request(found))
 
     async def ListJournaledSteps(
         self, request: wire.ListJournaledStepsRequest, context: _Context

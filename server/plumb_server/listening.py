@@ -35,8 +35,14 @@ def check_may_listen(listen: str, settings: Settings, token: str) -> None:
     """Checks that not everybody who reaches an address may do everything there.
 
     Raises:
-        CannotListen: It is off loopback, without token and TLS, client certificates, or leave.
+        CannotListen: It is off loopback, without token and TLS, client certificates, or leave; or
+            a token is required, and there is none.
     """
+    if settings.require_token and not (token or settings.tls_client_ca):
+        raise CannotListen(
+            "PLUMB_REQUIRE_TOKEN is set, and there is no token: set PLUMB_TOKEN, or "
+            "PLUMB_TOKEN_FILE to a file that holds one; `openssl rand -hex 32` makes one"
+        )
     is_guarded = bool((token and settings.tls_cert) or settings.tls_client_ca)
     if is_guarded or settings.insecure_listen or is_loopback(listen):
         return

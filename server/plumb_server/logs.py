@@ -4,7 +4,8 @@ import contextlib
 import io
 import logging
 import sys
-from typing import TextIO
+from collections.abc import MutableMapping
+from typing import Any, TextIO
 
 import structlog
 
@@ -27,9 +28,10 @@ def configure_logs(log_format: str, level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = [
+        _escape_values,
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+            colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
+        ),
     ]
     if log_format == "json":
         last = [_TRACEBACKS, structlog.processors.JSONRenderer()]
@@ -41,6 +43,26 @@ def configure_logs(log_format: str, level: str = "INFO") -> None:
         ),
         cache_logger_on_first_use=True,
     )
+
+
+def _escaped(text: str) -> str:
+    """The text with what a terminal would obey, or a reader take for a new line, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _escape_values(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escapes what others have chosen: names, paths, and the words of errors."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _escaped(value)
+    return event
+
+
+def _plain_traceback(file: TextIO, exc_info: Any) -> None:
+    """Writes a traceback, indented: what an error says cannot pass for a line of the log."""
+    whole = io.StringIO()
+    structlog.dev.plain_traceback(whole, exc_info)
+    file.write("\n".join(f"  {_escaped(line)}" for line in whole.getvalue().split("\n")))
 
 
 class _Lossy(io.TextIOBase):

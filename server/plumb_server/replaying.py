@@ -1,13 +1,13 @@
 """Takes the journaled actions of an ended session again, in another one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from plumb.v1 import environment_pb2 as wire
 from plumb_backends.environment import DEFAULT_TIMEOUT, MAX_TIMEOUT, Action
 from plumb_backends.errors import InvalidInput
 from plumb_server.journal import Journal, StepRecord
-from plumb_server.session import Replayed, Session
+from plumb_server.session import Replayed, Session, check_name
 
 _CUT_SHORT = ("TIMED_OUT", "INTERRUPTED")
 
@@ -26,6 +26,61 @@ class ReplayPlan:
     def after(self) -> int:
         """The step after which the new session begins."""
         return self.steps[0].step_index - 1 if self.steps else 0
+
+
+class Replays:
+    """Reads from the journal what is to be taken again.
+
+    Args:
+        journal: Has it.
+        live: The names of the sessions that have not ended.
+    """
+
+    def __init__(self, journal: Journal, live: Callable[[], Collection[str]]) -> None:
+        self._journal = journal
+        self._live = live
+
+    async def read(
+        self, request: wire.CreateSessionRequest
+    ) -> tuple[wire.CreateSessionRequest, ReplayPlan | None]:
+        """What a session is to be created from, and what it is to take then.
+
+        Raises:
+            InvalidInput: The request asks for more than a replay, or for one that cannot be.
+        """
+        if not request.HasField("replay_from"):
+            return request, None
+        _check_alone(request)
+        name, until = request.replay_from.session, request.replay_from.until_step
+        check_name(name)
+        if until < 0:
+            raise InvalidInput(f"replay_from.until_step is {until}; use a step's index, or 0")
+        if name in self._live():
+            raise InvalidInput(f"{name} has not ended; go on with it, or delete it first")
+        recorded = await self._journal.request_of(name)
+        if recorded is None:
+            raise InvalidInput(f"the journal has no {name}; ListJournaledSessions has the names")
+        source = wire.CreateSessionRequest.FromString(recorded)
+        if source.backend not in ("", "real"):
+            raise InvalidInput(
+                f"{name} has backend {source.backend!r}, and only real ones are taken again; give "
+                "its turns to a simulator as `teacher`"
+            )
+        source.request_id = request.request_id
+        source.replay_from.CopyFrom(request.replay_from)
+        if request.HasField("idle_timeout"):
+            source.idle_timeout.CopyFrom(request.idle_timeout)
+        return source, await plan_replay(self._journal, name, until)
+
+
+def _check_alone(request: wire.CreateSessionRequest) -> None:
+    beside = {"request_id", "idle_timeout", "replay_from"}
+    for field, _ in request.ListFields():
+        if field.name not in beside:
+            raise InvalidInput(
+                f"{field.name} is set beside replay_from, which takes it from the journal; leave "
+                "it out"
+            )
 
 
 async def plan_replay(journal: Journal, name: str, until: int) -> ReplayPlan:

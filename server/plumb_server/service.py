@@ -56,8 +56,10 @@ class EnvironmentService(wire_grpc.EnvironmentServiceServicer):
         self, request: wire.CreateSessionRequest, context: _Context
     ) -> wire.CreateSessionResponse:
         """See the proto."""
+        request, plan = await self._sessions.replays.read(request)
         wish = Wish(
             spec=convert.spec_from_wire(request, str(uuid.uuid4())),
+            plan=plan,
             request=request.SerializeToString(),
             request_id=request.request_id,
             idle_timeout=convert.idle_timeout_from_wire(request),

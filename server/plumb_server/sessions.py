@@ -27,7 +27,7 @@ from plumb_server.journal_space import JournalLimits, JournalSpace
 from plumb_server.leftovers import Leftovers
 from plumb_server.past_steps import PastStep, find_past_step
 from plumb_server.places import Places
-from plumb_server.replaying import ReplayPlan, replay
+from plumb_server.replaying import ReplayPlan, Replays, replay
 from plumb_server.session import Session, check_name, name_of
 from plumb_server.session_budget import DEFAULT_BYTES, SETTING, JournalUsedUp
 from plumb_server.steps import AskedStep, StepRun
@@ -87,6 +87,7 @@ class Sessions:
         self._journal = journal
         self._limits = limits
         self.space = space
+        self.replays = Replays(journal, self.names)
         self.places = Places(limits.most, self._next_end)
         self._live: dict[str, Session] = {}
         self._arriving: set[str] = set()  # by name: being written into the journal

@@ -77,6 +77,10 @@ class Settings(SimulatorFields):
     token_file: str = Field(
         "", description="A file that holds the token, instead of `PLUMB_TOKEN`."
     )
+    require_token: bool = Field(
+        False,
+        description="Whether to refuse to start without a token, or client certificates.",
+    )
     tls_cert: str = Field(
         "", description="A PEM file with the server's certificate and its chain; empty for no TLS."
     )

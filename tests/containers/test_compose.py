@@ -44,6 +44,10 @@ def test_every_port_is_published_on_loopback(server: Any) -> None:
     assert all(port.startswith("127.0.0.1:") for port in server["ports"])
 
 
+def test_it_does_not_start_without_a_token(server: Any) -> None:
+    assert server["environment"]["PLUMB_REQUIRE_TOKEN"] == "1"
+
+
 def test_every_variable_is_a_setting(server: Any) -> None:
     assert {name for name in server["environment"] if name.startswith("PLUMB_")} <= SETTINGS
 

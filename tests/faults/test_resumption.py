@@ -148,7 +148,9 @@ async def test_a_file_system_that_is_full_is_told_and_what_ran_is_answered_when_
     make_world: MakeWorld, small_disk: Path
 ) -> None:
     async with (
-        make_world(PLUMB_JOURNAL=f"sqlite:///{small_disk}/journal") as world,
+        make_world(
+            PLUMB_JOURNAL=f"sqlite:///{small_disk}/journal", PLUMB_JOURNAL_RESERVE_BYTES="0"
+        ) as world,
         world.connect() as plumb,
     ):
         shell = await plumb.session("shell")

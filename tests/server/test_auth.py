@@ -454,10 +454,20 @@ async def test_after_its_session_an_agent_s_token_finds_nothing(served: Wire) ->
     assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
 
 
-async def test_health_is_open_to_all(served: Wire, kit: type[Kit]) -> None:
+async def test_health_may_be_checked_by_all(served: Wire) -> None:
     stub = health_pb2_grpc.HealthStub(served.channel)
     assert (await stub.Check(health_pb2.HealthCheckRequest())).status == 1
+
+
+async def test_a_stream_of_health_that_would_stay_open_needs_a_token(
+    served: Wire, kit: type[Kit]
+) -> None:
+    stub = health_pb2_grpc.HealthStub(served.channel)
     watch = stub.Watch(health_pb2.HealthCheckRequest())
+    error = await kit.fails_soon(watch.read())
+    assert isinstance(error, grpc.aio.AioRpcError)
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), metadata=bearer(OPERATOR))
     assert (await kit.soon(watch.read())).status == 1
     watch.cancel()
 

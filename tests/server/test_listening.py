@@ -66,6 +66,14 @@ def test_on_loopback_nothing_is_needed(listen: str) -> None:
     check_may_listen(listen, Settings(), "")
 
 
+def test_where_a_token_is_required_nobody_listens_without_even_on_loopback() -> None:
+    wanting = Settings(require_token=True, insecure_listen=True)
+    for listen in ("127.0.0.1:1", OUTSIDE):
+        with pytest.raises(CannotListen, match="set PLUMB_TOKEN, or PLUMB_TOKEN_FILE"):
+            check_may_listen(listen, wanting, "")
+        check_may_listen(listen, wanting, TOKEN)
+
+
 # The token.
 
 

@@ -65,3 +65,30 @@ def test_a_traceback_names_the_fault_and_holds_no_variable(log_format: str) -> N
     assert "it failed" in said
     assert "connect" in said
     assert "opensesame" not in said
+
+
+HOSTILE = textwrap.dedent(
+    """
+    import sys, structlog
+    from plumb_server.logs import configure_logs
+
+    configure_logs(sys.argv[1])
+    text = "a\\x1b[2Jb\\nevent=forged\\r\\u202e\\x9b31m\\u2028\\0"
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        structlog.get_logger().exception(text, path=text)
+    """
+)
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_what_others_have_chosen_neither_moves_a_terminal_nor_makes_a_line(
+    log_format: str,
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", HOSTILE, log_format], capture_output=True, timeout=60, check=True
+    ).stderr.decode()
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert not any(line.startswith("event=forged") for line in said.split("\n"))
+    assert "\\x1b[2J" in said or "\\u001b[2J" in said

@@ -251,6 +251,36 @@ async def test_an_interrupt_goes_past_the_queue_and_the_step_answers(
     assert (await kit.soon(step.answer())).ending is Ending.INTERRUPTED
 
 
+async def test_an_interrupt_returns_when_the_action_has_ended_and_the_next_step_may_be_taken(
+    session: Session, environment: FullEnvironment, kit: Kit
+) -> None:
+    session.begin_step(1, kit.action(b"wait"))
+    await kit.soon(environment.entered.wait())
+    step = await kit.soon(session.interrupt())
+    assert step is not None
+    assert step.is_answered
+    assert step.observation is step.message
+    await session.begin_step(2, kit.action(b"say a")).answer()
+
+
+async def test_an_interrupt_waits_no_longer_than_it_says(
+    session: Session,
+    environment: FullEnvironment,
+    kit: Kit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("plumb_server.session._INTERRUPT_WITHIN", 0.01)
+    monkeypatch.setattr(environment, "interrupt", lambda: True)
+    running = session.begin_step(1, kit.action(b"wait"))
+    await kit.soon(environment.entered.wait())
+    step = await kit.soon(session.interrupt())
+    assert step is running
+    assert not step.is_answered
+    assert step.observation is None
+    environment.release.set()
+    await kit.soon(running.answer())
+
+
 async def test_a_program_may_run_beside_a_step(
     session: Session, environment: FullEnvironment, kit: Kit
 ) -> None:

@@ -26,7 +26,8 @@ from plumb_backends.errors import (
 from plumb_backends.real import owner
 from plumb_server import creations as module
 from plumb_server.journal import Journal, open_journal
-from plumb_server.sessions import SessionLimits, Sessions, check_name, open_sessions
+from plumb_server.session import check_name
+from plumb_server.sessions import SessionLimits, Sessions, open_sessions
 from plumb_server.steps import AskedStep
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ def closed_log(*pieces: bytes) -> OutputLog:
 async def test_pieces_come_in_order_with_their_offsets() -> None:
     log = OutputLog()
     seen = []
-    for piece in (b"ab", b"c", b"def"):
+    for offset, piece in ((0, b"ab"), (2, b"c"), (3, b"def")):
         log.add(piece)
-        seen.append(await log.next(seen[-1].offset + len(seen[-1].data) if seen else 0))
+        seen.append(await log.next(offset))
     assert seen == [Chunk(0, b"ab"), Chunk(2, b"c"), Chunk(3, b"def")]
 
 
@@ -127,3 +127,25 @@ async def test_an_answer_is_given_to_all_who_wait_now_and_later(kit: Kit) -> Non
         assert isinstance(await kit.fails_soon(call), ValueError)
         assert step.is_answered
     assert await kit.soon(step.output.next(0)) is None
+
+
+async def test_many_tiny_pieces_are_read_by_many_in_linear_time(kit: Kit) -> None:
+    log = OutputLog()
+    for _ in range(200_000):
+        log.add(b"x")
+    log.close()
+    readers = await kit.soon(asyncio.gather(*(read(log) for _ in range(8))))
+    for chunks in readers:
+        assert len(chunks) <= 5
+        assert sum(len(chunk.data) for chunk in chunks) == 200_000
+
+
+async def test_a_reader_of_every_tiny_piece_gets_each_once(kit: Kit) -> None:
+    log = OutputLog()
+    reading = asyncio.create_task(read(log))
+    for number in range(3000):
+        log.add(b"%04d" % number)
+        await asyncio.sleep(0)
+    log.close()
+    seen = b"".join(chunk.data for chunk in await kit.soon(reading))
+    assert seen == b"".join(b"%04d" % number for number in range(3000))

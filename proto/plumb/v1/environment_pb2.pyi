@@ -17,7 +17,8 @@ Who calls: where the server has a token, every call carries one in its
 metadata, "authorization: Bearer TOKEN". The server's own token may do
 everything. An agent's token (CreateSessionResponse.agent_token) may take the
 steps of its own session and nothing else, and its observations come without
-verdict, counterpart and provenance. Only grpc.health.v1 needs no token.
+verdict, counterpart and provenance. Only grpc.health.v1.Health/Check needs no
+token.
 
 Errors: every status other than OK carries a google.rpc.ErrorInfo whose
 domain is "plumb.v1" and whose reason is the name of a Reason without its

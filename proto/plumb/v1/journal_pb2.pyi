@@ -156,7 +156,7 @@ class JournaledSession(message.Message):
     there is none.
     """
     journal_bytes: builtins.int
-    """How many bytes of its steps the journal has."""
+    """How many bytes of its steps the journal has. Only in GetJournaledSession."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was created."""
