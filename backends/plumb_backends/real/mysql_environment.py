@@ -37,14 +37,18 @@ from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
 from plumb_backends.sql.result import RawError, RawOk
-from plumb_backends.sql.statements import Statement, split
+from plumb_backends.sql.splitting import split_within
+from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement
+from plumb_backends.workers import WorkCut
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
 
 _LARGE_TEXT = 16 * 1024
+_SENDS_COMMENTS_SINCE = 9
+"""The client's first version that sends what is only a comment."""
+
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
-_NO_QUERY = RawError(errno=0, sqlstate="", message="No query specified")
 
 
 Result = TypeVar("Result")
@@ -85,6 +89,7 @@ class _Place:
     connection: Connection
     names: Names
     use: bytes
+    delimiter: bytes = DEFAULT_DELIMITER
 
 
 class RealMysql:
@@ -117,7 +122,9 @@ class RealMysql:
         turn = self._turn = _Turn()
         started = time.monotonic()
         try:
-            await self._perform(place, await _split(action.text), turn, action.timeout)
+            statements = await self._split(place, action.text, turn, action.timeout)
+            left = max(0.0, action.timeout - (time.monotonic() - started))
+            await self._perform(place, statements, turn, left)
         finally:
             self._turn = None
         run_duration = time.monotonic() - started
@@ -212,6 +219,24 @@ class RealMysql:
 
     # Running statements.
 
+    async def _split(
+        self, place: _Place, action: bytes, turn: _Turn, seconds: float
+    ) -> Sequence[Statement]:
+        """Splits an action; one that takes too long has timed out before it began."""
+        try:
+            found = await split_within(
+                action,
+                place.delimiter,
+                sends_comments=place.server.major_version >= _SENDS_COMMENTS_SINCE,
+                seconds=seconds,
+                owner=self._spec.session_id,
+            )
+        except WorkCut:
+            turn.ask_to_stop(Ending.TIMED_OUT)
+            return ()
+        place.delimiter = found.delimiter
+        return found.statements
+
     async def _perform(
         self, place: _Place, statements: Sequence[Statement], turn: _Turn, timeout: float
     ) -> None:
@@ -247,7 +272,8 @@ class RealMysql:
             if turn.stop_because is not None or place.connection.is_lost:
                 return
             if not statement.text:
-                turn.shown.append(Shown(_NO_QUERY))
+                problem = RawError(errno=0, sqlstate="", message=statement.problem)
+                turn.shown.append(Shown(problem))
                 continue
             await self._run(place, statement, turn)
             if place.connection.stopped_for_size:
@@ -270,7 +296,9 @@ class RealMysql:
         place = self._here()
         turn = _Turn(stops_at_errors=True)
         started = time.monotonic()
-        await self._perform(place, await _split(text.encode()), turn, timeout)
+        statements = await self._split(place, text.encode(), turn, timeout)
+        left = max(0.0, timeout - (time.monotonic() - started))
+        await self._perform(place, statements, turn, left)
         timed_out = turn.stop_because is Ending.TIMED_OUT
         if place.connection.is_lost:
             await self._reconnect(place)
@@ -318,10 +346,6 @@ class RealMysql:
             sql=detail,
             provenance=Provenance(backend="real"),
         )
-
-
-async def _split(action: bytes) -> list[Statement]:
-    return await _aside(len(action), partial(split, action))
 
 
 async def _aside(size: int, work: Callable[[], Result]) -> Result:

@@ -191,10 +191,12 @@ def _show(column: Column, cell: Cell) -> str:
 
 
 def _vertical(result: RawRows) -> str:
-    width = max(display_width(column.name) for column in result.columns)
+    names = [column.name for column in result.columns]
+    width = max(len(name.encode()) for name in names)  # the client takes bytes for cells here, too
+    labels = [" " * (width - len(name.encode())) + name for name in names]
     lines = []
     for number, row in enumerate(result.rows, 1):
         lines.append(f"{'*' * 27} {number}. row {'*' * 27}")
-        for column, cell in zip(result.columns, row, strict=True):
-            lines.append(f"{_padded(column.name, width, right=True)}: {_show(column, cell)}")
+        for label, column, cell in zip(labels, result.columns, row, strict=True):
+            lines.append(f"{label}: {_show(column, cell)}")
     return "\n".join([*lines, *_cut(result)])
