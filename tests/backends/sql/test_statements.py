@@ -190,8 +190,8 @@ def test_a_client_before_9_says_nothing_of_comments(action: bytes) -> None:
 
 TYPED = [
     b"delimiter ", b"//", b";", b"'", b"`", b"\\", b"\n", b" ", b"-- ", b"#", b"/*", b"*/", b"a",
-    b"use ", b"CREATE PROCEDURE p()", b" BEGIN ", b" END ", b" CASE ", b"\\d ", b"\\c", b"\\G", b"/*!",
-    b"\0",
+    b"use ", b"CREATE PROCEDURE p()", b" BEGIN ", b" END ", b" CASE ", b"\\d ", b"\\c", b"\\G",
+    b"/*!", b"\0",
 ]  # fmt: skip
 
 
