@@ -63,16 +63,30 @@ def says(content: object, **fields: Any) -> Answer:
 
 
 def fails(
-    status: int, message: str = "no", *, code: str | None = None, retry_after: float | None = None
+    status: int,
+    message: str = "no",
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    retry_after: float | None = None,
 ) -> Answer:
     """Answers with an error of the protocol."""
 
     async def answer(_: Body) -> Response:
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        error = {"message": message, "type": "error", "param": None, "code": code}
+        error = {"message": message, "type": "error", "param": param, "code": code}
         return JSONResponse({"error": error}, status_code=status, headers=headers)
 
     return answer
+
+
+def without_schemas(answer: Answer, *, message: str = "no such parameter") -> Answer:
+    """Answers, but rejects what asks for a JSON schema."""
+
+    async def rejecting(body: Body) -> Response:
+        return await (fails(400, message) if "response_format" in body else answer)(body)
+
+    return rejecting
 
 
 def answers_with(body: str, media_type: str = "application/json") -> Answer:

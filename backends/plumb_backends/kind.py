@@ -71,6 +71,14 @@ class Part(Protocol):
         """Ends a text as real ones end, for models do so only now and then."""
         ...
 
+    def printed(self, output: bytes, options: Any) -> bytes:
+        """What a real environment would have sent for an output: its ends of lines, its end."""
+        ...
+
+    def on_terminal(self, printed: bytes, action: Action, seen: Observation, options: Any) -> bytes:
+        """All that a terminal would have sent: what was printed, with what a real one adds."""
+        ...
+
     def complete(
         self, seen: Observation, reply: Reply, before: Observation | None, options: Any
     ) -> Observation:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -127,6 +128,8 @@ _RENDERINGS = {
 }
 _ERRNO = re.compile(r"(?:^|\n)(?:ERROR )?(\d{4}) \((\w{5})\):")
 _MOST_ERRNO = 65535
+_MOST_DIGITS = 400
+"""MySQL prints no number longer than that; what claims to be one is a text."""
 
 
 class _Part:
@@ -181,6 +184,20 @@ class _Part:
     def tidy(self, text: str) -> str:
         return text.rstrip("\n")
 
+    def printed(self, output: bytes, options: MysqlOptions) -> bytes:
+        text = output.rstrip(b"\n")
+        if not text or options.rendering is not Rendering.CLIENT:
+            return text
+        # The client leaves a line free behind a result, but not behind an error.
+        last = text[text.rfind(b"\n") + 1 :]
+        is_short = last.startswith(b"ERROR ") or last == b"Database changed"
+        return text + (b"\n" if is_short else b"\n\n")
+
+    def on_terminal(
+        self, printed: bytes, action: Action, seen: Observation, options: MysqlOptions
+    ) -> bytes:
+        return printed
+
     def complete(
         self, seen: Observation, reply: Reply, before: Observation | None, options: MysqlOptions
     ) -> Observation:
@@ -211,10 +228,11 @@ def _typed(result: PrintedResult, max_rows: int) -> SqlResult:
 
 
 def _cell(text: client_table.Cell, is_number: bool) -> SqlCell:
-    if text is None or not is_number:
+    if text is None or not is_number or len(text) > _MOST_DIGITS:
         return text
     if "e" in text.lower():
-        return float(text)
+        value = float(text)
+        return value if math.isfinite(value) else text
     return Decimal(text) if "." in text else int(text)
 
 

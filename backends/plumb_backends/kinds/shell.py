@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from plumb_backends.echo import around, with_returns
 from plumb_backends.environment import Action, Ending, Observation, ShellDetail
 from plumb_backends.errors import InvalidInput
 from plumb_backends.kind import Kind, Reply
@@ -19,6 +20,8 @@ HOME, USER = "/root", "root"
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 _INTERRUPTED = 128 + signal.SIGINT
 _MOST_STATUS = 255
+_MOST_PATH = 4096
+_MOST_QUOTED = 80
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -109,7 +112,7 @@ class _Part:
         )
 
     def prompt(self, options: ShellOptions) -> str:
-        return rf"{USER}@{re.escape(options.hostname)}:[^\s#$]*[#$] ?"
+        return rf"{USER}@{re.escape(options.hostname)}:[^\s#$]{{0,512}}+[#$] ?"
 
     def is_table(self, options: ShellOptions) -> bool:
         return False
@@ -123,12 +126,34 @@ class _Part:
     def check_facts(self, facts: Mapping[str, Any]) -> str:
         if not 0 <= facts.get("exit_code", 0) <= _MOST_STATUS:
             return f"exit_code is {facts['exit_code']}, not 0 to {_MOST_STATUS}"
-        if not str(facts.get("cwd", "/")).startswith("/"):
-            return f"cwd is {facts['cwd']!r}, which is not absolute"
+        cwd = str(facts.get("cwd", "/"))
+        if not cwd.startswith("/"):
+            return f"cwd is {cwd[:_MOST_QUOTED]!r}, which is not absolute"
+        if len(cwd) > _MOST_PATH or not cwd.isprintable():
+            return f"cwd is {cwd[:_MOST_QUOTED]!r}, which no shell would be in"
         return ""
 
     def tidy(self, text: str) -> str:
         return text if not text or text.endswith("\n") else text + "\n"
+
+    def printed(self, output: bytes, options: ShellOptions) -> bytes:
+        ends = not output or output.endswith(b"\n")
+        return with_returns(output if ends else output + b"\n")
+
+    def on_terminal(
+        self, printed: bytes, action: Action, seen: Observation, options: ShellOptions
+    ) -> bytes:
+        cwd = seen.shell.cwd if seen.shell else HOME
+        shown = "~" + cwd.removeprefix(HOME) if f"{cwd}/".startswith(f"{HOME}/") else cwd
+        place = f"{USER}@{options.hostname}:"
+        return around(
+            printed,
+            action.text,
+            prompt_before=f"{place}{shown}# ",
+            prompt=f"{place}{shown}# ",
+            title=f"{place} {shown}",
+            dumb=options.dumb_terminal,
+        )
 
     def complete(
         self, seen: Observation, reply: Reply, before: Observation | None, options: ShellOptions

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from plumb_backends import workers
 from plumb_backends.capped import Capped
 from plumb_backends.environment import (
     Action,
@@ -38,7 +39,9 @@ from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import Shown, render_all, to_detail
 from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
-from plumb_backends.sql.statements import Statement, split
+from plumb_backends.sql.splitting import split_within
+from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement
+from plumb_backends.workers import WorkCut
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
@@ -46,9 +49,16 @@ _OBEY_WITHIN = 5.0
 _RESULT_BYTES, _ROWS_BYTES = 1024, 8192
 """What a result takes beside its rows, without and with columns."""
 
-_LARGE_TEXT = 16 * 1024
+_LARGE_RESULT = 8 * 1024
+"""Bytes of rows beyond which showing them is work for a process of its own."""
+
+_SHOW_WITHIN = 30.0
+"""Seconds that this may take."""
+
+_SENDS_COMMENTS_SINCE = 9
+"""The client's first version that sends what is only a comment."""
+
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
-_NO_QUERY = RawError(errno=0, sqlstate="", message="No query specified")
 
 
 Result = TypeVar("Result")
@@ -88,6 +98,7 @@ class _Place:
 
     seat: Seat
     use: bytes
+    delimiter: bytes = DEFAULT_DELIMITER
 
 
 class RealMysql:
@@ -120,7 +131,9 @@ class RealMysql:
         turn = self._turn = _Turn()
         started = time.monotonic()
         try:
-            await self._perform(place, await _split(action.text), turn, action.timeout)
+            statements = await self._split(place, action.text, turn, action.timeout)
+            left = max(0.0, action.timeout - (time.monotonic() - started))
+            await self._perform(place, statements, turn, left)
         finally:
             self._turn = None
         run_duration = time.monotonic() - started
@@ -130,7 +143,7 @@ class RealMysql:
         printed = await self._render(place, turn)
         if on_output is not None and printed:
             on_output(printed)
-        detail = await _aside(turn.size, partial(self._detail, turn, reconnected=reconnected))
+        detail = await self._detail(turn, reconnected=reconnected)
         return self._observation(turn, printed, detail, run_duration)
 
     def interrupt(self) -> bool:
@@ -226,6 +239,24 @@ class RealMysql:
 
     # Running statements.
 
+    async def _split(
+        self, place: _Place, action: bytes, turn: _Turn, seconds: float
+    ) -> Sequence[Statement]:
+        """Splits an action; one that takes too long has timed out before it began."""
+        try:
+            found = await split_within(
+                action,
+                place.delimiter,
+                sends_comments=place.seat.server.major_version >= _SENDS_COMMENTS_SINCE,
+                seconds=seconds,
+                owner=self._spec.session_id,
+            )
+        except WorkCut:
+            turn.ask_to_stop(Ending.TIMED_OUT)
+            return ()
+        place.delimiter = found.delimiter
+        return found.statements
+
     async def _perform(
         self, place: _Place, statements: Sequence[Statement], turn: _Turn, timeout: float
     ) -> None:
@@ -261,7 +292,7 @@ class RealMysql:
             if turn.stop_because is not None or place.seat.connection.is_lost:
                 return
             if not statement.text:
-                turn.add(_NO_QUERY)
+                turn.add(RawError(errno=0, sqlstate="", message=statement.problem))
                 continue
             await self._run(place, statement, turn)
             too_large = turn.sent > self._limits.stop_bytes
@@ -291,7 +322,9 @@ class RealMysql:
         place = self._here()
         turn = _Turn(stops_at_errors=True)
         started = time.monotonic()
-        await self._perform(place, await _split(text.encode()), turn, timeout)
+        statements = await self._split(place, text.encode(), turn, timeout)
+        left = max(0.0, timeout - (time.monotonic() - started))
+        await self._perform(place, statements, turn, left)
         timed_out = turn.stop_because is Ending.TIMED_OUT
         if place.seat.connection.is_lost:
             await self._reconnect(place)
@@ -308,19 +341,31 @@ class RealMysql:
 
     async def _render(self, place: _Place, turn: _Turn) -> bytes:
         rendering, major = self._options.rendering, place.seat.server.major_version
-        text = await _aside(
-            turn.size, partial(render_all, turn.shown, rendering, server_major=major)
-        )
-        return text.encode()
+        render = partial(render_all, turn.shown, rendering, server_major=major)
+        try:
+            return (await self._aside(turn.size, render)).encode()
+        except WorkCut as reason:
+            return f"[... the results are not shown: {reason} ...]\n".encode()
 
-    def _detail(self, turn: _Turn, *, reconnected: bool) -> SqlDetail:
+    async def _detail(self, turn: _Turn, *, reconnected: bool) -> SqlDetail:
         error = turn.error
+        try:
+            type_all = partial(to_detail, turn.shown, max_rows=self._options.max_rows)
+            results = await self._aside(turn.size, type_all)
+        except WorkCut:  # the text says why
+            results = ()
         return SqlDetail(
-            results=to_detail(turn.shown, max_rows=self._options.max_rows),
+            results=results,
             errno=error.errno if error else 0,
             sqlstate=error.sqlstate if error else "",
             reconnected=reconnected,
         )
+
+    async def _aside(self, size: int, work: Callable[[], Result]) -> Result:
+        """Works on rows of some size: on many in a process that is killed at its deadline."""
+        if size <= _LARGE_RESULT:
+            return work()
+        return await workers.run(work, deadline=_SHOW_WITHIN, owner=self._spec.session_id)
 
     def _observation(
         self, turn: _Turn, printed: bytes, detail: SqlDetail, run_duration: float
@@ -339,14 +384,3 @@ class RealMysql:
             sql=detail,
             provenance=Provenance(backend="real"),
         )
-
-
-async def _split(action: bytes) -> list[Statement]:
-    return await _aside(len(action), partial(split, action))
-
-
-async def _aside(size: int, work: Callable[[], Result]) -> Result:
-    """Works on text of some size; on a large one beside the event loop: it takes a second a MB."""
-    if size <= _LARGE_TEXT:
-        return work()
-    return await asyncio.to_thread(work)

@@ -14,13 +14,14 @@ from plumb_backends.errors import (
     CassetteMiss,
     ModelRefused,
     ModelReplyCut,
+    ModelRequestRejected,
     ModelUnauthorized,
     ModelUnusable,
     Unsupported,
 )
 from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import Cassette, digest_of
-from plumb_backends.simulated.messages import ChatReply, ChatRequest, SchemaUnknown
+from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.settings import Call, CassetteMode, ReplyFormat, SimulatorSettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,19 @@ if TYPE_CHECKING:
 _MILLION = 1_000_000
 _HEALTHY_FOR = 30.0
 """Seconds for which an endpoint that answered is believed to be there."""
+
+_KNOWN_FOR = 600.0
+"""Seconds for which it is believed whether a model knows schemas; then it is found out again."""
+
+_OWN_QUESTION = (Message("user", "Answer with anything that you like."),)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Known:
+    """Whether a model knows schemas, and until when that is believed."""
+
+    knows: bool
+    until: float
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,7 +71,8 @@ class Endpoint:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.budget = Budget(settings.server_budget, "server")
-        self._without_schema: set[str] = set()
+        self._knows_schemas: dict[str, _Known] = {}
+        self._finding_out = asyncio.Lock()
         self._chat: Chat | None = None
         self._opening = asyncio.Lock()
         self._healthy_until = 0.0
@@ -81,9 +96,21 @@ class Endpoint:
         """
         if self.settings.reply_format is ReplyFormat.TEXT:
             return False
-        if model not in self._without_schema and await self._recorded(_schema_key(model), None):
-            self._without_schema.add(model)
-        return model not in self._without_schema
+        known = self._known(model)
+        if known is None and await self._recorded(_schema_key(model), None):
+            self._note(model, knows=False)
+            return False
+        return known is not False
+
+    def _known(self, model: str) -> bool | None:
+        """Whether a model knows schemas; None where that was not found out lately."""
+        known = self._knows_schemas.get(model)
+        if known is None or time.monotonic() >= known.until:
+            return None
+        return known.knows
+
+    def _note(self, model: str, *, knows: bool) -> None:
+        self._knows_schemas[model] = _Known(knows, time.monotonic() + _KNOWN_FOR)
 
     async def note_without_schema(self, request: ChatRequest, error: SchemaUnknown) -> None:
         """Notes that a model knows no JSON schemas.
@@ -96,7 +123,7 @@ class Endpoint:
                 f"the endpoint does not know JSON schemas for {request.model!r} ({error}); "
                 "set PLUMB_SIMULATOR_REPLY_FORMAT=auto"
             ) from error
-        self._without_schema.add(request.model)
+        self._note(request.model, knows=False)
         if self._cassette is not None:
             noted = ChatReply(content=None, finish_reason="no_schema")
             await self._cassette.add(_schema_key(request.model), request, noted)
@@ -182,7 +209,14 @@ class Endpoint:
         outcome, reply = "cancelled", ChatReply(content=None, finish_reason="")
         try:
             chat = await self._opened()
-            reply = await chat.complete(request, deadline=deadline)
+            try:
+                reply = await chat.complete(request, deadline=deadline)
+            except ModelRequestRejected as error:
+                if await self._lacks_schemas(chat, request, deadline):
+                    raise SchemaUnknown(str(error)) from error
+                raise
+            if request.schema is not None:
+                self._note(request.model, knows=True)
             outcome = "replied"
         except SchemaUnknown as error:
             outcome = type(error).__name__
@@ -210,6 +244,26 @@ class Endpoint:
             await self._cassette.add(key, request, reply)
         return reply
 
+    async def _lacks_schemas(self, chat: "Chat", request: ChatRequest, deadline: float) -> bool:
+        """Finds out whether it is the schema that was rejected.
+
+        What the endpoint says is no evidence, for it may quote what an agent typed. So the same is
+        asked without a word of the agent's, with the schema and without: only if that is rejected
+        with the schema, and answered without, the model knows none.
+        """
+        if request.schema is None:
+            return False
+        async with self._finding_out:
+            known = self._known(request.model)
+            if known is not None:
+                return not known
+            ours = dataclasses.replace(request, messages=_OWN_QUESTION)
+            lacks = not await _is_answered(chat, ours, deadline) and await _is_answered(
+                chat, dataclasses.replace(ours, schema=None), deadline
+            )
+            self._note(request.model, knows=not lacks)
+            return lacks
+
     async def _opened(self) -> "Chat":
         async with self._opening:
             if self._chat is None:
@@ -233,6 +287,15 @@ class Endpoint:
         return (
             reply.prompt_tokens * price.prompt + reply.completion_tokens * price.completion
         ) / _MILLION
+
+
+async def _is_answered(chat: "Chat", request: ChatRequest, deadline: float) -> bool:
+    """Whether an endpoint takes a request; an error that says nothing of it is raised."""
+    try:
+        await chat.complete(request, deadline=deadline)
+    except (ModelRequestRejected, SchemaUnknown):
+        return False
+    return True
 
 
 def _schema_key(model: str) -> str:

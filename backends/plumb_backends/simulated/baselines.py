@@ -14,7 +14,7 @@ from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.simulated.options import BASELINE_PREFIX
 from plumb_backends.simulated.stage import Acted
 
-_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+`?(?:\w+`?\.`?)?(\w+)", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s++`?(?:\w++`?\.`?)?(\w++)", re.IGNORECASE)
 
 
 class Baseline:

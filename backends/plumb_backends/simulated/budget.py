@@ -44,9 +44,9 @@ class Budget:
             self._within.check()
 
     def spend(self, *, tokens: int, usd: float, seconds: float) -> None:
-        """Notes what a call took."""
-        self.tokens += tokens
-        self.usd += usd
-        self.seconds += seconds
+        """Notes what a call took; nothing is ever given back."""
+        self.tokens += max(0, tokens)
+        self.usd += max(0.0, usd)
+        self.seconds += max(0.0, seconds)
         if self._within is not None:
             self._within.spend(tokens=tokens, usd=usd, seconds=seconds)

@@ -15,9 +15,10 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, get_type_hints
 
-from plumb_backends.simulated.messages import ChatReply, ChatRequest
+from plumb_backends.simulated.messages import MAX_TOKENS, ChatReply, ChatRequest, sendable
 
 _FORMAT = 1
+_MODE = 0o600
 _REPLY_TYPES = get_type_hints(ChatReply)
 
 
@@ -124,7 +125,7 @@ class Cassette:
 
     def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a+b") as file:
+        with open(self._path, "a+b", opener=_open_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
             _take_away_rest(file)
             file.write(line)
@@ -132,12 +133,29 @@ class Cassette:
             os.fsync(file.fileno())
 
 
+def _open_private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read: what agents typed, and what they were told."""
+    descriptor = os.open(path, flags, _MODE)
+    try:
+        os.fchmod(descriptor, _MODE)
+    except PermissionError:  # it is somebody else's, who has chosen
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def _checked(reply: ChatReply) -> ChatReply:
     """Checks what a file says of a reply; raises TypeError."""
     for name, wanted in _REPLY_TYPES.items():
-        if not isinstance(getattr(reply, name), wanted):
-            raise TypeError(f"{name} is {getattr(reply, name)!r}")
-    return reply
+        value = getattr(reply, name)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r:.80}")
+        if isinstance(value, int) and not 0 <= value <= MAX_TOKENS:
+            raise TypeError(f"{name} is {value!r:.80}")
+    content = None if reply.content is None else sendable(reply.content)
+    return dataclasses.replace(reply, content=content, refusal=sendable(reply.refusal))
 
 
 def _take_away_rest(file: BinaryIO) -> None:

@@ -25,16 +25,18 @@ from plumb_backends.errors import (
     ModelUnusable,
 )
 from plumb_backends.simulated.messages import (
+    MAX_TOKENS,
     ChatReply,
     ChatRequest,
     SchemaUnknown,
     estimate_tokens,
+    sendable,
 )
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 20.0
 _REQUEST_TIMEOUT, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 408, 409, 429, 500
 _MAX_QUOTED = 200
-_SCHEMA_WORDS = ("response_format", "json_schema", "structured output", "guided")
+_SCHEMA_PARAMETER = "response_format"
 
 
 class Chat:
@@ -65,7 +67,8 @@ class Chat:
             deadline: When to give up, on the event loop's clock.
 
         Raises:
-            SchemaUnknown: The request had a schema, and the endpoint does not know such.
+            SchemaUnknown: The request had a schema, and the endpoint names that as the reason. What
+                its message says in words is no reason: it may quote what an agent typed.
             ModelError: One of its kinds.
         """
         retrying = tenacity.AsyncRetrying(
@@ -172,7 +175,7 @@ def _rejected(error: openai.APIStatusError, said: str, request: ChatRequest) -> 
             f"a filter before {request.model!r} withheld the action ({said}); "
             "use another model, or another action"
         )
-    if request.schema is not None and any(word in message for word in _SCHEMA_WORDS):
+    if request.schema is not None and error.param == _SCHEMA_PARAMETER:
         return SchemaUnknown(said)
     return ModelRequestRejected(
         f"the model endpoint rejected the request for {request.model!r} "
@@ -193,22 +196,20 @@ def _read(completion: ChatCompletion, request: ChatRequest) -> ChatReply:
     usage = getattr(completion, "usage", None)
     sent = sum(estimate_tokens(part.content) for part in request.messages)
     return ChatReply(
-        content=_sendable(content) if isinstance(content, str) else None,
+        content=sendable(content) if isinstance(content, str) else None,
         finish_reason=str(getattr(choices[0], "finish_reason", None) or ""),
-        refusal=_sendable(str(getattr(message, "refusal", None) or "")),
+        refusal=sendable(str(getattr(message, "refusal", None) or "")),
         prompt_tokens=_count(usage, "prompt_tokens", sent),
         completion_tokens=_count(usage, "completion_tokens", estimate_tokens(str(content or ""))),
     )
 
 
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which JSON can hold and nothing can send on."""
-    return text.encode(errors="replace").decode()
-
-
 def _count(usage: object, field: str, otherwise: int) -> int:
+    """A count of tokens; an estimate where the endpoint gives none, or one that cannot be."""
     value = getattr(usage, field, None)
-    return value if isinstance(value, int) else otherwise
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
+        return value
+    return otherwise
 
 
 # Retries.

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+MAX_TOKENS = 10**9
+"""More than any reply or request can have."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
@@ -73,6 +76,11 @@ class ChatReply:
 
 class SchemaUnknown(Exception):
     """The endpoint does not know JSON schemas; ask for text."""
+
+
+def sendable(text: str) -> str:
+    """A text without lone surrogates, which JSON can hold and nothing can send on."""
+    return text.encode(errors="replace").decode()
 
 
 def estimate_tokens(text: str) -> int:

@@ -10,6 +10,7 @@ improving LLMs as general purpose agents".
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from plumb_backends.environment import Action, Provenance
@@ -133,17 +134,16 @@ class Model:
         taught = self._taught(action)
         step = self._begin(text)
         if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
-            self._turn += 1
-            return Acted(Reply("", self._facts), self._provenance(step))
+            return Acted(Reply("", self._facts), self._provenance(step), self._next_turn)
         try:
             reply, content = await self._answer(step)
         except BaseException:
             if taught:  # it happened, whether the model could answer or not
                 self._note(text, taught, self._format.write(taught))
             raise
-        self._note(text, taught or reply, self._format.write(taught) if taught else content)
+        past = (taught, self._format.write(taught)) if taught else (reply, content)
         provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
-        return Acted(reply, provenance)
+        return Acted(reply, provenance, partial(self._note, text, *past))
 
     async def _answer(self, step: _Step) -> tuple[Reply, str]:
         """Samples a reply, and again for as long as the critic objects."""
@@ -163,6 +163,9 @@ class Model:
         """Takes a turn into the conversation."""
         self._conversation.add(Exchange(text, content))
         self._facts = {name: past.facts[name] for name in past.facts if name != "seconds"}
+        self._next_turn()
+
+    def _next_turn(self) -> None:
         self._turn += 1
 
     def _taught(self, action: Action) -> Reply | None:

@@ -7,6 +7,7 @@ error, for a recording knows nothing of what would have been. It has no state to
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from plumb_backends.environment import Action, Provenance
 from plumb_backends.errors import InvalidInput, NotRecorded, Unsupported
@@ -38,14 +39,16 @@ class Replay:
                 f"no recording has {_short(action.text)} as turn {len(place)} after the same "
                 f"actions; {self._what_is_recorded()}"
             )
-        self._played = place
         facts: dict[str, float] = {} if turn.exit_code is None else {"exit_code": turn.exit_code}
         if turn.timed_out:
             facts["seconds"] = math.inf
         provenance = Provenance(
             backend="replay", model=self._options.model, strategy=self._options.strategy
         )
-        return Acted(Reply(turn.text, facts), provenance)
+        return Acted(Reply(turn.text, facts), provenance, partial(self._go_to, place))
+
+    def _go_to(self, place: tuple[bytes, ...]) -> None:
+        self._played = place
 
     async def answer(self, suite: str) -> Mapping[str, str]:
         """A recording has no state; see `Actor.answer`."""

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from plumb_backends.kind import Part, Reply
+from plumb_backends.simulated.messages import sendable
 from plumb_backends.simulated.prompting import Prompt, shipped
 
 Fields = Mapping[str, Mapping[str, object]]
 """What a JSON object holds: name -> its JSON schema."""
+
+_MOST_DEPTH = 8
+_MOST_QUOTED = 80
+_LARGEST = 2**63 - 1
 
 SILENT = "<silent/>"
 _OUTPUT = {"type": "string", "description": "what is printed, character for character"}
@@ -50,29 +55,44 @@ def read_object(content: str | None, fields: Fields) -> dict[str, Any]:
     if content is None or not content.strip():
         raise Malformed("the reply is empty")
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
+        data = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # also a number of more digits than Python converts
         raise Malformed(f"the reply is not JSON: {_short(content)}") from None
     if not isinstance(data, dict):
         raise Malformed(f"the reply is no JSON object: {_short(content)}")
-    # An escape in JSON can make a lone surrogate, which nothing can send on.
-    data = {name: _sendable(value) for name, value in data.items()}
-    for name, schema in fields.items():
-        if name not in data:
-            raise Malformed(f"the reply has no field {name!r}")
-        if not _is_of(data[name], schema["type"]):
-            raise Malformed(f"the reply's field {name!r} is {_short(json.dumps(data[name]))}")
-    return data
+    return {name: _read_field(data, name, schema) for name, schema in fields.items()}
 
 
-def _sendable(value: object) -> object:
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _read_field(data: Mapping[str, object], name: str, schema: Mapping[str, object]) -> Any:
+    """Reads one field; what nobody asked for is not looked at."""
+    if name not in data:
+        raise Malformed(f"the reply has no field {name!r}")
+    value = _sendable(name, data[name], _MOST_DEPTH)
+    if not _is_of(value, schema["type"]):
+        raise Malformed(f"the reply's field {name!r} is {_short(json.dumps(value))}")
+    return value
+
+
+def _sendable(name: str, value: object, depth: int) -> object:
+    """A value that can be passed on: whatever takes it knows how large its numbers can be."""
+    if not depth:
+        raise Malformed(f"the reply's field {name!r} is nested too deeply")
     match value:
-        case str():
-            return value.encode(errors="replace").decode()
+        case str():  # an escape in JSON can make a lone surrogate, which nothing can send on
+            return sendable(value)
         case list():
-            return [_sendable(item) for item in value]
+            return [_sendable(name, item, depth - 1) for item in value]
         case dict():
-            return {str(_sendable(name)): _sendable(item) for name, item in value.items()}
+            return {
+                str(_sendable(name, key, depth - 1)): _sendable(name, item, depth - 1)
+                for key, item in value.items()
+            }
+        case int() | float() if not -_LARGEST <= value <= _LARGEST:  # also no number at all
+            raise Malformed(f"the reply's field {name!r} is a number that cannot be")
     return value
 
 
@@ -173,5 +193,5 @@ class TextFormat:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:77] + "..."
+    line = " ".join(text[: _MOST_QUOTED * 4].split())
+    return line if len(line) <= _MOST_QUOTED else line[: _MOST_QUOTED - 3] + "..."

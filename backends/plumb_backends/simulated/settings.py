@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -38,19 +39,39 @@ class BudgetLimits:
         tokens: Sent and received together.
         usd: By the known prices.
         seconds: Of waiting for the endpoint.
+
+    Raises:
+        ValueError: One is negative, or no number.
     """
 
     tokens: int = 0
     usd: float = 0.0
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_amounts("a budget", self.tokens, self.usd, self.seconds)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in US dollars for a million tokens sent, and received."""
+    """What a model costs, in US dollars for a million tokens sent, and received.
+
+    Raises:
+        ValueError: One is negative, or no number.
+    """
 
     prompt: float
     completion: float
+
+    def __post_init__(self) -> None:
+        _check_amounts("a price", self.prompt, self.completion)
+
+
+def _check_amounts(what: str, *amounts: float) -> None:
+    """A comparison with NaN is never true: such a budget would never be spent."""
+    for amount in amounts:
+        if not (math.isfinite(amount) and amount >= 0):
+            raise ValueError(f"{what} is {amount:g}; use a number from 0 on")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,13 @@ an observation, timeouts, caps. An actor only replies.
 """
 
 import dataclasses
-import time
-from collections.abc import Mapping
+import math
+import random
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from plumb_backends import workers
 from plumb_backends.capped import Capped
 from plumb_backends.environment import (
     Action,
@@ -18,17 +21,32 @@ from plumb_backends.environment import (
     ProbeResult,
     Provenance,
 )
-from plumb_backends.errors import SandboxUnavailable
+from plumb_backends.errors import ModelUnusable, SandboxUnavailable
 from plumb_backends.kind import Kind, Reply
 from plumb_fidelity.signature import render
+
+_LARGE_BYTES = 16 * 1024
+_RENDER_WITHIN = 5.0
+_LEAST_SECONDS, _USUAL_SECONDS = 0.0006, 0.0014
+
+
+def _nothing() -> None:
+    """For actors without a past."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Acted:
-    """What an actor gave, and where it comes from."""
+    """What an actor gave, and where it comes from.
+
+    Attributes:
+        reply: The reply.
+        provenance: Where it comes from.
+        keep: Takes the turn into the actor's past; called once the observation is made.
+    """
 
     reply: Reply
     provenance: Provenance
+    keep: Callable[[], None] = _nothing
 
 
 class Actor(Protocol):
@@ -64,6 +82,7 @@ class Stage:
         self._kind = kind
         self._options = options
         self._actor = actor
+        self._owner = f"stage {uuid.uuid4()}"
         self._before: Observation | None = None
         self._is_closed = False
 
@@ -71,11 +90,12 @@ class Stage:
         """Has one action played; see `Environment.step`."""
         self._check_open()
         self._kind.part.check(action)
-        started = time.monotonic()
         acted = await self._actor.act(action)
-        seen = self._observe(acted, action, time.monotonic() - started)
-        if on_output is not None and acted.reply.output:
-            on_output(_to_bytes(acted.reply.output))
+        printed = self._kind.part.printed(_to_bytes(acted.reply.output), self._options)
+        seen = await self._observe(acted, action, printed)
+        acted.keep()
+        if on_output is not None and printed:
+            on_output(printed)
         self._before = seen
         return seen
 
@@ -102,22 +122,43 @@ class Stage:
         if self._is_closed:
             raise SandboxUnavailable("the session has ended; make a new one")
 
-    def _observe(self, acted: Acted, action: Action, run_duration: float) -> Observation:
-        printed = _to_bytes(acted.reply.output)
-        raw, text = Capped(self._options.max_text_bytes), Capped(self._options.max_text_bytes)
-        raw.add(printed)
-        text.add(self._kind.part.tidy(render(printed)).encode())
-        runs_on = float(acted.reply.facts.get("seconds", 0.0)) > action.timeout
+    async def _observe(self, acted: Acted, action: Action, printed: bytes) -> Observation:
+        part, options = self._kind.part, self._options
+        text = Capped(options.max_text_bytes)
+        text.add(part.tidy(await self._render(printed, action)).encode(errors="replace"))
+        seconds = float(acted.reply.facts.get("seconds", 0.0))
+        runs_on = seconds > action.timeout
         seen = Observation(
             text=text.text(),
-            raw=raw.content(),
             ending=Ending.TIMED_OUT if runs_on else Ending.EXITED,
-            truncated=bool(raw.cut_bytes or text.cut_bytes),
-            total_bytes=raw.total,
-            run_duration=run_duration,
+            total_bytes=len(printed),
+            run_duration=max(0.0, min(seconds, action.timeout)) + _overhead(),
             provenance=acted.provenance,
         )
-        return self._kind.part.complete(seen, acted.reply, self._before, self._options)
+        seen = part.complete(seen, acted.reply, self._before, options)
+        raw = Capped(options.max_text_bytes)
+        raw.add(part.on_terminal(printed, action, seen, options))
+        truncated = bool(raw.cut_bytes or text.cut_bytes)
+        return dataclasses.replace(seen, raw=raw.content(), truncated=truncated)
+
+    async def _render(self, printed: bytes, action: Action) -> str:
+        """What a terminal makes of it; of much in a process that is killed at the deadline."""
+        if len(printed) <= _LARGE_BYTES:
+            return render(printed)
+        try:
+            return await workers.run(
+                render, printed, deadline=max(action.timeout, _RENDER_WITHIN), owner=self._owner
+            )
+        except workers.WorkCut as error:
+            raise ModelUnusable(
+                f"a reply of {len(printed)} bytes could not be rendered: {error}; "
+                "use another model, or another action"
+            ) from error
+
+
+def _overhead() -> float:
+    """Seconds that a real environment takes for next to nothing: about 2 ms, never the same."""
+    return _LEAST_SECONDS + random.lognormvariate(math.log(_USUAL_SECONDS), 0.5)
 
 
 def _to_bytes(output: str) -> bytes:

@@ -15,6 +15,9 @@ from mysql.connector.constants import FieldFlag
 
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
+_MOST_TABLE_CHARACTERS = 2 * 1024 * 1024
+"""What one table may take: twice the longest text. One wide cell makes every row as wide."""
+
 _NULL = "NULL"
 _BINARY_CHARSET = 63
 _LAST_OF_THE_BASIC_PLANE = 0xFFFF
@@ -120,8 +123,9 @@ def format_duration(seconds: float, decimals: int) -> str:
 
 
 def _table(result: RawRows) -> str:
-    rows = [list(map(_show, result.columns, row)) for row in result.rows]
     widths = list(_widths(result.columns, result.rows))
+    told = result.rows[: _fitting(sum(widths) + 3 * len(widths))]
+    rows = [list(map(_show, result.columns, row)) for row in told]
     border = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     header = _line(
         f" {_padded(column.name, width)} "
@@ -135,16 +139,21 @@ def _table(result: RawRows) -> str:
         )
         for row in rows
     ]
-    return "\n".join([border, header, border, *body, *_cut(result), border])
+    return "\n".join([border, header, border, *body, *_cut(result, len(told)), border])
 
 
 def _line(cells: Iterator[str]) -> str:
     return "|" + "|".join(cells) + "|"
 
 
-def _cut(result: RawRows) -> list[str]:
-    """Says how many rows are not kept; the client itself never cuts."""
-    cut = result.total_rows - len(result.rows)
+def _fitting(row_characters: int) -> int:
+    """How many rows of a size are shown, and at least one."""
+    return max(1, _MOST_TABLE_CHARACTERS // max(1, row_characters))
+
+
+def _cut(result: RawRows, told: int) -> list[str]:
+    """Says how many rows are not shown; the client itself never cuts."""
+    cut = result.total_rows - told
     return [f"[... {_counted(cut, 'row')} cut ...]"] if cut else []
 
 
@@ -191,10 +200,13 @@ def _show(column: Column, cell: Cell) -> str:
 
 
 def _vertical(result: RawRows) -> str:
-    width = max(display_width(column.name) for column in result.columns)
+    names = [column.name for column in result.columns]
+    width = max(len(name.encode()) for name in names)  # the client takes bytes for cells here, too
+    labels = [" " * (width - len(name.encode())) + name for name in names]
     lines = []
-    for number, row in enumerate(result.rows, 1):
+    told = result.rows[: _fitting(sum(len(label) for label in labels) + 2 * len(labels))]
+    for number, row in enumerate(told, 1):
         lines.append(f"{'*' * 27} {number}. row {'*' * 27}")
-        for column, cell in zip(result.columns, row, strict=True):
-            lines.append(f"{_padded(column.name, width, right=True)}: {_show(column, cell)}")
-    return "\n".join([*lines, *_cut(result)])
+        for label, column, cell in zip(labels, result.columns, row, strict=True):
+            lines.append(f"{label}: {_show(column, cell)}")
+    return "\n".join([*lines, *_cut(result, len(told))])

@@ -7,6 +7,7 @@ from plumb_backends.environment import SqlCell, SqlResult
 from plumb_backends.kinds.mysql import Rendering
 from plumb_backends.sql import client_rendering, json_rendering, tuples_rendering
 from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.statements import NO_QUERY
 from plumb_backends.sql.values import to_value
 
 _MAX_TYPED_BYTES = 1024 * 1024
@@ -50,8 +51,18 @@ def render_all(shown: Sequence[Shown], rendering: Rendering, *, server_major: in
 
 def _client(shown: Shown, decimals: int) -> str:
     text = client_rendering.render(shown.result, vertical=shown.vertical, decimals=decimals)
-    # The client leaves a line free behind a result, but not behind an error.
-    return text + ("\n" if isinstance(shown.result, RawError) else "\n\n")
+    return text + ("\n\n" if _has_free_line(shown.result) else "\n")
+
+
+def _has_free_line(result: RawResult) -> bool:
+    """Whether the client leaves a line free behind a result."""
+    match result:
+        case RawError():
+            return result.message == NO_QUERY
+        case RawOk():
+            return not result.changed_database
+        case _:
+            return True
 
 
 def to_detail(shown: Sequence[Shown], *, max_rows: int) -> tuple[SqlResult, ...]:

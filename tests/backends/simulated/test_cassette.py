@@ -177,3 +177,20 @@ async def test_a_writer_that_is_killed_leaves_whole_records_only(path: Path) -> 
 async def test_a_lone_surrogate_in_a_reply_does_not_break_the_file(path: Path) -> None:
     await Cassette(path).add("k", REQUEST, dataclasses.replace(REPLY, content="\ud800"))
     assert await Cassette(path).find("k") is not None
+
+
+async def test_nobody_else_may_read_a_cassette(path: Path) -> None:
+    await Cassette(path).add("k", REQUEST, REPLY)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)  # as it was made before
+    await Cassette(path).add("l", REQUEST, REPLY)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("tokens", [-1, 10**400, True])
+async def test_a_recorded_usage_that_cannot_be_is_a_broken_record(path: Path, tokens: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reply = dataclasses.asdict(REPLY) | {"prompt_tokens": tokens}
+    path.write_text(json.dumps({"key": "k", "reply": reply}) + "\n")
+    with pytest.raises(BadCassette, match="prompt_tokens"):
+        await Cassette(path).find("k")

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.model_endpoint import KEY, Endpoint, answers_with, fails, says, trickles
+from tests.model_endpoint import (
+    KEY,
+    Endpoint,
+    answers_with,
+    completion,
+    fails,
+    says,
+    trickles,
+)
 
 from plumb_backends.errors import (
     ContextFull,
@@ -232,22 +241,36 @@ async def test_no_more_requests_run_at_once_than_allowed(chat: Chat, endpoint: E
     assert len(endpoint.requests) == 6
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "Invalid parameter: 'response_format' of type 'json_schema' is not supported",
-        "json_schema is not supported by this model",
-        "Structured output is off",
-    ],
-)
-async def test_an_endpoint_that_knows_no_schemas_is_told_apart(
-    chat: Chat, endpoint: Endpoint, message: str
+async def test_an_endpoint_that_knows_no_schemas_is_told_by_the_parameter_it_names(
+    chat: Chat, endpoint: Endpoint
 ) -> None:
-    endpoint.script(fails(400, message), fails(400, message))
+    names = fails(400, "no", param="response_format")
+    endpoint.script(names, names)
     with pytest.raises(SchemaUnknown):
         await ask(chat, schema=SCHEMA)
     with pytest.raises(ModelRequestRejected):  # it was not asked for one
         await ask(chat)
+
+
+@pytest.mark.parametrize("message", ["'response_format' is not supported", "something guided"])
+async def test_what_an_endpoint_says_in_words_is_no_evidence(
+    chat: Chat, endpoint: Endpoint, message: str
+) -> None:
+    endpoint.script(fails(400, message))
+    with pytest.raises(ModelRequestRejected):
+        await ask(chat, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("count", [-5, 10**400, True, "7", None, 1.5])
+async def test_a_usage_that_cannot_be_is_an_estimate(
+    chat: Chat, endpoint: Endpoint, count: object
+) -> None:
+    body = completion("four words are here")
+    body["usage"] = {"prompt_tokens": count, "completion_tokens": count}
+    endpoint.script(answers_with(json.dumps(body)))
+    answered = await ask(chat)
+    assert 0 < answered.prompt_tokens < 1000
+    assert 0 < answered.completion_tokens < 1000
 
 
 async def test_any_answer_means_that_the_endpoint_is_there(chat: Chat, endpoint: Endpoint) -> None:

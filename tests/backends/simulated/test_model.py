@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.backends.simulated.conftest import Played
-from tests.model_endpoint import Body, Endpoint, fails, says
+from tests.model_endpoint import Body, Endpoint, fails, says, without_schemas
 
 from plumb_backends.environment import Action, Ending, Observation
 from plumb_backends.errors import (
@@ -20,6 +20,7 @@ from plumb_backends.errors import (
     ModelError,
     ModelRefused,
     ModelReplyCut,
+    ModelRequestRejected,
     ModelTimedOut,
     ModelUnusable,
 )
@@ -63,7 +64,7 @@ async def test_a_reply_becomes_an_observation_of_the_kind(
 ) -> None:
     endpoint.script(says(reply("no\n", exit_code=2, cwd="/srv")))
     seen = await step(played.stage())
-    assert (seen.text, seen.raw, seen.exit_code, seen.ending) == ("no\n", b"no\n", 2, Ending.EXITED)
+    assert (seen.text, seen.exit_code, seen.ending) == ("no\n", 2, Ending.EXITED)
     assert seen.shell is not None
     assert (seen.shell.cwd, seen.shell.user, seen.shell.host) == ("/srv", "root", "sandbox")
     assert seen.run_duration > 0
@@ -98,7 +99,147 @@ async def test_escape_sequences_are_rendered_and_the_last_line_ends_as_a_real_on
     endpoint.script(says(reply("\x1b[31mred\x1b[0m\r\n50%\r100%")))
     seen = await step(played.stage())
     assert seen.text == "red\n100%\n"
-    assert seen.raw == b"\x1b[31mred\x1b[0m\r\n50%\r100%"
+    assert b"\x1b[31mred\x1b[0m\r\n50%\r100%\r\n" in seen.raw
+
+
+# What tells a played environment from a real one: nothing.
+
+
+async def typed(
+    played: Played, endpoint: Endpoint, action: str, output: str, **facts: Any
+) -> bytes:
+    endpoint.script(says(reply(output, **facts)))
+    return (await step(played.stage(), action)).raw
+
+
+PROMPT = b"\x1b[?2004h\x1b]0;root@sandbox: ~\x07root@sandbox:~# "
+
+
+@pytest.mark.parametrize(
+    ("action", "output", "raw"),
+    [  # as a real session sends it
+        ("echo hi", "hi\n", b"echo hi\r\n\x1b[?2004l\rhi\r\n" + PROMPT),
+        ("true", "", b"true\r\n\x1b[?2004l\r" + PROMPT),
+        (
+            "echo a\necho b",
+            "a\nb\n",
+            b"echo a\r\n\recho b\r\n\x1b[?2004l\ra\r\nb\r\n" + PROMPT,
+        ),
+        ("echo a\tb", "a b\n", b"echo a  b\r\n\x1b[?2004l\ra b\r\n" + PROMPT),
+    ],
+)
+async def test_raw_is_what_a_real_terminal_sends(
+    played: Played, endpoint: Endpoint, action: str, output: str, raw: bytes
+) -> None:
+    assert await typed(played, endpoint, action, output) == raw
+
+
+async def test_the_prompt_in_raw_names_the_new_working_directory(
+    played: Played, endpoint: Endpoint
+) -> None:
+    ends = {"/tmp": b": /tmp\x07root@sandbox:/tmp# ", "/root/a": b": ~/a\x07root@sandbox:~/a# "}
+    for cwd, end in {**ends, "/rooted": b": /rooted\x07root@sandbox:/rooted# "}.items():
+        assert (await typed(played, endpoint, "cd x", "", cwd=cwd)).endswith(end)
+
+
+async def test_a_dumb_terminal_has_neither_titles_nor_pastes(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("a\nb\n")))
+    stage = played.stage(kind_options=ShellOptions(dumb_terminal=True))
+    seen = await step(stage, "echo a\necho b")
+    assert seen.raw == b"echo a^Jecho b\r\na\r\nb\r\nroot@sandbox:~# "
+
+
+async def test_an_action_takes_as_long_as_the_model_says_and_never_next_to_nothing(
+    played: Played, endpoint: Endpoint
+) -> None:
+    took = []
+    for seconds in (0, 0, 2, 700):
+        endpoint.script(says(reply("", seconds=seconds)))
+        took.append((await step(played.stage(), "sleep", timeout=60)).run_duration)
+    assert all(0.0005 < one < 0.1 for one in took[:2])
+    assert took[0] != took[1]
+    assert 2 < took[2] < 2.1
+    assert 60 < took[3] < 60.1
+
+
+async def test_what_sql_prints_ends_as_the_client_ends_it(
+    played: Played, endpoint: Endpoint
+) -> None:
+    for output, end in {
+        "Query OK, 0 rows affected (0.00 sec)": "\n\n",
+        "ERROR 1146 (42S02): Table 'a.b' doesn't exist": "\n",
+        "Database changed\n\n": "\n",
+    }.items():
+        endpoint.script(says(sql(output)))
+        seen = await step(played.stage("mysql"), "SELECT 1")
+        assert seen.raw == (output.strip() + end).encode()
+
+
+# Replies that nobody would make, and somebody will.
+
+
+def written(
+    *, output: str = "", code: str = "0", cwd: str = "/", seconds: str = "0", extra: str = "0"
+) -> str:
+    """A reply of parts that need be no JSON."""
+    return (
+        f'{{"output": "{output}", "exit_code": {code}, "cwd": "{cwd}", "seconds": {seconds}, '
+        f'"extra": {extra}}}'
+    )
+
+
+HOSTILE_REPLIES = {
+    "seconds of 400 digits": written(seconds="1" + "0" * 400),
+    "a float beyond all": written(seconds="1e999"),
+    "not a number": written(seconds="NaN"),
+    "infinity": written(seconds="-Infinity"),
+    "a status of 10,000 digits": written(code="9" * 10_000),
+    "a status of 4,000 digits": written(code="9" * 4000),
+    "a nested status": written(code="[" * 500 + "]" * 500),
+    "a nested reply": "[" * 100_000,
+    "a directory with escapes": written(cwd="/\\u001b[2J"),
+    "a directory of lines": written(cwd="/a\\nb"),
+    "a long directory": written(cwd="/" + "a" * 9000),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_REPLIES)
+async def test_an_impossible_reply_is_rejected_and_never_in_the_past(
+    played: Played, endpoint: Endpoint, name: str
+) -> None:
+    stage = played.stage()
+    endpoint.script(says(HOSTILE_REPLIES[name]), says(reply("fine\n")))
+    seen = await step(stage, "one")
+    assert seen.text == "fine\n"
+    assert len(seen.provenance.rejections) == 1
+    assert len(seen.provenance.rejections[0]) < 300
+    endpoint.otherwise = says(HOSTILE_REPLIES[name])
+    with pytest.raises(ModelUnusable):
+        await step(stage, "two")
+    endpoint.otherwise = says(reply("again\n"))
+    await step(stage, "three")
+    assert said(endpoint.requests[-1])[::2] == ["one", "three"]
+
+
+async def test_what_nobody_asked_for_may_be_anything(played: Played, endpoint: Endpoint) -> None:
+    text = written(output="\\ud800x\\n", extra="[" * 500 + "]" * 500)
+    stage = played.stage()
+    endpoint.script(says(text), says(reply("")))
+    assert (await step(stage, "a")).text == "?x\n"
+    assert (await step(stage, "b")).text == ""
+
+
+async def test_numbers_in_a_table_that_cannot_be_are_texts(
+    played: Played, endpoint: Endpoint
+) -> None:
+    for number in ("9" * 5000, "1e999999999", "9" * 5000 + ".5"):
+        line = "+" + "-" * (len(number) + 2) + "+"
+        table = f"{line}\n| {'n'.ljust(len(number))} |\n{line}\n| {number} |\n{line}\n"
+        endpoint.script(says(sql(table + "1 row in set (0.00 sec)")))
+        seen = await step(played.stage("mysql"), "SELECT n")
+        assert seen.sql is not None
 
 
 async def test_nothing_typed_asks_nobody_and_shows_nothing(
@@ -352,33 +493,63 @@ async def test_a_critic_that_says_nothing_of_use_is_no_objection_and_is_noted(
 async def test_an_endpoint_without_schemas_is_asked_for_text_from_then_on(
     played: Played, endpoint: Endpoint
 ) -> None:
-    no_schema = fails(400, "response_format json_schema is not supported")
-    endpoint.script(no_schema, says("plain\n"), says("<silent/>"), says("other\n"))
+    endpoint.otherwise = without_schemas(says("plain\n"))
     asked = played.asked()
     stage = played.stage(on=asked)
     seen = await step(stage, "cat f")
     assert (seen.text, seen.exit_code) == ("plain\n", None)
     assert seen.shell is not None
     assert seen.shell.cwd == "/root"
-    assert "<silent/>" in system(endpoint.requests[1])
-    assert "response_format" not in endpoint.requests[1]
+    assert "<silent/>" in system(endpoint.requests[-1])
+    assert len(endpoint.requests) == 4  # the action's, ours with a schema and without, the action's
+    assert all("cat f" not in str(request) for request in endpoint.requests[1:3])
+    endpoint.script(says("<silent/>"))
     assert (await step(stage, "true")).text == ""
-    assert (await step(played.stage(on=asked), "cat g")).text == "other\n"  # another session
-    assert len(endpoint.requests) == 4
+    assert (await step(played.stage(on=asked), "cat g")).text == "plain\n"  # another session
+    assert len(endpoint.requests) == 6
+
+
+async def test_an_endpoint_that_names_the_parameter_is_believed(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.script(fails(400, "no", param="response_format"), says("plain\n"))
+    assert (await step(played.stage(), "cat f")).text == "plain\n"
+
+
+@pytest.mark.parametrize("quoted", ["guided", "response_format json_schema is not supported"])
+async def test_what_an_endpoint_quotes_of_an_action_changes_nothing_for_others(
+    played: Played, endpoint: Endpoint, quoted: str
+) -> None:
+    async def quoting(body: dict[str, Any]) -> Any:
+        if "evil" in str(body["messages"][-1]):
+            return await fails(400, f"something {quoted}: {body['messages'][-1]['content']}")(body)
+        return await says(reply("fine"))(body)
+
+    endpoint.otherwise = quoting
+    asked = played.asked()
+    attacker, neighbour = played.stage(on=asked), played.stage(on=asked)
+    for _ in range(3):
+        with pytest.raises(ModelRequestRejected):
+            await step(attacker, f"echo evil {quoted}")
+    for stage in (attacker, neighbour):
+        assert (await step(stage, "ls")).text == "fine\n"
+        assert "response_format" in endpoint.requests[-1]
+    assert len(endpoint.requests) == 6  # one question of ours, and no more
 
 
 async def test_a_session_that_fell_back_to_text_is_replayed_too(
     played: Played, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     cassette = tmp_path / "cassette.jsonl"
-    endpoint.script(fails(400, "json_schema is not supported"), says("plain\n"), says("other\n"))
+    endpoint.otherwise = without_schemas(says("plain\n"))
     asked = played.asked(cassette=cassette, cassette_mode=CassetteMode.AUTO)
     await step(played.stage(on=asked), "cat f")
+    endpoint.otherwise = without_schemas(says("other\n"))
     await step(played.stage(on=asked), "cat g")
     replaying = played.asked(cassette=cassette, cassette_mode=CassetteMode.REPLAY, base_url="")
     for action, text in (("cat g", "other\n"), ("cat f", "plain\n")):  # in any order
         assert (await step(played.stage(on=replaying), action)).text == text
-    assert len(endpoint.requests) == 3
+    assert len(endpoint.requests) == 5
 
 
 async def test_a_thought_in_text_is_kept_and_not_shown(played: Played, endpoint: Endpoint) -> None:
@@ -391,7 +562,7 @@ async def test_a_thought_in_text_is_kept_and_not_shown(played: Played, endpoint:
 async def test_with_json_demanded_an_endpoint_without_schemas_is_an_error(
     played: Played, endpoint: Endpoint
 ) -> None:
-    endpoint.otherwise = fails(400, "json_schema is not supported")
+    endpoint.otherwise = without_schemas(says("plain"))
     with pytest.raises(ModelUnusable, match="PLUMB_SIMULATOR_REPLY_FORMAT=auto"):
         await step(played.stage(settings={"reply_format": ReplyFormat.JSON}))
 
@@ -640,7 +811,7 @@ async def test_a_teacher_is_the_past_whatever_the_model_answered(
 async def test_a_turn_that_the_model_could_not_answer_was_taken_all_the_same(
     played: Played, endpoint: Endpoint
 ) -> None:
-    endpoint.script(fails(400), says(reply("x")))
+    endpoint.script(fails(401), says(reply("x")))
     stage = played.stage(teacher=(RecordedTurn(b"a", "real\n", 0), RecordedTurn(b"b", "", 2)))
     with pytest.raises(ModelError):
         await step(stage, "a")

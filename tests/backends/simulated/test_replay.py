@@ -14,6 +14,7 @@ from plumb_backends.registry import Spec, all_kinds
 from plumb_backends.simulated.options import RecordedTurn, ReplayOptions
 from plumb_backends.simulated.replay import Replay, ReplayProvider
 from plumb_backends.simulated.stage import Stage
+from plumb_fidelity.signature import render
 
 TRANSCRIPTS = Path(__file__).parents[3] / "transcripts"
 
@@ -88,6 +89,6 @@ async def test_every_shipped_transcript_is_replayed_turn_by_turn(name: str) -> N
         replay = stage(turns, kind=name.partition("_")[0])
         for one in turns:
             seen = await replay.step(Action(one.action))
-            assert seen.raw.decode() == one.text
+            assert seen.text.rstrip("\n") == render(one.text.encode()).rstrip("\n")
             played += 1
     assert played > 180

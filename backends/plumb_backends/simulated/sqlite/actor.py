@@ -1,6 +1,7 @@
 """The actor: asks the session's process, and answers for it."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 
 from plumb_backends.environment import DEFAULT_TIMEOUT, Action, Provenance
@@ -43,8 +44,10 @@ class Sqlite:
     async def act(self, action: Action) -> Acted:
         """Runs the action's statements; see `Actor.act`."""
         worker = await self._grounded()
+        started = time.monotonic()
         ran = await worker.run(Run(action=action.text, seconds=action.timeout))
-        facts = {"errno": ran.errno, "seconds": math.inf if ran.timed_out else 0.0}
+        took = min(time.monotonic() - started, action.timeout)
+        facts = {"errno": ran.errno, "seconds": math.inf if ran.timed_out else took}
         return Acted(
             Reply(ran.text, facts),
             Provenance(backend="simulated", model=BASELINE_PREFIX + "sqlite"),

@@ -27,7 +27,7 @@ _START_WITHIN = 60.0
 _OBEY_WITHIN = 5.0
 """Seconds that the process gets to stop a statement by itself, before it is killed."""
 
-_INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 """What the process gets of the server's environment: neither keys nor tokens."""
 
 
@@ -50,6 +50,7 @@ class Worker:
             SandboxUnavailable: It could not be started.
         """
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         command = (sys.executable, "-P", "-m", __package__, str(os.getpid()))
         try:
             process = await asyncio.create_subprocess_exec(

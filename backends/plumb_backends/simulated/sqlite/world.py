@@ -19,7 +19,7 @@ from plumb_backends.simulated.sqlite.results import (
 )
 from plumb_backends.sql.rendering import Shown, render_all
 from plumb_backends.sql.result import RawError, RawOk, RawResult
-from plumb_backends.sql.statements import Statement, split, words_of
+from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement, split, words_of
 
 _SERVER_MAJOR = 8
 _SILENT_WORDS = (b"SET", b"USE", b"LOCK", b"UNLOCK", b"FLUSH", b"GRANT")
@@ -42,6 +42,7 @@ class World:
     def __init__(self, database: str, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._delimiter = DEFAULT_DELIMITER
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.create_function("SLEEP", 1, _sleep)
         self._connection.create_function("REPEAT", 2, _repeat)
@@ -60,8 +61,10 @@ class World:
         return shown
 
     def _run_all(self, action: bytes, shown: list[Shown]) -> None:
+        found = split(action, self._delimiter, sends_comments=False)
+        self._delimiter = found.delimiter
         left = _KEEP_BYTES
-        for statement in split(action):
+        for statement in found.statements:
             result, cost = self._run(statement, left)
             if self._clock.is_over:
                 return
@@ -70,6 +73,8 @@ class World:
 
     def _run(self, statement: Statement, left: int) -> tuple[RawResult, int]:
         """One statement's result, and what its rows cost."""
+        if not statement.text:
+            return RawError(errno=0, sqlstate="", message=statement.problem), 0
         if next(words_of(statement.text, 1), b"") in _SILENT_WORDS:
             return RawOk(changed_database=statement.text[:3].upper() == b"USE"), 0
         text = statement.text.decode(errors="replace")
