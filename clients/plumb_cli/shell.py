@@ -104,15 +104,15 @@ def _read(prompt: str) -> str | None:
 
 
 def _perform(session: plumb_client.Session, action: str, timeout: float) -> Observation:
+    stream = session.stream(action, timeout=timeout)
     try:
-        stream = session.stream(action, timeout=timeout)
         for piece in stream:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         seen = stream.observation
     except KeyboardInterrupt:
-        session.interrupt()
-        seen = session.step(action, timeout=timeout)  # the same step: its answer, not another run
+        stream.close()  # interrupts it, and waits for its end
+        seen = stream.observation
         print()
     if seen.ending is not Ending.EXITED:
         print(f"[{seen.ending.name}{', the shell was restarted' if seen.restarted else ''}]")
