@@ -171,15 +171,15 @@ def _use_line_editing() -> None:
 
 def _perform(session: plumb_client.Session, action: str, timeout: float) -> Observation:
     output = TerminalOutput()
+    stream = session.stream(action, timeout=timeout)
     try:
-        stream = session.stream(action, timeout=timeout)
         for piece in stream:
             _write(output.take(piece))
         _write(output.take(b"", is_last=True))
         seen = stream.observation
     except KeyboardInterrupt:
-        session.interrupt()
-        seen = session.step(action, timeout=timeout)  # the same step: its answer, not another run
+        stream.close()  # interrupts it, and waits for its end
+        seen = stream.observation
         print()
     if seen.ending is not Ending.EXITED:
         print(f"[{seen.ending.name}{', the shell was restarted' if seen.restarted else ''}]")

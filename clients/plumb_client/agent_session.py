@@ -38,6 +38,7 @@ class AgentSession(StaysHere):
         self._home = home
         self._last_index = last_step_index or 0
         self._lost: wire.StepRequest | None = None  # the last step, if its answer was lost
+        self._answered: wire.StepRequest | None = None  # the last step that was
         # Whether the index after the last one may be used already.
         self._is_unsure = last_step_index is None
         self._turn = asyncio.Lock()
@@ -144,7 +145,7 @@ class AgentSession(StaysHere):
             self._lost = None  # its caller gave it up: the same text again is another step
             raise
         self._lost, self._is_unsure = None, False
-        self._last_index = request.step_index
+        self._answered, self._last_index = request, request.step_index
 
     async def _answer(self, request: wire.StepRequest, within: float) -> wire.StepResponse:
         """Steps over the conversation; where that breaks, by a call of its own: it has an index."""

@@ -134,6 +134,10 @@ def shown(value: object) -> str:
 
 
 class _Short(reprlib.Repr):
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        """Cuts bytes like a text."""
+        return repr(value) if len(value) <= self.maxstring else f"{value[: self.maxstring]!r}…"
+
     def repr_instance(self, value: Any, level: int) -> str:
         """Names the class of what has no literal; its own repr may be long, or fail."""
         return f"a {type(value).__name__}"

@@ -128,13 +128,15 @@ def plumb_mysql(
 def _session(
     kind: str, request: pytest.FixtureRequest, plumb: plumb_client.Plumb
 ) -> Iterator[plumb_client.Session]:
-    from plumb_client import ImageMissing
+    from plumb_client import ImageMissing, InvalidInput
 
     options = _options(kind, request.node)
     try:
         session = plumb.session(kind, **options)
     except ImageMissing as error:
         _lack(request, str(error))
+    except InvalidInput as error:
+        raise pytest.fail.Exception(f"the marker plumb: {error}", pytrace=False) from None
     with session:
         yield session
 

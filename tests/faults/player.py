@@ -39,6 +39,7 @@ class Player:
         self._chosen = random.Random(f"{seed}/{number}")
         self._way = number // 2 % len(world.ways)
         self._tokens = 0
+        self._session: plumb_client.aio.Session | None = None
 
     async def play(self) -> None:
         """Plays one episode after the other."""
@@ -59,7 +60,7 @@ class Player:
                     await self._ask_again(episode)
 
     async def _play_episode(self, plumb: plumb_client.aio.Plumb, episode: Episode) -> None:
-        session = await self._create(plumb, episode)
+        session = self._session = await self._create(plumb, episode)
         self._world.note(f"player {self._number} has {episode.name}")
         if self.kind == "shell":
             await self._world.tell_warm(_id(episode))
@@ -191,7 +192,10 @@ class Player:
         if not episode.answered or max(episode.answered) != episode.last or episode.given_up:
             return
         index, was = max(episode.answered), episode.answered[max(episode.answered)]
-        request = wire.StepRequest(name=episode.name, step_index=index, action=was.action.encode())
+        assert self._session is not None
+        request = self._session._answered  # with its nonce: nobody else gets the stored answer
+        assert request is not None
+        assert (request.step_index, request.action) == (index, was.action.encode())
 
         async def ask() -> wire.StepResponse:
             with translated():

@@ -103,3 +103,28 @@ def test_a_marker_of_no_kind_is_told(
     ran = run(pytester)
     ran.assert_outcomes(errors=1)
     ran.stdout.fnmatch_lines(["the marker plumb names 'shel'; use shell or mysql, or neither"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ('init="echo hi"', "the marker plumb: init is one text, 'echo hi'; give a list: init=*"),
+        ('init=b"echo hi"', "the marker plumb: init is one text, b'echo hi'; give a list: init=*"),
+        ("image=7", "the marker plumb: image is 7; give a str"),
+        ('database="shop"', "the marker plumb: database is an option of kind 'mysql'*"),
+        ("imgae=7", "the marker plumb: there is no option 'imgae'; use *image*"),
+    ],
+)
+def test_a_marker_that_makes_no_sense_is_told_with_the_mend(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: str, sentence: str
+) -> None:
+    monkeypatch.setenv("PLUMB_SERVER", "127.0.0.1:1")
+    pytester.makepyfile(f"""
+        import pytest
+        @pytest.mark.plumb("shell", {options})
+        def test_shell(plumb_shell): ...
+    """)
+    ran = run(pytester)
+    ran.assert_outcomes(errors=1)
+    ran.stdout.fnmatch_lines([sentence.replace("[", "[[]")])
+    assert "Traceback" not in ran.stdout.str()

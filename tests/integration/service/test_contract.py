@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ import plumb_client
 from plumb_client import Ending
 
 if TYPE_CHECKING:
-    from tests.integration.service.conftest import Kit, Server
+    from tests.integration.service.conftest import Server
 
 
 def test_the_snippet_of_the_design_does_what_it_says(server: Server) -> None:
@@ -126,35 +126,75 @@ def test_output_is_streamed_as_it_appears_and_the_observation_comes_last(
         assert shell.step("echo three").step_index == 2
 
 
-def test_a_stream_that_is_left_early_does_not_block_the_session(
-    plumb: plumb_client.Plumb, kit: Kit
-) -> None:
+def test_a_stream_that_is_left_early_interrupts_its_action(plumb: plumb_client.Plumb) -> None:
     with plumb.session("shell") as shell:
-        for _ in shell.stream("echo one; sleep 600"):
+        stream = shell.stream("echo one; sleep 600")
+        for _ in stream:
             break
-        with pytest.raises(plumb_client.OutOfOrder, match="wait for it or interrupt it"):
-            shell.step("echo next")
-        assert shell.interrupt()
-        kit.eventually(lambda: shell.info().state == "ready")
+        assert stream.observation.ending is Ending.INTERRUPTED
+        assert stream.observation.text.startswith("one")
         seen = shell.step("echo next")
         assert (seen.text.strip(), seen.step_index) == ("next", 2)
 
 
-async def test_a_step_that_is_given_up_goes_on_and_does_not_block_the_session(
+async def test_a_step_that_is_given_up_goes_on_and_the_next_says_so_until_it_has_ended(
     server: Server,
 ) -> None:
     async with (
         plumb_client.aio.connect(server.address) as plumb,
         plumb.session("shell") as shell,
     ):
-        action = "until [ -e /tmp/go ]; do sleep 0.05; done; echo done"
+        action = "touch /tmp/begun; sleep 600; echo done"
+        step = asyncio.create_task(shell.step(action))
+        while (await shell.exec(["test", "-e", "/tmp/begun"])).exit_code:
+            pass
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(shell.step(action), 0.5)
-        await shell.exec(["touch", "/tmp/go"])
-        again = await shell.step(action)  # the same step: its answer is still to be had
-        assert (again.text.strip(), again.step_index) == ("done", 1)
+            await asyncio.wait_for(step, 0.1)
+        for again in (action, "echo next"):  # the same text is another step, too
+            with pytest.raises(plumb_client.StepInProgress, match=r"wait for it,? or interrupt it"):
+                await shell.step(again)
+        assert await shell.interrupt()
         seen = await shell.step("echo next")
         assert (seen.text.strip(), seen.step_index) == ("next", 2)
+
+
+def test_after_an_interrupt_the_next_step_works_at_once(plumb: plumb_client.Plumb) -> None:
+    with plumb.session("shell") as shell, ThreadPoolExecutor(1) as pool:
+        for turn in range(3):
+            begun = f"/tmp/begun{turn}"
+            waiting = pool.submit(shell.step, f"touch {begun}; sleep 600")
+            while shell.exec(["test", "-e", begun]).exit_code:
+                pass
+            assert shell.interrupt() is True
+            other = plumb.attach(shell.name)
+            assert other.step("echo next").text == "next\n"
+            assert waiting.result(60).ending is Ending.INTERRUPTED
+            shell.info()
+            with pytest.raises(plumb_client.OutOfOrder):
+                shell.step("true")  # the other took a step: this caller is told, once
+            assert shell.step("true").exit_code == 0
+
+
+def test_of_two_callers_none_gets_the_other_s_answer(plumb: plumb_client.Plumb) -> None:
+    action = "echo $((++N))"
+    with plumb.session("shell") as shell, plumb.agent_session(shell.name) as agent:
+        assert shell.step(action).text == "1\n"
+        assert agent.step(action).text == "2\n"
+        with pytest.raises(plumb_client.OutOfOrder):
+            shell.step(action)
+        assert shell.step(action).text == "3\n"
+
+
+def test_one_text_for_a_sequence_is_refused_before_it_is_sent(plumb: plumb_client.Plumb) -> None:
+    init: Any = "echo hi"
+    with pytest.raises(plumb_client.InvalidInput, match="init is one text, 'echo hi'; give a list"):
+        plumb.session("shell", init=init)
+    with plumb.session("shell") as shell:
+        with pytest.raises(plumb_client.InvalidInput, match="argv is one text, 'ls'; give a list"):
+            shell.exec("ls")
+        with pytest.raises(plumb_client.InvalidInput):
+            shell.exec(["cat"], stdin=b"x" * 50 * 1024**2)
+        assert shell.step("true").step_index == 1
 
 
 def test_an_interrupt_stops_the_action_and_keeps_the_shell(plumb: plumb_client.Plumb) -> None:
