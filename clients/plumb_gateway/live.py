@@ -133,7 +133,7 @@ class Live:
 
     async def _end_when_signed_out(self) -> None:
         await self._over.wait()
-        raise Unauthenticated("you are signed out; sign in again")
+        raise Unauthenticated("you are signed out; sign in again", reason="UNAUTHENTICATED")
 
     async def _read_for_ever(self) -> None:
         while True:

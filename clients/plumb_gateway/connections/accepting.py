@@ -43,7 +43,11 @@ class Tls:
 
 
 class _Handshake:
-    """Holds a connection from its beginning until its protocol does."""
+    """Holds a connection from its beginning until its protocol does.
+
+    Without TLS that is a moment, and nothing ends it: a transport that is given up just as its
+    protocol begins is closed, and its protocol never told.
+    """
 
     def __init__(
         self, connection: socket.socket, place: Place, make: MakeProtocol, tls: Tls | None
@@ -51,18 +55,20 @@ class _Handshake:
         self._connection = connection
         self._place = place
         self._make = make
-        self._is_over = False  # and a transport has the connection
+        self._has_transport = False
+        self._is_slow = tls is not None
         self.task = asyncio.create_task(self._shake(tls))
         self.task.add_done_callback(self._settle)
 
     def waits(self) -> bool:
-        return True
+        return self._is_slow
 
     def look(self, now: float) -> None:
         pass  # the event loop ends a handshake that takes too long
 
     def end(self) -> None:
-        self.task.cancel()
+        if self._is_slow and self._place.holder is self:
+            self.task.cancel()
 
     async def _shake(self, tls: Tls | None) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(
@@ -73,7 +79,7 @@ class _Handshake:
         )
 
     def _begin(self) -> asyncio.Protocol:
-        self._is_over = True
+        self._has_transport = True
         return self._make(self._place)
 
     def _settle(self, task: "asyncio.Task[None]") -> None:
@@ -83,7 +89,7 @@ class _Handshake:
             _log.error("a connection failed as none should", exc_info=error)
         if task.cancelled() or error is not None:
             self._place.give_back()
-            if not self._is_over:
+            if not self._has_transport:
                 self._connection.close()
 
 
@@ -106,7 +112,7 @@ class Accepting:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        self._begun: set[asyncio.Task[None]] = set()
+        self._begun: set[_Handshake] = set()
 
     def start(self) -> None:
         """Begins."""
@@ -119,9 +125,9 @@ class Accepting:
         self._loop.remove_reader(self._listening)
         for timer in self._timers.values():
             timer.cancel()
-        for task in self._begun:
-            task.cancel()
-        await asyncio.gather(*self._begun, return_exceptions=True)
+        for handshake in self._begun:
+            handshake.end()
+        await asyncio.gather(*(one.task for one in self._begun), return_exceptions=True)
 
     def _listen(self) -> None:
         self._loop.add_reader(self._listening, self._accept)
@@ -153,8 +159,8 @@ class Accepting:
         with contextlib.suppress(OSError):  # the peer may be gone; that is found out by reading
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         place.holder = handshake = _Handshake(connection, place, self._make, self._tls)
-        self._begun.add(handshake.task)
-        handshake.task.add_done_callback(self._begun.discard)
+        self._begun.add(handshake)
+        handshake.task.add_done_callback(lambda _: self._begun.discard(handshake))
 
     def _look(self) -> None:
         self._places.look()

@@ -65,6 +65,13 @@ class BoundedHttp(H11Protocol):
         self._place.refresh()
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """Ends with the gateway: at once where a body is missing, which nobody waits for now."""
+        if self._stage() is Stage.BODY:
+            self.end()
+        else:
+            super().shutdown()
+
     def waits(self) -> bool:
         """Tells whether it waits for its peer."""
         return self._stage() is not Stage.SERVED
