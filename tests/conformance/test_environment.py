@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 from tests.conformance.playing import REPLIES, plays
+from tests.conftest import MYSQL_IMAGE
 from tests.model_endpoint import scripted_endpoint
 
 from plumb_backends.environment import (
@@ -36,10 +37,12 @@ from plumb_backends.errors import (
     Unsupported,
 )
 from plumb_backends.grounding import Grounding
+from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.paired import PairedOptions
 from plumb_backends.real.mysql import RealMysqlSettings
 from plumb_backends.real.pool import PoolSettings
 from plumb_backends.real.shell import RealShellSettings
+from plumb_backends.real.sql.servers import ServerSettings
 from plumb_backends.real.watcher import Nobody
 from plumb_backends.registry import (
     Backend,
@@ -168,7 +171,11 @@ CASES = [
       for backend in all_backends().values() if backend.name == "real"),
     Case("mysql-sqlite", all_backends()["mysql", "simulated"],
          SimulatorOptions(model="baseline:sqlite", strategy="")),
+    Case("mysql-real-shared", all_backends()["mysql", "real"]),
 ]  # fmt: skip
+
+OWN_SERVER = ("mysql-real", "mysql-real-pooled")
+"""The cases about a server of a session's own; the others take the quickest that there is."""
 
 
 async def test_every_kind_says_here_how_it_is_tested() -> None:
@@ -184,7 +191,8 @@ async def unpooled() -> AsyncIterator[Backends]:
     async with scripted_endpoint() as endpoint:
         endpoint.otherwise = plays
         settings = SimulatorSettings(base_url=endpoint.url)
-        async with open_backends([settings]) as backends:
+        mysql = RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE))
+        async with open_backends([settings, mysql]) as backends:
             yield backends
 
 
@@ -205,7 +213,7 @@ async def pooled() -> AsyncIterator[tuple[Backends, Pools]]:
     pool, watcher = PoolSettings(size=2), Pools()
     settings = [
         RealShellSettings(pool=pool, watcher=watcher),
-        RealMysqlSettings(pool=pool, watcher=watcher),
+        RealMysqlSettings(servers=ServerSettings(image=MYSQL_IMAGE), pool=pool, watcher=watcher),
     ]
     async with open_backends(settings) as backends:
         yield backends, watcher
@@ -246,6 +254,11 @@ def spec_of(case: Case, *init: str, tolerate_failures: bool = False) -> Spec:
         backend=case.backend.name,
         session_id=str(uuid.uuid4()),
         grounding=Grounding(scripts, tolerate_failures=tolerate_failures),
+        options=(
+            MysqlOptions(isolation=Isolation.SHARED)
+            if case.backend.kind == "mysql" and case.name not in OWN_SERVER
+            else None
+        ),
         backend_options=case.backend_options,
     )
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from tests.faults.world import POOL
 
 import plumb_client
 from plumb_backends.real.hardening import LABEL, OWNER_LABEL, SESSION_LABEL
@@ -52,12 +51,10 @@ async def count_for_ever(db: plumb_client.aio.Session, lives: list[int]) -> None
 async def test_every_session_hears_of_it_and_each_is_whole_again_after_a_reset(
     make_world: MakeWorld,
 ) -> None:
-    async with (
-        make_world(PLUMB_MYSQL_POOL=str(POOL)) as world,
-        world.connect() as plumb,
-    ):
+    async with make_world() as world, world.connect() as plumb:
         sessions = [
-            await plumb.session("mysql", init=["CREATE TABLE t (a INT)"]) for _ in range(SESSIONS)
+            await plumb.session("mysql", isolation="shared", init=["CREATE TABLE t (a INT)"])
+            for _ in range(SESSIONS)
         ]
         lives: list[list[int]] = [[0] for _ in sessions]
         counting = [

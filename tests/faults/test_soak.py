@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.faults.soak import Soak, check_journal
-from tests.faults.world import POOL, open_world
+from tests.faults.world import open_world
 
 from plumb_backends.real.engine import open_engine
-from plumb_backends.real.sql.seats import POOLED
 from plumb_backends.real.sql.server import Server as MysqlServer
 from plumb_backends.real.sql.servers import Servers, ServerSettings
 
@@ -26,7 +25,7 @@ SECONDS = float(os.environ.get("PLUMB_SOAK_SECONDS", "45"))
 SEED = os.environ.get("PLUMB_SOAK_SEED") or secrets.token_hex(4)
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(SECONDS * 2 + 600)]
 
-OURS = "REGEXP '^pf[0-9a-f]{15}_'"
+OURS = "REGEXP '_[0-9a-f]{12}$'"
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
 ) -> None:
     access = mysql.access
     url = f"mysql://{access.user}:{access.password}@{access.host}:{access.port}/"
-    settings = {"PLUMB_MYSQL_URL": url, "PLUMB_MYSQL_POOL": str(POOL)}
+    settings = {"PLUMB_MYSQL_URL": url}
     async with open_world(tmp_path / "server", **settings) as world:
         try:
             players = await Soak(seed=SEED, seconds=SECONDS).run(world)
@@ -70,16 +69,12 @@ async def test_32_sessions_under_faults_lose_double_cross_and_leak_nothing(
 
 
 async def left_accounts(mysql: MysqlServer) -> Sequence[object]:
-    """Databases, and accounts but for as many as may wait in the pool, of a server that lives."""
-    rows = await mysql.ask(
-        "SELECT User, ATTRIBUTE->>'$.plumb.session' FROM information_schema.USER_ATTRIBUTES "
-        f"WHERE User {OURS}"
-    )
-    warm = [row for row in rows if row[1] == POOLED]
+    """Databases and accounts of sessions."""
+    users = await mysql.ask(f"SELECT User FROM mysql.user WHERE User {OURS}")
     databases = await mysql.ask(
         f"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME {OURS}"
     )
-    return [*databases, *(row for row in rows if row not in warm), *warm[POOL:]]
+    return [*databases, *users]
 
 
 async def nothing_is_left(left: Callable[[], Awaitable[Sequence[object]]]) -> None:

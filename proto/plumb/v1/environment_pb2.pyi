@@ -484,10 +484,13 @@ class MysqlOptions(message.Message):
     MAX_TEXT_BYTES_FIELD_NUMBER: builtins.int
     MAX_ROWS_FIELD_NUMBER: builtins.int
     database: builtins.str
-    """The database's name as the agent sees it, at most 46 bytes. Default "plumb"."""
+    """The database's name, at most 46 bytes; on a shared server the beginning of
+    its name. Default "plumb".
+    """
     isolation: builtins.str
-    """"shared" (default): a database of its own on a server that others use too.
-    "dedicated": a server of its own.
+    """"dedicated": a server of its own, as its root. "shared": one database on a
+    server that others use too; for agents that are trusted. Empty: dedicated,
+    or shared where the server stands on somebody else's (PLUMB_MYSQL_URL).
     """
     rendering: builtins.str
     """How results become text: "client" (default; what the interactive mysql

@@ -263,14 +263,16 @@ async def test_statements_are_stopped_and_sessions_end_whatever_was_done_to_the_
     )
     number = sql(control).results[0].rows[0][0]
     await step(mysql, HOSTILE_TO_PLUMB[what].format(control=number))
+    said = ""
     try:
         seen = await asyncio.wait_for(step(mysql, "SELECT SLEEP(1000)", timeout=0.5), SOON)
         assert seen.ending is Ending.TIMED_OUT
         await assert_works(mysql)
     except SandboxUnavailable as error:  # one clear sentence, and the server is gone
-        assert "reset the session" in str(error)
+        said = str(error)
     finally:
         await asyncio.wait_for(lasting.reset(), SOON)
+    assert not said or said.endswith("reset the session")
     await assert_works(mysql)
 
 
@@ -315,8 +317,9 @@ async def test_what_show_create_prints_runs_again(mysql: RealMysql) -> None:
         "CREATE PROCEDURE p() SELECT 1; CREATE FUNCTION f() RETURNS INT NO SQL RETURN 1",
     )
     for kind, name, column in (("VIEW", "v", 1), ("PROCEDURE", "p", 2), ("FUNCTION", "f", 2)):
-        shown = sql(await step(mysql, f"SHOW CREATE {kind} {name}")).results[0].rows[0][column]
-        assert "DEFINER=`root`@`%`" in str(shown)
+        row = sql(await step(mysql, f"SHOW CREATE {kind} {name}")).results[0].rows[0]
+        shown = str(row[column])
+        assert "DEFINER=`root`@`%`" in shown
         seen = await step(mysql, f"DROP {kind} {name}; {shown}")
         assert sql(seen).errno == 0, seen.text
         assert not any(result.warnings for result in sql(seen).results)
@@ -404,9 +407,9 @@ async def test_a_server_has_no_network_to_reach_a_neighbour_by(
 NUMBERS = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 900) "
 BOMBS = {
     "a table in memory": (
-        "SET SESSION max_heap_table_size = 1900000000, sql_log_bin = OFF; CREATE TABLE t (b CHAR(255) CHARACTER SET "
-        "latin1) ENGINE = MEMORY; INSERT INTO t VALUES ('x')",
-        "INSERT INTO t SELECT t.b FROM t",
+        "SET SESSION max_heap_table_size = 1900000000, sql_log_bin = OFF; "
+        "CREATE TABLE t (b CHAR(255) CHARACTER SET latin1) ENGINE = MEMORY",
+        f"INSERT INTO t {NUMBERS} SELECT 'x' FROM n a, n b LIMIT 300000",
         "it ran out of memory",
     ),
     "a sort in memory": (
@@ -446,6 +449,7 @@ async def test_a_full_disk_is_an_error_or_the_end_of_its_own_server(
     attacker = await make_mysql(backends=small)
     await step(attacker, FILLS[how])
     fill = Action(b"INSERT INTO t VALUES (REPEAT('x', 4000000))", timeout=5)
+    said = "its disk was full (PLUMB_MYSQL_DISK_BYTES)"  # by the server, or by plumb
     try:
         async with asyncio.timeout(SOON):
             while True:
@@ -453,7 +457,8 @@ async def test_a_full_disk_is_an_error_or_the_end_of_its_own_server(
                 if sql(seen).errno or seen.ending is Ending.TIMED_OUT:
                     break
     except SandboxUnavailable as error:
-        assert "its disk was full (PLUMB_MYSQL_DISK_BYTES)" in str(error)
+        said = str(error)
+    assert "its disk was full (PLUMB_MYSQL_DISK_BYTES)" in said
     await assert_works(mysql)
     await asyncio.wait_for(attacker.reset(), SOON)
     await assert_works(attacker)

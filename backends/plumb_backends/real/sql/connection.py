@@ -18,7 +18,7 @@ from plumb_backends.real.sql.wire import WireConnection
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 256 * 1024
-"""What is asked of the connector at a time: what it was reading is lost where a result breaks off."""
+"""What is read at a time; rows that were being read are lost where a result breaks off."""
 CLIENT_LOST = RawError(
     errno=2013, sqlstate="HY000", message="Lost connection to MySQL server during query"
 )

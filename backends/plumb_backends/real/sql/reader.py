@@ -37,8 +37,9 @@ _ROOM_FOR_A_LIST = 4 * 1024**2
 _PREPARE = (
     # The session may have set any of these for the whole server.
     "SET SESSION sql_mode = '', time_zone = '+00:00', autocommit = ON, sql_safe_updates = OFF, "
-    "sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, sql_big_selects = ON, "
-    "sql_quote_show_create = ON, lock_wait_timeout = 1, wait_timeout = 604800",
+    "sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, "
+    "sql_big_selects = ON, sql_quote_show_create = ON, lock_wait_timeout = 1, "
+    "wait_timeout = 604800",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
     "START TRANSACTION READ ONLY",
 )
