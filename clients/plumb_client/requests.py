@@ -36,7 +36,7 @@ class SessionOptions(TypedDict, total=False):
         init_timeout: Seconds that each may run; default 120, at most 3600.
         idle_timeout: Seconds that the session lives without a call.
         request_id: Makes the creation idempotent; one is made up where there is none.
-        image: Of a shell, as are `hostname` and `dumb_terminal`.
+        image: Of a shell, as are `hostname`, `dumb_terminal` and `use_image_user`.
         database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
         max_text_bytes: The most bytes of `text` and of `raw`, each.
         simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`, and `teacher`, a
@@ -54,6 +54,7 @@ class SessionOptions(TypedDict, total=False):
     image: str
     hostname: str
     dumb_terminal: bool
+    use_image_user: bool
     max_text_bytes: int
     database: str
     isolation: str
@@ -65,7 +66,7 @@ class SessionOptions(TypedDict, total=False):
     task: str
 
 
-_SHELL_FIELDS: tuple[str, ...] = ("image", "hostname", "dumb_terminal")
+_SHELL_FIELDS: tuple[str, ...] = ("image", "hostname", "dumb_terminal", "use_image_user")
 _MYSQL_FIELDS: tuple[str, ...] = ("database", "isolation", "rendering", "max_rows")
 _FIELD_OF_BOTH = "max_text_bytes"
 
