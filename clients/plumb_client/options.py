@@ -37,7 +37,7 @@ class SessionOptions(TypedDict, total=False):
             server's.
         request_id: Makes the creation idempotent; at most 128 characters, one is made up where
             there is none.
-        image: Of a shell, as are `hostname` and `dumb_terminal`.
+        image: Of a shell, as are `hostname`, `dumb_terminal` and `use_image_user`.
         database: Of a MySQL session, as are `isolation`, `rendering` and `max_rows`.
         max_text_bytes: The most bytes of `text` and of `raw`, each; 1024 to 1048576, default 65536.
         simulator: `model`, `strategy`, `reason`, `critic`, `temperature`, `seed`, and `teacher`, a
@@ -58,6 +58,7 @@ class SessionOptions(TypedDict, total=False):
     image: str
     hostname: str
     dumb_terminal: bool
+    use_image_user: bool
     max_text_bytes: int
     database: str
     isolation: str
@@ -84,6 +85,7 @@ _SHELL: Mapping[str, _Check] = {
     "image": checks.text,
     "hostname": checks.text,
     "dumb_terminal": checks.flag,
+    "use_image_user": checks.flag,
 }
 _MYSQL: Mapping[str, _Check] = {
     "database": checks.text,

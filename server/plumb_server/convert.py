@@ -328,6 +328,7 @@ def _shell_options(options: wire.ShellOptions) -> ShellOptions:
         image=options.image,
         hostname=options.hostname or DEFAULT_HOSTNAME,
         dumb_terminal=options.dumb_terminal,
+        use_image_user=options.use_image_user,
         max_text_bytes=options.max_text_bytes or DEFAULT_TEXT_BYTES,
     )
 

@@ -34,6 +34,8 @@ class ShellOptions:
         hostname: The host name inside: 1 to 63 letters, digits and hyphens.
         dumb_terminal: Whether the terminal is dumb: no colour, no title, no bracketed paste.
         max_text_bytes: The most bytes of `Observation.text` and of `Observation.raw`, each.
+        use_image_user: Whether everything runs as the image's USER, in its WORKDIR; else as root,
+            in /root.
 
     Raises:
         InvalidInput: A value is out of its range.
@@ -43,6 +45,7 @@ class ShellOptions:
     hostname: str = DEFAULT_HOSTNAME
     dumb_terminal: bool = False
     max_text_bytes: int = DEFAULT_TEXT_BYTES
+    use_image_user: bool = False
 
     def __post_init__(self) -> None:
         if not _HOSTNAME.fullmatch(self.hostname):
@@ -102,11 +105,14 @@ class _Part:
     check_how = "a bash command that ends with status 0 if it is, and with another one if not."
 
     def role(self, options: ShellOptions) -> str:
+        who, where = f"The user is {USER}", f"the first working directory is {HOME}, "
+        if options.use_image_user:
+            who, where = "The user and the first working directory are the image's own", ""
         terminal = "a dumb terminal" if options.dumb_terminal else "a terminal (120 by 40, UTF-8)"
         return (
             f"an interactive bash on {terminal} of a minimal Debian or Ubuntu machine without "
-            f"network. The user is {USER}, the host is called {options.hostname}, the first "
-            f"working directory is {HOME}, and the time zone is UTC. Standard output and standard "
+            f"network. {who}, the host is called {options.hostname}, {where}and the time zone is "
+            "UTC. Standard output and standard "
             "error both go to the terminal, in the order in which they are written; bash names "
             "itself as `bash: ...` in its own errors."
         )

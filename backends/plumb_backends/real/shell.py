@@ -60,9 +60,13 @@ class RealShellProvider:
     async def create(self, spec: Spec) -> Grounded:
         """Makes a shell and grounds it; see `Provider.create`."""
         options = spec.options if isinstance(spec.options, ShellOptions) else ShellOptions()
+        sandbox = self._sandbox_spec(options, spec.session_id)
+        if options.use_image_user:
+            user, folder = await self._engine.image_user(sandbox.image)
+            sandbox = dataclasses.replace(sandbox, user=user, home=folder)
         shell = RealShell(
             self.sandboxes,
-            self._sandbox_spec(options, spec.session_id),
+            sandbox,
             spec.grounding,
             options,
             self._settings.max_output_bytes,

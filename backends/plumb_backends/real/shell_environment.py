@@ -28,7 +28,7 @@ from plumb_backends.environment import (
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
-from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground
+from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground, end_readers
 from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
 from plumb_backends.real.engine import Sandbox
@@ -45,6 +45,10 @@ _OBEY_WITHIN = 2.0
 """Seconds that bash gets to show its prompt after what it ran is gone."""
 
 _RENDERED_WITHIN = 3.0  # where the action has left less of its time
+
+_HEARD_WITHIN = 1.0
+"""Seconds after which it is looked for who else reads the terminal; bash does within 1 ms."""
+
 _STOP_ATTEMPTS = 3
 """In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
 
@@ -122,10 +126,11 @@ class RealShell:
             max_output_bytes=self._max_output_bytes,
         )
         try:
-            await _until_woken(turn, action.timeout)
+            await self._wait(sandbox, shell, turn, action.timeout)
             if turn.end is None:
                 turn.ask_to_stop(Ending.TIMED_OUT)
                 await self._stop(sandbox, shell, turn)
+                await end_readers(sandbox, shell, within=time.monotonic() - started + 1)
         except SandboxUnavailable:
             await self._check_not_gone(sandbox)  # or the reason that is known were not told
             raise
@@ -205,6 +210,19 @@ class RealShell:
         if self._sandbox is None or self._shell is None:
             raise SandboxUnavailable("the session's sandbox is gone; reset the session")
         return self._sandbox, self._shell
+
+    async def _wait(self, sandbox: Sandbox, shell: Bash, turn: Turn, timeout: float) -> None:
+        """Waits; an action that the shell does not read was read by somebody else."""
+
+        def is_unread() -> bool:
+            return not (turn.woken.is_set() or shell.terminal.heard)
+
+        until = time.monotonic() + timeout
+        await _until_woken(turn, min(timeout / 2, _HEARD_WITHIN))
+        if is_unread() and await end_readers(sandbox, shell) and is_unread():
+            shell.terminal.retype()
+        if not turn.woken.is_set():
+            await _until_woken(turn, until - time.monotonic())
 
     async def _stop(self, sandbox: Sandbox, shell: Bash, turn: Turn) -> None:
         """Ends what runs in the foreground; the shell itself where nothing else helps."""

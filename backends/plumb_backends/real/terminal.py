@@ -42,6 +42,9 @@ COLUMNS, ROWS = 120, 40
 _INTERRUPT = b"\x03"
 _PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"
 _QUOTED_PASTE_END = _PASTE_END + b"\x16\x1b" + _PASTE_BEGIN + b"[201~"  # Ctrl-V, then ESC typed
+_DISCARD = b"\x1d" + _PASTE_END + b"\x1d"
+"""Ends a token that was half read, then a paste, and discards the line."""
+
 _ECHO_OF_ASK = b"^^"
 _READLINE_BEGINS = b"\x1b[?2004h"
 _READLINE_ENDS = b"\x1b[?2004l\r"
@@ -101,6 +104,8 @@ class Terminal:
         self._token = key  # until the first action
         self._pid: int | None = None
         self._opens = True  # the shell reads the token in front of an action
+        self._action = b""
+        self._heard = False
         self._asked = False
         self._renewed = False  # the turn's token has been typed again
         self._cancelled = False  # a prompt has come since the input was seen to be unfinished
@@ -155,14 +160,27 @@ class Terminal:
         self._part = _Part.OUTPUT if self._blind else _Part.ECHO
         self._held.clear()
         self._asked = self._renewed = False
-        self._token = new_token()
         self._wanted.set()
         if self._lost:
             turn.finish(TurnEnd.LOST, None)
         else:
-            opening = to_opening(self._token) if self._opens else self._token.encode() + ASK
-            self._write_soon(opening + to_paste(text))
+            self._action, self._heard = to_paste(text), False
+            self._write_soon(self._opening() + self._action)
         return turn
+
+    @property
+    def heard(self) -> bool:
+        """Whether the shell has been seen to read the action; a blind one cannot be."""
+        return self._heard or self._blind
+
+    def retype(self) -> None:
+        """Types the action again, which somebody else has read."""
+        self._opens = True
+        self._write_soon(_DISCARD + self._opening() + self._action)
+
+    def _opening(self) -> bytes:
+        self._token = new_token()
+        return to_opening(self._token) if self._opens else self._token.encode() + ASK
 
     def interrupt(self) -> asyncio.Task[None]:
         """Types Ctrl-C; what is returned ends when that is done."""
@@ -278,6 +296,7 @@ class Terminal:
         if mark.token != self._token:
             self._see_stale(mark)
             return
+        self._heard = True
         match mark.letter:
             case "C":
                 self._command_starts(turn)
@@ -309,6 +328,8 @@ class Terminal:
         The second is only found out by asking, and by typing the token again.
         """
         match mark.letter:
+            case "C":
+                self._heard = True
             case "B" if self._part is _Part.ECHO and self._end_of_echo():
                 self._schedule(self._ask)
             case "R" | "N" if self._asked and not self._renewed:

@@ -441,6 +441,7 @@ class ShellOptions(message.Message):
     HOSTNAME_FIELD_NUMBER: builtins.int
     DUMB_TERMINAL_FIELD_NUMBER: builtins.int
     MAX_TEXT_BYTES_FIELD_NUMBER: builtins.int
+    USE_IMAGE_USER_FIELD_NUMBER: builtins.int
     image: builtins.str
     """The image, by tag or digest. It MUST be on the engine already and hold
     bash 4.4 or later; nothing else is required of it.
@@ -458,6 +459,11 @@ class ShellOptions(message.Message):
     """The most bytes of Observation.text and of Observation.raw, each.
     1024 to 1048576, default 65536.
     """
+    use_image_user: builtins.bool
+    """Runs everything in the sandbox as the image's USER, in its WORKDIR: the
+    shell, the init scripts, Exec without a user, captures and probes, which
+    see what that user may read. Default false: root, in /root.
+    """
     def __init__(
         self,
         *,
@@ -465,10 +471,11 @@ class ShellOptions(message.Message):
         hostname: builtins.str = ...,
         dumb_terminal: builtins.bool = ...,
         max_text_bytes: builtins.int = ...,
+        use_image_user: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["dumb_terminal", b"dumb_terminal", "hostname", b"hostname", "image", b"image", "max_text_bytes", b"max_text_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dumb_terminal", b"dumb_terminal", "hostname", b"hostname", "image", b"image", "max_text_bytes", b"max_text_bytes", "use_image_user", b"use_image_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,6 +82,17 @@ class Engine:
         async with asking("looking for an image"):
             return str((await self._docker.images.inspect(image))["Id"])
 
+    async def image_user(self, image: str) -> tuple[str, str]:
+        """The USER of an image and its WORKDIR; root and `/` where it names none.
+
+        Raises:
+            ImageMissing: The engine does not have it.
+            SandboxUnavailable: The engine does not answer.
+        """
+        async with asking("looking for an image"):
+            config = (await self._docker.images.inspect(image))["Config"]
+        return str(config.get("User") or "0:0"), str(config.get("WorkingDir") or "/")
+
     async def create_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Makes a container and starts it.
 
