@@ -57,9 +57,8 @@ class Report:
 
 
 _OPTIONS = frozenset(
-    {"init", "task", "simulator", "recordings", "image", "hostname", "dumb_terminal", "use_image_user",
-     "database",
-     "isolation", "rendering", "max_rows", "max_text_bytes"}
+    {"init", "task", "simulator", "recordings", "image", "hostname", "dumb_terminal",
+     "use_image_user", "database", "isolation", "rendering", "max_rows", "max_text_bytes"}
 )  # fmt: skip
 
 

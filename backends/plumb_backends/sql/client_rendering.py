@@ -15,12 +15,14 @@ from mysql.connector.constants import FieldFlag
 
 from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, RawRows
 
-_MOST_TABLE_CHARACTERS = 2 * 1024 * 1024
-"""What one table may take: twice the longest text. One wide cell makes every row as wide."""
+MAX_BYTES = 8 * 1024 * 1024
+"""What a table may take: one wide cell makes every line of it as wide."""
 
 _NULL = "NULL"
 _BINARY_CHARSET = 63
 _LAST_OF_THE_BASIC_PLANE = 0xFFFF
+_FRAME_LINES = 4
+_STARS = 70
 _NUMERIC = frozenset(
     {
         FieldType.TINY,
@@ -57,17 +59,24 @@ def duration_decimals(server_major: int) -> int:
     return 3 if server_major >= 9 else 2
 
 
-def render(result: RawResult, *, vertical: bool = False, decimals: int = 3) -> str:
+def render(
+    result: RawResult,
+    *,
+    vertical: bool = False,
+    decimals: int = 3,
+    max_bytes: int = MAX_BYTES,
+) -> str:
     r"""What the client prints for a result, without the line end behind it.
 
     Args:
         result: What the server sent.
         vertical: Whether the statement ended with `\G`.
         decimals: Of durations; see `duration_decimals`.
+        max_bytes: What the rows may take; further ones are cut, and counted.
     """
     match result:
         case RawRows():
-            return _render_rows(result, vertical, decimals)
+            return _render_rows(result, vertical, decimals, max_bytes)
         case RawOk():
             return _render_ok(result, decimals)
         case RawError(errno=0):  # the client's own
@@ -84,10 +93,10 @@ def _render_ok(result: RawOk, decimals: int) -> str:
     return f"{text}\n{result.info}" if result.info else text
 
 
-def _render_rows(result: RawRows, vertical: bool, decimals: int) -> str:
+def _render_rows(result: RawRows, vertical: bool, decimals: int, max_bytes: int) -> str:
     if not result.total_rows and result.is_complete:
         return f"Empty set{_warnings(result.warnings)} {_took(result, decimals)}"
-    table = _vertical(result) if vertical else _table(result)
+    table = _vertical(result, max_bytes) if vertical else _table(result, max_bytes)
     if not result.is_complete:
         return table
     rows = _counted(result.total_rows, "row")
@@ -122,10 +131,12 @@ def format_duration(seconds: float, decimals: int) -> str:
 # Tables.
 
 
-def _table(result: RawRows) -> str:
+def _table(result: RawRows, max_bytes: int) -> str:
     widths = list(_widths(result.columns, result.rows))
-    told = result.rows[: _fitting(sum(widths) + 3 * len(widths))]
-    rows = [list(map(_show, result.columns, row)) for row in told]
+    line_bytes = sum(widths) + 3 * len(widths) + 2
+    shown = result.rows[: max(0, max_bytes // line_bytes - _FRAME_LINES)]
+    if not shown and line_bytes * _FRAME_LINES > max_bytes:
+        return "\n".join(_cut(result, 0))
     border = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     header = _line(
         f" {_padded(column.name, width)} "
@@ -134,26 +145,23 @@ def _table(result: RawRows) -> str:
     is_right = [column.type_code in _NUMERIC for column in result.columns]
     body = [
         _line(
-            f" {_padded(text, width, right=right)} "
-            for text, width, right in zip(row, widths, is_right, strict=True)
+            f" {_padded(_show(column, cell), width, right=right)} "
+            for column, cell, width, right in zip(
+                result.columns, row, widths, is_right, strict=True
+            )
         )
-        for row in rows
+        for row in shown
     ]
-    return "\n".join([border, header, border, *body, *_cut(result, len(told)), border])
+    return "\n".join([border, header, border, *body, *_cut(result, len(shown)), border])
 
 
 def _line(cells: Iterator[str]) -> str:
     return "|" + "|".join(cells) + "|"
 
 
-def _fitting(row_characters: int) -> int:
-    """How many rows of a size are shown, and at least one."""
-    return max(1, _MOST_TABLE_CHARACTERS // max(1, row_characters))
-
-
-def _cut(result: RawRows, told: int) -> list[str]:
+def _cut(result: RawRows, shown: int) -> list[str]:
     """Says how many rows are not shown; the client itself never cuts."""
-    cut = result.total_rows - told
+    cut = result.total_rows - shown
     return [f"[... {_counted(cut, 'row')} cut ...]"] if cut else []
 
 
@@ -199,14 +207,18 @@ def _show(column: Column, cell: Cell) -> str:
 # Vertically, for \G.
 
 
-def _vertical(result: RawRows) -> str:
+def _vertical(result: RawRows, max_bytes: int) -> str:
     names = [column.name for column in result.columns]
     width = max(len(name.encode()) for name in names)  # the client takes bytes for cells here, too
     labels = [" " * (width - len(name.encode())) + name for name in names]
-    lines = []
-    told = result.rows[: _fitting(sum(len(label) for label in labels) + 2 * len(labels))]
-    for number, row in enumerate(told, 1):
-        lines.append(f"{'*' * 27} {number}. row {'*' * 27}")
-        for label, column, cell in zip(labels, result.columns, row, strict=True):
-            lines.append(f"{label}: {_show(column, cell)}")
-    return "\n".join([*lines, *_cut(result, len(told))])
+    lines: list[str] = []
+    shown = 0
+    for row in result.rows:
+        texts = list(map(_show, result.columns, row))
+        max_bytes -= sum(map(len, texts)) + (width + 3) * len(texts) + _STARS
+        if max_bytes < 0:
+            break
+        shown += 1
+        lines.append(f"{'*' * 27} {shown}. row {'*' * 27}")
+        lines += [f"{label}: {text}" for label, text in zip(labels, texts, strict=True)]
+    return "\n".join([*lines, *_cut(result, shown)])

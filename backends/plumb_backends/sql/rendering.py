@@ -13,6 +13,9 @@ from plumb_backends.sql.values import to_value
 _MAX_TYPED_BYTES = 1024 * 1024
 """What the typed rows of one action may take together, so that an answer stays small."""
 
+_MAX_RENDERED_BYTES = 16 * 1024 * 1024
+"""What the tables of one action may take together."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shown:
@@ -42,16 +45,24 @@ def render_all(shown: Sequence[Shown], rendering: Rendering, *, server_major: in
     match rendering:
         case Rendering.CLIENT:
             decimals = client_rendering.duration_decimals(server_major)
-            return "".join(_client(one, decimals) for one in shown)
+            return _client_all(shown, decimals)
         case Rendering.TUPLES:
             return "\n".join(tuples_rendering.render(one.result) for one in shown)
         case Rendering.JSON:
             return "\n".join(json_rendering.render(one.result) for one in shown)
 
 
-def _client(shown: Shown, decimals: int) -> str:
-    text = client_rendering.render(shown.result, vertical=shown.vertical, decimals=decimals)
-    return text + ("\n\n" if _has_free_line(shown.result) else "\n")
+def _client_all(shown: Sequence[Shown], decimals: int) -> str:
+    texts: list[str] = []
+    left = _MAX_RENDERED_BYTES
+    for one in shown:
+        most = max(0, min(left, client_rendering.MAX_BYTES))
+        text = client_rendering.render(
+            one.result, vertical=one.vertical, decimals=decimals, max_bytes=most
+        )
+        left -= len(text)
+        texts += (text, "\n\n" if _has_free_line(one.result) else "\n")
+    return "".join(texts)
 
 
 def _has_free_line(result: RawResult) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from decimal import Decimal
 
 import pytest
@@ -135,6 +136,53 @@ def test_the_client_leaves_a_line_free_behind_results_but_not_behind_errors() ->
     assert (
         text == f"Query OK, 0 rows affected (0.000 sec)\n\nERROR 1146 (42S02): {FAILED.message}\n"
     )
+
+
+def test_nothing_is_free_behind_a_changed_database_and_a_line_behind_no_query() -> None:
+    nothing = RawError(errno=0, sqlstate="", message="No query specified")
+    shown = [Shown(RawOk(changed_database=True)), Shown(nothing), Shown(RawOk())]
+    assert render_all(shown, Rendering.CLIENT, server_major=9) == (
+        "Database changed\nERROR: \nNo query specified\n\nQuery OK, 0 rows affected (0.000 sec)\n\n"
+    )
+
+
+def test_vertical_names_are_padded_by_bytes() -> None:
+    table = rows([column("ä"), column("日本"), column("abc")], (b"1", b"2", b"3"))
+    assert printed(table, vertical=True)[1:4] == ["    ä: 1", "日本: 2", "   abc: 3"]
+
+
+MIB = 1024 * 1024
+BOMBS: dict[str, RawRows] = {
+    "a wide cell above many rows": rows([column("a")], (b"x" * MIB,), *[(b"y",)] * 50_000),
+    "a wide cell of digits": rows([column("a", BLOB, 0, 63)], (b"x" * MIB,), *[(b"y",)] * 50_000),
+    "many columns": rows([column(f"c{n}") for n in range(100_000)], (None,) * 100_000),
+    "many rows of nothing": rows([column("a" * 200)], *[(None,)] * 200_000),
+    "wide characters": rows([column("日" * 60)], (("本" * 300_000).encode(),)),
+    "bytes that are no text": rows([column("a")], (b"\xff\xc3" * 500_000,)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("vertical", [False, True])
+def test_a_rendering_is_bounded_whatever_the_rows_are(name: str, vertical: bool) -> None:
+    shown = [Shown(BOMBS[name], vertical)] * 4
+    text = render_all(shown, Rendering.CLIENT, server_major=9)
+    assert len(text) < 20 * MIB
+
+
+@pytest.mark.parametrize("rendering", list(Rendering))
+@pytest.mark.parametrize("piece", ["x", "日", "\0", "'", '"', "\\", "\n", "👍", "e\u0301"])
+def test_a_rendering_is_linear(rendering: Rendering, piece: str) -> None:
+    def seconds(size: int) -> float:
+        cell = (piece * (size // len(piece.encode()))).encode()
+        many = [(cell[: 16 * (size // 16)][n : n + 16],) for n in range(0, size, 4096)]
+        shown = [Shown(rows([column("a")], (cell,))), Shown(rows([column("a")], *many))]
+        started = time.process_time()
+        render_all(shown, rendering, server_major=9)
+        return time.process_time() - started
+
+    once, twice = seconds(250_000), seconds(500_000)
+    assert twice < 8 * once + 0.5
 
 
 VALUES: list[tuple[int, int, int, bytes | None, object, SqlCell]] = [
