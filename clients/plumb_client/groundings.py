@@ -104,7 +104,7 @@ class CapturedGrounding:
 
 _CAPTURED = frozenset(
     {"init", "tolerate_init_failures", "image", "hostname", "dumb_terminal", "use_image_user",
-     "database",     "isolation", "rendering", "max_rows", "max_text_bytes"}
+     "database", "isolation", "rendering", "max_rows", "max_text_bytes"}
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ int command_cwd(int count, char **arguments);
 int command_exists(int count, char **arguments);
 int command_memory(int count, char **arguments);
 int command_changed(int count, char **arguments);
+int command_readers(int count, char **arguments);
 
 /* Why the first process ends a sandbox, as its exit status. */
 enum { TOO_MANY_BYTES = 91, TOO_MANY_FILES = 92, CANNOT_MEASURE = 93 };

@@ -28,9 +28,9 @@ bool look_at(pid_t pid, struct process *process) {
     const char *rest = strrchr(text, ')');
     unsigned long long started;
     if (rest == NULL ||
-        sscanf(rest + 1, " %c %d %d %d %d %d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+        sscanf(rest + 1, " %c %d %d %d %d %d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu",
                &process->state, &process->parent, &process->group, &process->session,
-               &process->terminal, &process->foreground, &started) != 7)
+               &process->terminal, &process->foreground, &process->threads, &started) != 8)
         return false;
     process->pid = pid;
     process->started = started;

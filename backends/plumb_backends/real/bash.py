@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-import re
 from contextlib import suppress
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.engine import Sandbox, TerminalStream
-from plumb_backends.real.guest import command, script
+from plumb_backends.real.guest import script
+from plumb_backends.real.guest.asking import ask
 from plumb_backends.real.marks import Prompt, new_key
 from plumb_backends.real.program import open_ending
 from plumb_backends.real.terminal import COLUMNS, ROWS, Terminal
@@ -27,10 +27,6 @@ goes home itself, for the engine would start nothing in a home that the agent ha
 
 _STDOUT = 1
 _END_OF_INPUT = b"\x04"
-
-_HIDDEN = re.compile(rb"^hidden (\d{1,10}:\d{1,10})$", re.MULTILINE)
-_MOST_OWNERS = 8
-_MOST_SAID = 64 * 1024
 
 _TYPED_WITHIN = 5.0
 """Seconds that Ctrl-C may take to be written; a terminal that nobody reads can be full."""
@@ -138,34 +134,18 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
     return first is not None and first[1].startswith(b"shell")
 
 
-async def end_readers(sandbox: Sandbox, bash: Bash, *, within: float | None = None) -> bool:
+async def end_readers(sandbox: Sandbox, *, within: float | None = None) -> bool:
     """Ends what could read the shell's terminal beside it.
 
     Args:
         sandbox: Where the shell is.
-        bash: The shell.
         within: Only what has run for no longer than so many seconds; None for all.
 
     Returns:
         Whether there was anything.
+
+    Raises:
+        SandboxUnavailable: The sandbox is gone, or does not answer.
     """
-    argv = command(
-        "end_readers.bash", str(bash.prompt.pid), "" if within is None else str(math.ceil(within))
-    )
-    said = await _said(sandbox, argv, user="")
-    # What another user's process has open, only that user may see: not even root here.
-    owners = sorted({found.decode() for found in _HIDDEN.findall(said)})
-    for owner in owners[:_MOST_OWNERS]:
-        said += await _said(sandbox, argv, user=owner)
-    return b"ended " in said
-
-
-async def _said(sandbox: Sandbox, argv: list[str], *, user: str) -> bytes:
-    stream = await sandbox.open_program(argv, stdin=False, env={}, cwd="/", user=user)
-    said = b""
-    try:
-        while (piece := await stream.read()) and len(said) < _MOST_SAID:
-            said += piece[1]
-    finally:
-        await stream.close()
-    return said
+    age = 0 if within is None else max(1, math.ceil(within))
+    return int((await ask(sandbox, "readers", str(age))).take() or b"0") > 0

@@ -130,7 +130,7 @@ class RealShell:
             if turn.end is None:
                 turn.ask_to_stop(Ending.TIMED_OUT)
                 await self._stop(sandbox, shell, turn)
-                await end_readers(sandbox, shell, within=time.monotonic() - started + 1)
+                await end_readers(sandbox, within=time.monotonic() - started + 1)
         except SandboxUnavailable:
             await self._check_not_gone(sandbox)  # or the reason that is known were not told
             raise
@@ -219,7 +219,7 @@ class RealShell:
 
         until = time.monotonic() + timeout
         await _until_woken(turn, min(timeout / 2, _HEARD_WITHIN))
-        if is_unread() and await end_readers(sandbox, shell) and is_unread():
+        if is_unread() and await end_readers(sandbox) and is_unread():
             shell.terminal.retype()
         if not turn.woken.is_set():
             await _until_woken(turn, until - time.monotonic())
