@@ -25,12 +25,11 @@ static dev_t device_of(int terminal) {
     return makedev(number >> 8 & 0xfff, (number & 0xff) | (number >> 12 & 0xfff00));
 }
 
-static bool is_terminal(const char *path, const struct search *search, const struct process *of) {
+/* What was opened as /dev/tty keeps that number, also in a process that has no terminal any more. */
+static bool is_terminal(const char *path, const struct search *search) {
     struct stat at;
-    if (stat(path, &at) != 0 || !S_ISCHR(at.st_mode))
-        return false;
-    return at.st_rdev == device_of(search->shell.terminal) ||
-           (at.st_rdev == makedev(5, 0) && of->terminal == search->shell.terminal);
+    return stat(path, &at) == 0 && S_ISCHR(at.st_mode) &&
+           (at.st_rdev == device_of(search->shell.terminal) || at.st_rdev == makedev(5, 0));
 }
 
 /* Standard output and error are for writing, and a bash keeps its terminal at 255. */
@@ -45,7 +44,7 @@ static bool holds_terminal(const struct process *process, const struct search *s
         if (!parse_number(one->d_name, INT32_MAX, &fd) || fd == 1 || fd == 2 || fd == BASH_TERMINAL)
             continue;
         snprintf(path, sizeof path, "/proc/%d/fd/%d", process->pid, (int)fd);
-        holds = is_terminal(path, search, process);
+        holds = is_terminal(path, search);
     }
     if (folder != NULL)
         closedir(folder);
