@@ -31,10 +31,7 @@ async def measure(bench: Bench) -> Findings:
     metrics = f"http://127.0.0.1:{port}/metrics"
     rows: list[Row] = []
     budgets = []
-    with (
-        server(PLUMB_MYSQL_POOL="0") as cold_at,
-        server(**pools, PLUMB_METRICS_PORT=port) as pooled_at,
-    ):
+    with server(**none) as cold_at, server(**pools, PLUMB_METRICS_PORT=port) as pooled_at:
         async with pooled_at.connect() as pooled, cold_at.connect() as cold:
             plumbs = {WARM: pooled, COLD: cold}
             async with pooled.session("mysql"):
