@@ -35,19 +35,17 @@ from plumb_backends.real.sql.reader import Disobeyed, Reader, read
 from plumb_backends.real.sql.refusals import refusal
 from plumb_backends.real.sql.row_gate import RowLimits
 from plumb_backends.real.sql.seats import Seat, Seats
+from plumb_backends.real.sql.sql_turn import SqlTurn
 from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
-from plumb_backends.sql.rendering import Shown, render_all, to_detail
-from plumb_backends.sql.result import RawError, RawOk, RawResult, RawRows
+from plumb_backends.sql.rendering import render_all, to_detail
+from plumb_backends.sql.result import RawError, RawOk
 from plumb_backends.sql.splitting import split_within
 from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement
 from plumb_backends.workers import WorkCut
 
 _OBEY_WITHIN = 5.0
 """Seconds that a statement gets to end after it was killed, before its connection is."""
-
-_RESULT_BYTES, _ROWS_BYTES = 1024, 8192
-"""What a result takes beside its rows, without and with columns."""
 
 _LARGE_RESULT = 8 * 1024
 """Bytes of rows beyond which showing them is work for a process of its own."""
@@ -62,34 +60,6 @@ _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
 
 
 Result = TypeVar("Result")
-
-
-class _Turn:
-    """One action under way: what it has shown so far, and why somebody wants it to stop."""
-
-    def __init__(self, *, stops_at_errors: bool = False) -> None:
-        self.shown: list[Shown] = []
-        self.size = 0  # bytes of rows that it has, about
-        self.sent = 0  # all bytes of rows, and what each result takes beside them
-        self.error: RawError | None = None  # the first
-        self.stops_at_errors = stops_at_errors
-        self.stop_because: Ending | None = None
-        self.woken = asyncio.Event()
-
-    def add(self, result: RawResult, *, vertical: bool = False) -> None:
-        """Takes a result."""
-        shown = Shown(result, vertical)
-        self.shown.append(shown)
-        self.size += shown.kept_bytes
-        beside = _ROWS_BYTES if isinstance(result, RawRows) else _RESULT_BYTES
-        self.sent += shown.kept_bytes + shown.dropped_bytes + beside
-        if self.error is None and isinstance(result, RawError):
-            self.error = result
-
-    def ask_to_stop(self, because: Ending) -> None:
-        """Wakes whoever waits; only the first reason counts."""
-        self.stop_because = self.stop_because or because
-        self.woken.set()
 
 
 @dataclasses.dataclass(slots=True)
@@ -110,7 +80,7 @@ class RealMysql:
         self._options = options
         self._limits = limits
         self._place: _Place | None = None
-        self._turn: _Turn | None = None
+        self._turn: SqlTurn | None = None
 
     async def start(self) -> Sequence[ProgramResult]:
         """Makes account and database, and runs the init statements.
@@ -128,7 +98,7 @@ class RealMysql:
     async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
         """Runs the action's statements; see `Environment.step`."""
         place = self._here()
-        turn = self._turn = _Turn()
+        turn = self._turn = SqlTurn()
         started = time.monotonic()
         try:
             statements = await self._split(place, action.text, turn, action.timeout)
@@ -240,7 +210,7 @@ class RealMysql:
     # Running statements.
 
     async def _split(
-        self, place: _Place, action: bytes, turn: _Turn, seconds: float
+        self, place: _Place, action: bytes, turn: SqlTurn, seconds: float
     ) -> Sequence[Statement]:
         """Splits an action; one that takes too long has timed out before it began."""
         try:
@@ -258,7 +228,7 @@ class RealMysql:
         return found.statements
 
     async def _perform(
-        self, place: _Place, statements: Sequence[Statement], turn: _Turn, timeout: float
+        self, place: _Place, statements: Sequence[Statement], turn: SqlTurn, timeout: float
     ) -> None:
         """Runs statements until the end, or until somebody wants them to stop."""
         work = asyncio.create_task(self._run_all(place, statements, turn))
@@ -287,7 +257,7 @@ class RealMysql:
             "database was removed; reset the session"
         )
 
-    async def _run_all(self, place: _Place, statements: Sequence[Statement], turn: _Turn) -> None:
+    async def _run_all(self, place: _Place, statements: Sequence[Statement], turn: SqlTurn) -> None:
         for statement in statements:
             if turn.stop_because is not None or place.seat.connection.is_lost:
                 return
@@ -301,7 +271,7 @@ class RealMysql:
             if turn.stops_at_errors and turn.error:
                 return
 
-    async def _run(self, place: _Place, statement: Statement, turn: _Turn) -> None:
+    async def _run(self, place: _Place, statement: Statement, turn: SqlTurn) -> None:
         text, seat = statement.text, place.seat
         if not seat.server.is_own and (refused := refusal(text)) is not None:
             turn.add(refused)
@@ -320,7 +290,7 @@ class RealMysql:
     async def _run_script(self, text: str, timeout: float) -> ProgramResult:
         """Runs an init script: like `mysql < script`, up to the first error."""
         place = self._here()
-        turn = _Turn(stops_at_errors=True)
+        turn = SqlTurn(stops_at_errors=True)
         started = time.monotonic()
         statements = await self._split(place, text.encode(), turn, timeout)
         left = max(0.0, timeout - (time.monotonic() - started))
@@ -339,7 +309,7 @@ class RealMysql:
 
     # What came of it.
 
-    async def _render(self, place: _Place, turn: _Turn) -> bytes:
+    async def _render(self, place: _Place, turn: SqlTurn) -> bytes:
         rendering, major = self._options.rendering, place.seat.server.major_version
         render = partial(render_all, turn.shown, rendering, server_major=major)
         try:
@@ -347,7 +317,7 @@ class RealMysql:
         except WorkCut as reason:
             return f"[... the results are not shown: {reason} ...]\n".encode()
 
-    async def _detail(self, turn: _Turn, *, reconnected: bool) -> SqlDetail:
+    async def _detail(self, turn: SqlTurn, *, reconnected: bool) -> SqlDetail:
         error = turn.error
         try:
             type_all = partial(to_detail, turn.shown, max_rows=self._options.max_rows)
@@ -368,7 +338,7 @@ class RealMysql:
         return await workers.run(work, deadline=_SHOW_WITHIN, owner=self._spec.session_id)
 
     def _observation(
-        self, turn: _Turn, printed: bytes, detail: SqlDetail, run_duration: float
+        self, turn: SqlTurn, printed: bytes, detail: SqlDetail, run_duration: float
     ) -> Observation:
         raw, text = Capped(self._options.max_text_bytes), Capped(self._options.max_text_bytes)
         raw.add(printed)

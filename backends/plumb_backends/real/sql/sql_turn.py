@@ -1,0 +1,38 @@
+"""One action of a MySQL session under way."""
+
+import asyncio
+
+from plumb_backends.environment import Ending
+from plumb_backends.sql.rendering import Shown
+from plumb_backends.sql.result import RawError, RawResult, RawRows
+
+_RESULT_BYTES, _ROWS_BYTES = 1024, 8192
+"""What a result takes beside its rows, without and with columns."""
+
+
+class SqlTurn:
+    """One action under way: what it has shown so far, and why somebody wants it to stop."""
+
+    def __init__(self, *, stops_at_errors: bool = False) -> None:
+        self.shown: list[Shown] = []
+        self.size = 0  # bytes of rows that it has, about
+        self.sent = 0  # all bytes of rows, and what each result takes beside them
+        self.error: RawError | None = None  # the first
+        self.stops_at_errors = stops_at_errors
+        self.stop_because: Ending | None = None
+        self.woken = asyncio.Event()
+
+    def add(self, result: RawResult, *, vertical: bool = False) -> None:
+        """Takes a result."""
+        shown = Shown(result, vertical)
+        self.shown.append(shown)
+        self.size += shown.kept_bytes
+        beside = _ROWS_BYTES if isinstance(result, RawRows) else _RESULT_BYTES
+        self.sent += shown.kept_bytes + shown.dropped_bytes + beside
+        if self.error is None and isinstance(result, RawError):
+            self.error = result
+
+    def ask_to_stop(self, because: Ending) -> None:
+        """Wakes whoever waits; only the first reason counts."""
+        self.stop_because = self.stop_because or because
+        self.woken.set()
