@@ -24,6 +24,7 @@ import density
 import differ
 import health
 import mysql_sessions
+import neighbours
 import output
 import pages
 import paired
@@ -45,6 +46,7 @@ SUBJECTS: dict[str, Callable[[Bench], Awaitable[Findings]]] = {
     "mysql": mysql_sessions.measure,
     "health": health.measure,
     "paired": paired.measure,
+    "neighbours": neighbours.measure,
     "pages": pages.measure,
     "differ": differ.measure,
 }

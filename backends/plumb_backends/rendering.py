@@ -2,7 +2,8 @@
 
 Text costs little, and is rendered at once. What moves the cursor costs a thousand times as much: an
 action may have so much of it rendered at once, and the rest goes to a worker process. What is too
-much even so, or not done in time, is read without its control characters, and says so.
+much even so, or not done in time, is read without its control characters: the last of it, after a
+line that says so.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ class BoundedRendering:
         self._batch: asyncio.Task[_Followed] | None = None
         self._why = ""  # it is not followed any more
         self._has_ended = False
-        self._held = b""  # perhaps the beginning of a control sequence
+        self._dropped = 0
 
     @property
     def text(self) -> Capped:
@@ -74,10 +75,7 @@ class BoundedRendering:
 
     def feed(self, data: bytes) -> None:
         """Takes the next piece."""
-        if self._work is None:
-            if self._why:
-                self._read(data)
-                return
+        if self._work is None and not self._why:
             heavy = weight(data)
             if heavy <= max(self._left, _LIGHT):
                 self._left -= heavy
@@ -87,26 +85,28 @@ class BoundedRendering:
         self._waiting_bytes += len(data)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._give_up("there was too much of it")
-        if self._work is None:
+            self._drop()
+        if self._work is None and not self._why:
             self._work = asyncio.create_task(self._follow())
 
     def end(self) -> None:
         """Says that no more pieces come."""
         if not self._has_ended:
             self._has_ended = True
-            if self._work is None:
-                self._finish()
+            if self._work is None and not self._why:
+                self._followed.finish()
 
     async def wait(self, seconds: float) -> None:
         """Waits until all is text; what has not been followed by then is read without that."""
-        work = self._work
-        if work is None:
-            return
-        await asyncio.wait({work}, timeout=seconds)
-        if not work.done():
-            self._give_up(f"it took longer than {seconds:.3g} s")
-        await asyncio.wait({work})
-        work.result()
+        if self._work is not None:
+            work = self._work
+            await asyncio.wait({work}, timeout=seconds)
+            if not work.done():
+                self._give_up(f"it took longer than {seconds:.3g} s")
+            await asyncio.wait({work})
+            work.result()
+        if self._why and self._waiting:
+            await self._read_rest()
 
     async def _follow(self) -> None:
         """Has everything that waits rendered in a worker, batch by batch."""
@@ -124,18 +124,24 @@ class BoundedRendering:
             except (WorkCut, asyncio.CancelledError) as cut:
                 self._why = self._why or str(cut)
                 self._waiting.appendleft(batch)
-        await self._done()
-
-    async def _done(self) -> None:
-        if self._why:
-            self._followed.finish()
-            self.text.add(_NOTE.format(self._why).encode())
-            while self._waiting:
-                self._read(self._waiting.popleft())
-                await asyncio.sleep(0)  # others may go first
+                self._waiting_bytes += len(batch)
         self._work = None
-        if self._has_ended:
-            self._finish()
+        if self._has_ended and not self._why:
+            self._followed.finish()
+
+    async def _read_rest(self) -> None:
+        """Adds what waits as text without its control characters."""
+        self._followed.finish()
+        left_out = f"; {self._dropped} bytes are left out" if self._dropped else ""
+        self.text.add(_NOTE.format(self._why + left_out).encode())
+        held = b""
+        while self._waiting:
+            data = held + self._waiting.popleft()
+            begun = data.rfind(b"\x1b", max(0, len(data) - _LONGEST_SEQUENCE))
+            end = begun if begun >= 0 and self._waiting else len(data)
+            self.text.add(without_controls(data[:end]))
+            held = data[end:]  # perhaps the beginning of a control sequence
+            await asyncio.sleep(0)  # others may go first
 
     def _next_batch(self) -> bytes:
         batch = bytearray()
@@ -150,19 +156,12 @@ class BoundedRendering:
             if self._batch is not None:
                 self._batch.cancel()
 
-    def _read(self, data: bytes, *, final: bool = False) -> None:
-        """Adds text without its control characters."""
-        data = self._held + data
-        begun = -1 if final else data.rfind(b"\x1b", max(0, len(data) - _LONGEST_SEQUENCE))
-        end = begun if begun >= 0 else len(data)
-        self.text.add(without_controls(data[:end]))
-        self._held = data[end:]
-
-    def _finish(self) -> None:
-        if self._why:
-            self._read(b"", final=True)
-        else:
-            self._followed.finish()
+    def _drop(self) -> None:
+        """Leaves out the oldest of what waits: to read it costs time, too."""
+        while self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1:
+            size = len(self._waiting.popleft())
+            self._waiting_bytes -= size
+            self._dropped += size
 
 
 async def render_bounded(data: bytes, *, max_bytes: int, seconds: float, owner: str) -> Capped:
