@@ -3,23 +3,31 @@
 import asyncio
 import dataclasses
 import datetime
+import functools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from plumb_backends import workers
 from plumb_backends.environment import Action, Environment, Observation
 from plumb_backends.errors import InvalidInput, PlumbError
 from plumb_backends.grounding import Grounding
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
+from plumb_backends.workers import WorkCut
 from plumb_fidelity.seen import Seen
-from plumb_fidelity.truth import Truth
+from plumb_fidelity.truth import compare
 from plumb_fidelity.verdict import Verdict, backend_failure
 
 DEFAULT_REPLICAS = 3
 MOST_REPLICAS = 10
 MOST_ACTIONS = 1000
+
+_SMALL = 4096  # characters that are compared at once, in some 2 ms
+_LEAST_SECONDS, _MOST_SECONDS = 5.0, 60.0
+_MOST_PAST = 20
+_REMEMBERED = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,7 @@ class Comparison:
         self._reals = reals
         self._simulated = simulated
         self._past: list[tuple[str, str]] = []
+        self._owner = f"comparison {uuid.uuid4()}"
 
     async def steps(self) -> AsyncIterator[ComparedStep]:
         """Takes every action on every side, all sides at once, and compares.
@@ -98,28 +107,18 @@ class Comparison:
                 )
                 continue
             answer = _observed(simulated)
-            verdict = self._judge(kind, options, action, real, answer)
+            verdict = await compared(
+                kind,
+                options,
+                action,
+                real,
+                answer,
+                history=self._past,
+                seconds=action.timeout,
+                owner=self._owner,
+            )
+            self._past = remembered(self._past, action, answer)
             yield ComparedStep(turn, action, real[0], answer, verdict)
-
-    def _judge(
-        self,
-        kind: Kind,
-        options: object,
-        action: Action,
-        real: Sequence[Observation],
-        simulated: Observation,
-    ) -> Verdict:
-        typed = action.text.decode(errors="replace")
-        truth = Truth(
-            [seen_of(observation) for observation in real],
-            action=typed,
-            prompt=kind.part.prompt(options),
-            is_table=kind.part.is_table(options),
-            at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
-        )
-        verdict = truth.judge(seen_of(simulated), history=self._past)
-        self._past.append((typed, simulated.text))
-        return verdict
 
 
 def seen_of(observation: Observation) -> Seen:
@@ -130,6 +129,64 @@ def seen_of(observation: Observation) -> Seen:
         errno=observation.sql.errno if observation.sql else None,
         ending=observation.ending.name,
     )
+
+
+async def compared(
+    kind: Kind,
+    options: object,
+    action: Action,
+    real: Sequence[Observation],
+    simulated: Observation,
+    *,
+    history: Sequence[tuple[str, str]],
+    seconds: float,
+    owner: str,
+) -> Verdict:
+    """Compares one step, in a worker process unless it is small.
+
+    Args:
+        kind: What both sides are.
+        options: The kind's options.
+        action: What was typed.
+        real: What the real sides observed; one at least.
+        simulated: What the simulated side observed.
+        history: The simulated side's turns before.
+        seconds: How much of the action's time is left.
+        owner: Whose step it is; see `Workers.run`.
+
+    Returns:
+        The verdict; UNSCORABLE where there was not time enough to find it.
+    """
+    typed = action.text.decode(errors="replace")
+    seen, answer = [seen_of(one) for one in real], seen_of(simulated)
+    judge = functools.partial(
+        compare,
+        action=typed,
+        prompt=kind.part.prompt(options),
+        is_table=kind.part.is_table(options),
+        at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+        history=history,
+    )
+    if len(typed) + len(answer.text) + sum(len(one.text) for one in seen) <= _SMALL:
+        return judge(seen, answer)
+    within = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
+    try:
+        return await workers.run(judge, seen, answer, deadline=within, owner=owner)
+    except WorkCut as cut:
+        return Verdict("UNSCORABLE", ("UNSCORABLE",), (f"the comparison was cut off: {cut}",))
+
+
+def remembered(
+    past: Sequence[tuple[str, str]], action: Action, answer: Observation
+) -> list[tuple[str, str]]:
+    """The turns that a later one may contradict, with this one; long texts only begin.
+
+    Nothing is known before an action that is too long to be kept.
+    """
+    typed = action.text.decode(errors="replace")
+    if len(typed) > _REMEMBERED:
+        return []
+    return [*past[-_MOST_PAST:], (typed, answer.text[:_REMEMBERED])]
 
 
 def _observed(answer: Observation | BaseException) -> Observation:

@@ -8,12 +8,11 @@ an observation whose verdict says so.
 
 import asyncio
 import dataclasses
-import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from plumb_backends.comparison import seen_of
+from plumb_backends.comparison import compared, remembered
 from plumb_backends.environment import (
     Action,
     Environment,
@@ -29,12 +28,9 @@ from plumb_backends.errors import InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
-from plumb_fidelity.truth import compare
 from plumb_fidelity.verdict import backend_failure
 
 REAL, SIMULATED = "real", "simulated"
-
-_MOST_PAST = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +85,7 @@ class Paired:
         """Takes a step on both sides; see `Environment.step`."""
         self._kind.part.check(action)  # before either side does anything
         self._turn += 1
+        started = asyncio.get_running_loop().time()
         shown, other = await asyncio.gather(
             self._sides[self._shown].step(action, on_output=on_output),
             self._sides[self._other].step(action),
@@ -106,21 +103,24 @@ class Paired:
             failure = backend_failure(self._other, f"{type(other).__name__}: {other}")
             return dataclasses.replace(shown, verdict=failure)
         assert isinstance(other, Observation)  # noqa: S101 - see above
-        return self._compared(action, shown, other)
+        spent = asyncio.get_running_loop().time() - started
+        return await self._compared(action, shown, other, action.timeout - spent)
 
-    def _compared(self, action: Action, shown: Observation, other: Observation) -> Observation:
+    async def _compared(
+        self, action: Action, shown: Observation, other: Observation, seconds: float
+    ) -> Observation:
         real, simulated = (shown, other) if self._shown == REAL else (other, shown)
-        typed = action.text.decode(errors="replace")
-        verdict = compare(
-            [seen_of(real)],
-            seen_of(simulated),
-            action=typed,
-            prompt=self._kind.part.prompt(self._options),
-            is_table=self._kind.part.is_table(self._options),
-            at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+        verdict = await compared(
+            self._kind,
+            self._options,
+            action,
+            [real],
+            simulated,
             history=self._past,
+            seconds=seconds,
+            owner=f"pair {id(self)}",
         )
-        self._past = [*self._past[-_MOST_PAST:], (typed, simulated.text)]
+        self._past = remembered(self._past, action, simulated)
         if self._missed:
             turns = ", ".join(map(str, self._missed))
             note = f"one side took no part in turn {turns} of this pair, and may have parted there"

@@ -8,7 +8,10 @@ import dataclasses
 import functools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _SEPARATORS = frozenset({";", "&&", "||", "&", "\n", "(", ")", ";;"})
 _WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "command", "builtin", "exec", "then", "do",
@@ -45,16 +48,24 @@ _CHANGING_SQL = re.compile(
     r"|rollback|use|call|load|lock|unlock|grant|revoke|savepoint|prepare)\b",
     re.IGNORECASE,
 )
-_RANDOM = re.compile(r"\bshuf\b[^|;]*-n|\b(?:shuf|sort -R)\b[^;]*\|\s*(?:head|tail)\b")
-_RANDOM_SQL = re.compile(r"\border\s+by\s+rand\s*\([^)]*\)[^;]*\blimit\b", re.IGNORECASE)
+_SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
+_TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
+_RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
+_LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
 _PROCESS = re.compile(
     r"\$\$|\$!|\$\{?(?:PPID|BASHPID)\b|\b(?:ps|pgrep|pidof|top|pstree|lsof)\b|\bjobs -l|&\s*$"
 )
 _SQL_TOKEN = re.compile(
-    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`|--[^\n]*|\#[^\n]*|/\*.*?\*/"
+    # What is not closed goes on to the end: else each of its beginnings would be looked through.
+    r"'(?:[^'\\]|''|\\.?)*+(?:'|\Z)|\"(?:[^\"\\]|\"\"|\\.?)*+(?:\"|\Z)|`[^`]*+(?:`|\Z)"
+    r"|--[^\n]*|\#[^\n]*|/\*.*?(?:\*/|\Z)"
     r"|\w+(?:\.\w+)*|\S",
     re.DOTALL,
 )
+_READABLE = 32 * 1024
+"""A shell action that is longer is taken for an ordinary command."""
+
+_CACHED = 1024  # a longer action comes once
 _AFTER_ORDER = frozenset({"limit", "for", "into", "offset", "lock", ";", "procedure"})
 
 
@@ -71,9 +82,25 @@ class Order:
     keys: tuple[str, ...] = ()
 
 
-@functools.lru_cache(maxsize=4096)
+def _cached(function: Callable[[str], T]) -> Callable[[str], T]:
+    """Remembers what a function says of short actions, so that memory is bounded."""
+    remembering = functools.lru_cache(maxsize=1024)(function)
+
+    @functools.wraps(function)
+    def call(action: str) -> T:
+        return remembering(action) if len(action) <= _CACHED else function(action)
+
+    return call
+
+
 def commands(action: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     """A shell action's pipelines, each as its commands' words; () where it cannot be read."""
+    if len(action) > _READABLE:
+        return ()
+    return _commands(action) if len(action) <= _CACHED else _long_commands(action)
+
+
+def _read_commands(action: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     lexer = shlex.shlex(action.replace("\n", " ; "), posix=True, punctuation_chars="();&|")
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -96,6 +123,10 @@ def commands(action: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     )
 
 
+_commands = functools.lru_cache(maxsize=1024)(_read_commands)
+_long_commands = functools.lru_cache(maxsize=4)(_read_commands)  # one is asked for many times
+
+
 def programs(action: str) -> tuple[str, ...]:
     """The programs that a shell action names, in order."""
     return tuple(_program(command) for pipeline in commands(action) for command in pipeline)
@@ -108,7 +139,7 @@ def _program(command: Sequence[str]) -> str:
     return ""
 
 
-@functools.lru_cache(maxsize=4096)
+@_cached
 def shell_order(action: str) -> Order:
     """Whether the lines' order is fixed: it is open where every pipeline that prints leaves it so.
 
@@ -139,7 +170,7 @@ def _leaves_order_open(pipeline: Sequence[Sequence[str]]) -> bool:
     return open_now
 
 
-@functools.lru_cache(maxsize=4096)
+@_cached
 def prints_names(action: str) -> bool:
     """Whether it is a plain `ls`, which prints names in as many columns as the terminal has."""
     found = [pipeline for pipeline in commands(action) if _program(pipeline[-1]) not in _SILENT]
@@ -149,14 +180,13 @@ def prints_names(action: str) -> bool:
     return not any(re.match(r"-[A-Za-z]*[l1nogsiZ]", w) or w.startswith("--f") for w in words)
 
 
-@functools.lru_cache(maxsize=4096)
+@_cached
 def lists_names(action: str) -> bool:
     """Whether what it prints are names of files, so that another name is another file."""
     found = commands(action)
     return bool(found) and any(_program(pipeline[-1]) in _LISTERS for pipeline in found)
 
 
-@functools.lru_cache(maxsize=4096)
 def is_about_host(action: str, *, sql: bool) -> bool:
     """Whether the answer is the host's or the version's, which no grounding tells.
 
@@ -178,7 +208,7 @@ def changes_state(action: str, *, sql: bool) -> bool:
     return bool(_REDIRECT.search(action)) or bool(_CHANGING & set(programs(action)))
 
 
-@functools.lru_cache(maxsize=4096)
+@_cached
 def is_silent(action: str) -> bool:
     """Whether a shell action prints nothing where it succeeds."""
     return bool(programs(action)) and set(programs(action)) <= _SILENT and "-v" not in action
@@ -186,7 +216,28 @@ def is_silent(action: str) -> bool:
 
 def is_random(action: str, *, sql: bool) -> bool:
     """Whether it asks for a choice by chance, so that runs differ in what they are about."""
-    return bool((_RANDOM_SQL if sql else _RANDOM).search(action))
+    return any(map(_takes_random_rows if sql else _takes_random_lines, action.split(";")))
+
+
+def _takes_random_rows(statement: str) -> bool:
+    found = _RANDOM_SQL.search(statement)
+    closed = statement.find(")", found.end()) if found else -1
+    return closed >= 0 and bool(_LIMIT_SQL.search(statement, closed))
+
+
+def _takes_random_lines(action: str) -> bool:
+    """Whether lines are shuffled, and some of them taken."""
+    is_shuffled = False
+    for stage in action.split("|"):
+        if is_shuffled and _TAKES_SOME.match(stage):
+            return True
+        for found in _SHUFFLES.finditer(stage):
+            is_shuffled = True
+            if found[1]:
+                if stage.find("-n", found.end()) >= 0:
+                    return True
+                break
+    return False
 
 
 def shows_process_ids(action: str) -> bool:
@@ -194,7 +245,7 @@ def shows_process_ids(action: str) -> bool:
     return bool(_PROCESS.search(action))
 
 
-@functools.lru_cache(maxsize=4096)
+@_cached
 def sql_order(statement: str) -> Order:
     """Whether rows have an order: where there is an ORDER BY outside of every parenthesis."""
     words = [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]

@@ -15,6 +15,7 @@ Pair: TypeAlias = tuple[int | None, int | None]
 """The indices of two lines that stand for each other; None where a line stands alone."""
 
 _MOST_CELLS = 2500
+_MOST_CELLS_IN_ALL = 100_000  # as many pairs of lines are weighed, and then no more
 _PLAINLY = 0.5
 
 
@@ -29,10 +30,11 @@ def align(
         alike: How much two lines are alike, by their indices: 0 for two that are no pair, to 1.
     """
     pairs: list[Pair] = []
+    weigh = _Weighing(alike)
     done_left = done_right = 0
     for start, end in [*_anchors(left, right), (len(left), len(right))]:
         if done_left < start or done_right < end:  # anchors mostly follow one another
-            pairs += _fill(done_left, start, done_right, end, alike)
+            pairs += weigh.fill(done_left, start, done_right, end)
         if start < len(left):
             pairs.append((start, end))
         done_left, done_right = start + 1, end + 1
@@ -93,25 +95,32 @@ def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return rising[::-1]
 
 
-def _fill(
-    left: int, left_end: int, right: int, right_end: int, alike: Callable[[int, int], float]
-) -> list[Pair]:
-    """Pairs what is alike between two anchors, in order."""
-    rows, columns = left_end - left, right_end - right
-    if not rows or not columns:
-        alone: list[Pair] = [(at, None) for at in range(left, left_end)]
-        return alone + [(None, at) for at in range(right, right_end)]
-    if rows == columns and all(alike(left + at, right + at) >= _PLAINLY for at in range(rows)):
-        return [(left + at, right + at) for at in range(rows)]  # as real runs mostly are
-    if rows * columns > _MOST_CELLS:
-        return _fill_in_step(left, left_end, right, right_end, alike)
-    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    score = [[alike(left + i, right + j) for j in range(columns)] for i in range(rows)]
-    for i in range(rows - 1, -1, -1):
-        for j in range(columns - 1, -1, -1):
-            together = score[i][j] + best[i + 1][j + 1] if score[i][j] else 0.0
-            best[i][j] = max(best[i + 1][j], best[i][j + 1], together)
-    return _walk(best, score, left, right)
+class _Weighing:
+    """Pairs what is alike between two anchors; weighs so many pairs of lines in all."""
+
+    def __init__(self, alike: Callable[[int, int], float]) -> None:
+        self._alike = alike
+        self._left = _MOST_CELLS_IN_ALL
+
+    def fill(self, left: int, left_end: int, right: int, right_end: int) -> list[Pair]:
+        """Pairs the lines of a block, in order."""
+        alike = self._alike
+        rows, columns = left_end - left, right_end - right
+        if not rows or not columns:
+            alone: list[Pair] = [(at, None) for at in range(left, left_end)]
+            return alone + [(None, at) for at in range(right, right_end)]
+        if rows == columns and all(alike(left + at, right + at) >= _PLAINLY for at in range(rows)):
+            return [(left + at, right + at) for at in range(rows)]  # as real runs mostly are
+        if rows * columns > min(_MOST_CELLS, self._left):
+            return _fill_in_step(left, left_end, right, right_end, alike)
+        self._left -= rows * columns
+        best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+        score = [[alike(left + i, right + j) for j in range(columns)] for i in range(rows)]
+        for i in range(rows - 1, -1, -1):
+            for j in range(columns - 1, -1, -1):
+                together = score[i][j] + best[i + 1][j + 1] if score[i][j] else 0.0
+                best[i][j] = max(best[i + 1][j], best[i][j + 1], together)
+        return _walk(best, score, left, right)
 
 
 def _walk(

@@ -44,6 +44,7 @@ _VERDICTS = {
     "next_command": "OVERRUN",
 }
 
+_MOST_ASKED_FOR = 100  # lines like a prompt that are looked for in the action
 _FENCE = re.compile(r"```[\w+-]*")
 _APOLOGY = re.compile(
     r"(?:i'?m|i am|we are|we're) (?:very |so |really )?sorry\b"
@@ -146,9 +147,13 @@ def echo(output: str, action: str) -> Break | None:
 def prompts(output: str, action: str, prompt: str) -> Iterator[Break]:
     """The session's prompt at the end of the reply, or with a command behind it."""
     pattern = re.compile(rf"(?:{prompt})(.*)")
+    asked_for = 0
     for line in output.split("\n"):
         found = pattern.fullmatch(line.rstrip())
-        if found is None or line.strip() in action:
+        if found is None or asked_for > _MOST_ASKED_FOR:
+            continue
+        if line.strip() in action:
+            asked_for += 1
             continue
         behind = found[found.re.groups].strip()
         if behind and behind != action.strip():

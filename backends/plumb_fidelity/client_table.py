@@ -11,16 +11,16 @@ import re
 from collections.abc import Iterator, Sequence
 
 _BORDER = re.compile(r"\+(?:-+\+)+")
-_FOOTER = re.compile(r"(\d+) rows? in set(?:, (\d+) warnings?)? \([^()]* sec\)")
-_EMPTY = re.compile(r"Empty set(?:, (\d+) warnings?)? \([^()]* sec\)")
-_OK = re.compile(r"Query OK, (-?\d+) rows? affected(?:, (\d+) warnings?)? \([^()]* sec\)")
+_FOOTER = re.compile(r"(\d{1,18}) rows? in set(?:, (\d{1,18}) warnings?)? \([^()]* sec\)")
+_EMPTY = re.compile(r"Empty set(?:, (\d{1,18}) warnings?)? \([^()]* sec\)")
+_OK = re.compile(r"Query OK, (-?\d{1,18}) rows? affected(?:, (\d{1,18}) warnings?)? \([^()]* sec\)")
 _INFO = re.compile(r"(?:Rows matched|Records): \d+  .*")
-_ERROR = re.compile(r"ERROR (\d+) \((\w{5})\)(?: at line \d+)?: (.*)")
+_ERROR = re.compile(r"ERROR (\d{1,9}) \((\w{5})\)(?: at line \d+)?: (.*)")
 _OWN_ERROR = re.compile(r"ERROR: ?")
 _CHANGED = re.compile(r"Database changed")
 _CUT = re.compile(r"\[\.\.\. .* cut \.\.\.\]")
 _VERTICAL = re.compile(r"\*{20,} \d+\. row \*{20,}")
-_FIELD = re.compile(r" *([^:]+): ?(.*)")
+_FIELD = re.compile(r" *+([^:]+): ?(.*)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 
 Cell = str | None
@@ -199,14 +199,13 @@ class _Reader:
         """The next row; a value with line ends goes over several lines."""
         if not self._peek().startswith("|"):
             return None
-        row = self._peek()
+        start = self._at
         self._at += 1
-        while not row.endswith("|") and self._at < len(self._lines):
+        while not self._lines[self._at - 1].endswith("|") and self._at < len(self._lines):
             if _BORDER.fullmatch(self._peek()):
                 break
-            row += "\n" + self._peek()
             self._at += 1
-        return row
+        return "\n".join(self._lines[start : self._at])
 
     def _cells(self, row: str, ends: Sequence[int]) -> list[str]:
         """A row's cells, by the border's columns; where it is of another width, by its bars."""

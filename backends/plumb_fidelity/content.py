@@ -19,6 +19,7 @@ _SYNTAX_ERROR = "1064"  # what it quotes is where a version's parser gave up
 _NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
 _LONGEST_LOOP = 8
 _LOOP_TIMES = 4
+_LONGEST_ELLIPSIS = 200
 _ELLIPSIS = re.compile(
     r"[\[(]?(?:\.\.\.|\u2026)?\s*[\[(]?(?:\d+ )?(?:more )?(?:rows?|lines?)?\s*"
     r"(?:omitted|truncated|and so on)?[\])]?(?:\.\.\.|\u2026)?[\])]?"
@@ -74,7 +75,7 @@ class Content:
             Aligned(None, line, "extra") for line in simulated.strip("\n").split("\n") if line
         ]
         self._found.evidence += [
-            f"only {'real' if one.real else 'simulated'}: {one.real or one.simulated}"
+            f"only {'real' if one.real else 'simulated'}: {(one.real or one.simulated or '')[:200]}"
             for one in self._found.aligned[:3]
         ]
 
@@ -147,17 +148,19 @@ class Content:
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
         extra = [j for i, j in pairs if i is None and j is not None]
-        moved = self._moved(template, part, missing, extra)
+        keys = template.keys
+        moved = self._moved(keys, part, missing, extra)
+        counted = frozenset(missing)
         wrong = 0
         for i, j in pairs:
             if i is not None and j is not None:
                 wrong += self._judge_pair(template, i, part.lines[j])
             elif i is not None:
                 self._note_alone(
-                    template.keys[i],
+                    keys[i],
                     None,
                     "moved" if i in moved[0] else "missing",
-                    quiet=i not in missing,
+                    quiet=i not in counted,
                 )
             elif j is not None:
                 self._note_alone(None, part.lines[j], "moved" if j in moved[1] else "extra")
@@ -168,7 +171,7 @@ class Content:
         self._flag_alone(template, part, missing, extra, wrong)
 
     def _moved(
-        self, template: Template, part: Section, missing: Sequence[int], extra: Sequence[int]
+        self, keys: Sequence[str], part: Section, missing: Sequence[int], extra: Sequence[int]
     ) -> tuple[set[int], set[int]]:
         """The lines that both sides have, in other places."""
         places: dict[str, list[int]] = collections.defaultdict(list)
@@ -177,7 +180,7 @@ class Content:
         left: set[int] = set()
         right: set[int] = set()
         for i in missing:
-            found = places.get(template.keys[i])
+            found = places.get(keys[i])
             if found:
                 left.add(i)
                 right.add(found.pop())
@@ -210,8 +213,8 @@ class Content:
             more = simulated.count(CELL) - real.count(CELL)
             return "FABRICATED" if more > 0 else "OMITTED" if more < 0 else "WRONG_VALUE"
         if section in ("text", "names") and lists_names(self._truth.action):
-            names = real.split()[-1], simulated.split()[-1]
-            if names[0] != names[1] and not any(map(_is_number, names)):
+            names = real.split()[-1:], simulated.split()[-1:]
+            if names[0] != names[1] and not any(map(_is_number, (*names[0], *names[1]))):
                 return "FABRICATED"
         return "WRONG_VALUE"
 
@@ -239,7 +242,7 @@ class Content:
         extra: Sequence[int],
         wrong: int,
     ) -> None:
-        cut = [j for j in extra if _says_it_is_cut(part.lines[j])]
+        cut = {j for j in extra if _says_it_is_cut(part.lines[j])}
         extra = [j for j in extra if j not in cut]
         is_error = bool(self._found.flags & {"FALSE_FAILURE", "FALSE_SUCCESS", "WRONG_ERROR"})
         if missing:
@@ -288,7 +291,8 @@ def _is_cut_off(real: str, simulated: str) -> bool:
 
 def _says_it_is_cut(line: str) -> bool:
     """Whether a line stands for others: `...`, `(12 more rows omitted)`."""
-    return bool(_CUT_WORDS.search(line) and _ELLIPSIS.fullmatch(line.strip()))
+    is_short = len(line) <= _LONGEST_ELLIPSIS
+    return bool(is_short and _CUT_WORDS.search(line) and _ELLIPSIS.fullmatch(line.strip()))
 
 
 def _is_number(text: str) -> bool:

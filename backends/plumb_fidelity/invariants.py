@@ -18,12 +18,16 @@ History: TypeAlias = Sequence[tuple[str, str]]
 """Turns before, as action and text."""
 
 _COMPLAINT = re.compile(r"[\w./-]+: ")
-_LIMIT = re.compile(r"\blimit\s+(\d+)(?:\s*;?\s*$|\s+offset\b)", re.IGNORECASE)
+_LIMIT = re.compile(r"\blimit\s++(\d{1,18}+)(?:\s*+(?:;\s*+)?$|\s++offset\b)", re.IGNORECASE)
 _COUNT = re.compile(r"^\s*select\s+count\s*\(.*\)(?:\s+as\s+\w+)?\s+from\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"\b(?:group\s+by|union|having)\b", re.IGNORECASE)
-_GROUP = re.compile(r"\bgroup\s+by\s+[`\w.]*?`?(\w+)`?\s*(?:order\b|limit\b|;|$)", re.IGNORECASE)
+_GROUP = re.compile(r"\bgroup\s++by\s++([`\w.]++)\s*+(?:order\b|limit\b|;|$)", re.IGNORECASE)
 _WHERE = re.compile(r"\bwhere\s+`?(\w+)`?\s*=\s*(?:'([^']*)'|(-?\d+))\s*(?:order\b|limit\b|;|$)",
                     re.IGNORECASE)  # fmt: skip
+_SELECT = re.compile(r"select\s", re.IGNORECASE)
+_FROM = re.compile(r"(?<!\s)\s++from\b", re.IGNORECASE)
+_COLUMNS = re.compile(r"\*|[\w`, ]+")
+_LONGEST_GLOB = 100
 _PLAIN = re.compile(r"[\w /:@,-]+")
 
 
@@ -72,7 +76,7 @@ def _only_pipeline(action: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _head(command: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
-    found = re.fullmatch(r"(?:-(?:n ?)?(\d+))?(?: ?[^- ]\S*)?", " ".join(command[1:]))
+    found = re.fullmatch(r"(?:-(?:n ?)?(\d{1,18}))?(?: ?[^- ]\S*)?", " ".join(command[1:]))
     most = int(found[1] or 10) if found else len(lines)
     if len(lines) > most:
         yield f"{len(lines)} lines of {command[0]}, which prints at most {most}"
@@ -118,8 +122,10 @@ def _find(command: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
     if "-name" not in words or {"-o", "-or", "!", "-not", "-exec", "-printf", "-ls"} & set(words):
         return
     glob = words[words.index("-name") + 1 : words.index("-name") + 2]
+    if not glob or len(glob[0]) > _LONGEST_GLOB:
+        return
     for line in lines:
-        if glob and not fnmatch.fnmatchcase(line.rstrip("/").rpartition("/")[2], glob[0]):
+        if not fnmatch.fnmatchcase(line.rstrip("/").rpartition("/")[2], glob[0]):
             yield f"find -name {glob[0]} prints {line[:100]}"
             return
 
@@ -183,7 +189,7 @@ def _where(statement: str, result: client_table.PrintedResult) -> Iterator[str]:
     found = _WHERE.search(statement)
     if not found or re.search(r"\b(?:union|join)\b|\(", statement, re.IGNORECASE):
         return
-    if not re.match(r"select\s+(?:\*|[\w`, ]+)\s+from\b", statement, re.IGNORECASE):
+    if not _selects_columns(statement):
         return
     at, wanted = _column(found[1], result), found[2] if found[2] is not None else found[3]
     for row in result.rows if at is not None else ():
@@ -191,6 +197,14 @@ def _where(statement: str, result: client_table.PrintedResult) -> Iterator[str]:
         if value is None or (value.lower() != wanted.lower() and not _same_number(value, wanted)):
             yield f"a row has {found[1]} {value}, and WHERE asks for {wanted}"
             return
+
+
+def _selects_columns(statement: str) -> bool:
+    """Whether it selects columns as they are, or all."""
+    selected, of = _SELECT.match(statement), _FROM.search(statement)
+    if not selected or not of:
+        return False
+    return bool(_COLUMNS.fullmatch(statement[selected.end() : of.start()].strip()))
 
 
 def _same_number(left: str, right: str) -> bool:
@@ -202,15 +216,12 @@ def _same_number(left: str, right: str) -> bool:
 
 def _group(statement: str, result: client_table.PrintedResult) -> Iterator[str]:
     found = _GROUP.search(statement)
-    at = _column(found[1], result) if found else None
-    if (
-        found
-        and at is not None
-        and not re.search(r"\b(?:union|rollup)\b", statement, re.IGNORECASE)
-    ):
+    name = found[1].replace("`", "").rpartition(".")[2] if found else ""
+    at = _column(name, result) if name else None
+    if at is not None and not re.search(r"\b(?:union|rollup)\b", statement, re.IGNORECASE):
         values = [row[at] for row in result.rows]
         if len(set(values)) != len(values):
-            yield f"GROUP BY {found[1]} gives the same {found[1]} twice"
+            yield f"GROUP BY {name} gives the same {name} twice"
 
 
 def _sorted(statement: str, result: client_table.PrintedResult) -> Iterator[str]:

@@ -19,6 +19,7 @@ NULL = "\x00NULL"
 
 _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_POSITION = re.compile(r"[0-9]{1,9}")
 _NAMES_BREAK = re.compile(r"\s+")
 _CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})
 
@@ -110,7 +111,7 @@ def _key_columns(order: Order, columns: tuple[str, ...]) -> tuple[int, ...]:
     found: list[int] = []
     for key in order.keys:
         plain = key.replace("`", "").rpartition(".")[2].strip().lower()
-        if key.isdigit() and 1 <= int(key) <= len(columns):
+        if _POSITION.fullmatch(key) and 1 <= int(key) <= len(columns):
             found.append(int(key) - 1)
         elif plain in names and " " not in key:
             found.append(names.index(plain))

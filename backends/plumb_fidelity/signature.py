@@ -1,157 +1,194 @@
 """The terminal signature: what a terminal adds round a command's output, and how to take it off.
 
 `TextRenderer` turns the bytes that a program wrote to a terminal into what a person would read
-there: colour, titles and modes are gone, text that was overwritten (carriage return, backspace,
-erase in line) shows as it ended, lines end with LF. It works on pieces of any size, in time
-linear in the input and in constant memory. Movement between lines is not followed: full-screen
-programs leave their text in the order in which they wrote it.
+there in the end: colour, titles and modes are gone, text that was overwritten or erased shows as it
+ended, lines end with LF. The terminal has no lower end and begins where the output begins; it is
+120 columns wide for the cursor, while text goes on in its line. The cursor reaches the last
+`screen.MAX_ROWS` rows and `cells.MAX_COLUMNS` columns; what lies before them is passed on.
+
+It works on pieces of any size, with the same result. Memory is constant. Time is linear: text
+without control characters takes some 5 ns a byte, a control character up to 5 µs. Who renders
+what somebody else wrote asks `weight` first, and keeps `without_controls` for what is too heavy.
 
 Escape sequences are as in ECMA-48, section 5, and xterm's control sequences.
 """
 
+import codecs
 import re
+from collections.abc import Callable
 
-_ESCAPE = re.compile(
-    rb"\x1b(?:"
-    rb"\[[0-?]*[ -/]*[@-~]"  # CSI: colour, cursor, modes
-    rb"|\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: title, working directory, marks
-    rb"|[PX^_][^\x1b]*\x1b\\"  # DCS, SOS, PM, APC
-    rb"|[ -/]*[0-OQ-WYZ`-~\\]"  # two characters, or a character set
-    rb")"
-)
-_UNFINISHED_ESCAPE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[PX^_][^\x1b]*\x1b?|[ -/]*)?\Z"
-)
-_COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
-_NEEDS_RENDERING = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
-_LINE_TOKEN = re.compile(
-    r"(?P<text>[^\x00-\x08\x0b-\x1f\x7f]+)|(?P<control>[\r\b])"
-    r"|\x1b\[(?P<count>[0-9]*)(?P<edit>[KCDGP])|(?P<other>[\x00-\x1f\x7f])"
-)
-_EDIT = re.compile(rb"\x1b\[[0-9]*[KCDGP]\Z")
+from plumb_fidelity.cells import MAX_COLUMNS
+from plumb_fidelity.screen import Screen
 
-MAX_UNFINISHED_BYTES = 4096
-"""A control sequence longer than this is taken for rubbish, and its bytes for text."""
+MAX_LINE_BYTES = MAX_COLUMNS
+"""Overwriting reaches back this far in a line; a longer one is passed on in pieces."""
 
-MAX_LINE_BYTES = 64 * 1024
-"""Overwriting reaches back this far; a longer line is passed on in pieces."""
+_MOST = 4096
+"""A control sequence longer than this is taken for rubbish, and its characters for text."""
+
+_EDIT = r"[0-9;]{0,64}[@-HJ-MPX`abdefsu]|4[hl]|\?(?:1049|1047|47)[hl]"  # changes what is shown
+_BODY = rf"[^\x07\x1b]{{0,{_MOST}}}"
+_STRING_BODY = rf"[^\x1b]{{0,{_MOST}}}"
+_INERT = re.compile(
+    rf"\x1b(?:\[(?!{_EDIT})[0-?]{{0,{_MOST}}}[ -/]{{0,16}}[@-~]"  # CSI: colour, modes
+    rf"|\]{_BODY}(?:\x07|\x1b\\)"  # OSC: title, working directory, marks
+    rf"|[PX^_]{_STRING_BODY}\x1b\\"  # DCS, SOS, PM, APC
+    r"|(?![78DEM]|\([0B])[ -/]{0,16}[0-OQ-WYZ`-~\\])"  # two characters, or a character set
+)
+_UNFINISHED = re.compile(
+    rf"(?:\x1b(?:\[[0-?]{{0,{_MOST}}}[ -/]{{0,16}}|\]{_BODY}\x1b?|[PX^_]{_STRING_BODY}\x1b?"
+    r"|[ -/]{0,16})|\r)\Z"
+)
+_FURTHEST_UNFINISHED = _MOST + 64
+_TOKEN = re.compile(
+    r"(?P<text>[^\x00-\x08\x0b-\x1f\x7f]+)|(?P<control>[\r\b\x0b\x0c])"
+    r"|\x1b\[(?P<parameters>[0-9;]{0,64})(?P<edit>[@-HJ-MPX`abdefhlsu])"
+    r"|\x1b\[\?(?:1049|1047|47)(?P<full>[hl])|\x1b(?P<two>[78DEM]|\([0B])|(?P<other>[\x00-\x1f\x7f])"
+)
+_CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f]")
+_SEQUENCE = re.compile(rf"\x1b(?:\[(?:{_EDIT})|[78DEM]|\([0B])|{_INERT.pattern}")
+_CONTROL_BYTES = bytes([*range(1, 9), *range(11, 32), 127])
+_TO_NOTHING = dict.fromkeys([0, *_CONTROL_BYTES])
+_LIGHT = re.compile(rb"\r\n|\x1b\[[0-9;]{0,64}m(?:\x1b\[K)?")
+_LONG_LINE = re.compile(rb"[^\n]{512,}")  # its characters are counted
+_COUNTED = 16  # bytes, in the time of one control character
+_RETURN_OF_NOTHING = re.compile(r"(?:(?<=[\n\r])|\A)\r")
+_MOST_DIGITS = 4
 
 
 class TextRenderer:
-    """Renders a stream of terminal output, piece by piece."""
+    """Renders a stream of terminal output, piece by piece. Can be pickled."""
 
     def __init__(self) -> None:
-        self._unfinished = b""  # the beginning of a control sequence
-        self._line = b""  # the last line, as long as it can still be overwritten
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._unfinished = ""  # the beginning of a control sequence
+        self._screen = Screen()
 
     def feed(self, data: bytes) -> bytes:
-        """Takes the next piece; returns what is certain now."""
-        data = self._unfinished + data
-        data, self._unfinished = _split_unfinished(data)
-        if not data:
-            return b""
-        head, newline, tail = (self._line + data).rpartition(b"\n")
-        rendered = _render_lines(head) + newline if newline else b""
-        self._line = tail
-        return rendered + self._shorten_line()
+        """Takes the next piece; returns what cannot change any more."""
+        self._take(self._decoder.decode(data))
+        return self._screen.take_released().encode()
 
     def finish(self) -> bytes:
-        """Returns the rest: the last line, if it has no end."""
-        line, self._line, self._unfinished = self._line, b"", b""
-        return _render_lines(line)
+        """Returns the rest."""
+        self._take(self._decoder.decode(b"", final=True))
+        return self._screen.finish().encode()
 
-    def _shorten_line(self) -> bytes:
-        if len(self._line) <= MAX_LINE_BYTES:
-            return b""
-        line = _Line()
-        line.write(self._line)
-        if len(line.cells) > MAX_LINE_BYTES // 2:
-            self._line = b""
-            return line.content()
-        self._line = (
-            line.content() + b"\r\x1b[%dC" % line.column if line.column else line.content() + b"\r"
-        )
-        return b""
+    def _take(self, text: str) -> None:
+        text = self._unfinished + text
+        found = _UNFINISHED.search(text, max(0, len(text) - _FURTHEST_UNFINISHED))
+        end = found.start() if found else len(text)
+        text, self._unfinished = text[:end], text[end:]
+        if "\x1b" in text:
+            text = _INERT.sub("\x00", text)  # what stands round it must not become a sequence
+        text = text.replace("\r\n", "\n")
+        if _CONTROL.search(text) is None:
+            self._screen.write(text.replace("\x00", ""))
+        else:
+            self._follow(text)
+
+    def _follow(self, text: str) -> None:
+        screen = self._screen
+        for token in _TOKEN.finditer(text):
+            match token.lastgroup:
+                case "text":
+                    screen.write(token[0])
+                case "control":
+                    _CONTROL_ACTIONS[token[0]](screen)
+                case "edit":
+                    _edit(screen, token["edit"], token["parameters"])
+                case "two":
+                    _ESCAPE_ACTIONS[token["two"]](screen)
+                case "full" if token["full"] == "h":
+                    screen.begin_full_screen()
+                case "full":
+                    screen.end_full_screen()
 
 
 def render(data: bytes) -> str:
     """Renders a whole output at once; bytes that are not UTF-8 become U+FFFD."""
     renderer = TextRenderer()
-    return (renderer.feed(data) + renderer.finish()).decode(errors="replace")
+    return (renderer.feed(data) + renderer.finish()).decode()
 
 
-def _split_unfinished(data: bytes) -> tuple[bytes, bytes]:
-    # A sequence cannot have begun before the last 4 KiB and still be taken for one.
-    start = max(0, len(data) - MAX_UNFINISHED_BYTES)
-    found = _UNFINISHED_ESCAPE.search(data, start)
-    if found is None:
-        return data, b""
-    return data[: found.start()], data[found.start() :]
+def weight(data: bytes) -> int:
+    """How much work it is to render this: about the control characters to follow, 5 µs each."""
+    heavy = 0
+    if len(data.translate(None, _CONTROL_BYTES)) < len(data):
+        edits = _LIGHT.sub(b"", data)
+        heavy += len(edits) - len(edits.translate(None, _CONTROL_BYTES))
+        heavy += data.count(b"\n") if b"\x1b(0" in data or b"\x1b[4h" in data else 0
+    if b"\t" in data or not data.isascii():
+        heavy += sum(map(len, _LONG_LINE.findall(data))) // _COUNTED
+    return heavy
 
 
-def _render_lines(block: bytes) -> bytes:
-    block = _COLOUR.sub(b"", block.replace(b"\r\n", b"\n"))
-    if _NEEDS_RENDERING.search(block) is None:
-        return block
-    return b"\n".join(map(_render_line, block.split(b"\n")))
+def without_controls(data: bytes) -> bytes:
+    """Takes control characters off without following them, at the speed of a search.
+
+    A return that is no line's end becomes one, so that what would be overwritten can be read.
+    """
+    text = _SEQUENCE.sub("", data.decode(errors="replace"))
+    text = _RETURN_OF_NOTHING.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
+    return text.translate(_TO_NOTHING).encode()
 
 
-def _render_line(data: bytes) -> bytes:
-    if _NEEDS_RENDERING.search(data) is None:
-        return data
-    line = _Line()
-    line.write(data)
-    return line.content()
+def _set_draws(screen: Screen, *, draws: bool) -> None:
+    screen.draws = draws
 
 
-class _Line:
-    """One line of a terminal: its characters, and where the cursor stands."""
-
-    def __init__(self) -> None:
-        self.cells: list[str] = []
-        self.column = 0
-
-    def write(self, data: bytes) -> None:
-        data = _ESCAPE.sub(_keep_edits, data)
-        for token in _LINE_TOKEN.finditer(data.decode(errors="surrogateescape")):
-            match token.lastgroup:
-                case "text":
-                    self._put(token["text"])
-                case "control":
-                    self.column = 0 if token["control"] == "\r" else max(0, self.column - 1)
-                case "edit":
-                    self._edit(token["edit"], token["count"])
-
-    def content(self) -> bytes:
-        return "".join(self.cells).encode(errors="surrogateescape")
-
-    def _put(self, text: str) -> None:
-        if self.column > len(self.cells):
-            self.cells.extend(" " * (self.column - len(self.cells)))
-        self.cells[self.column : self.column + len(text)] = text
-        self.column += len(text)
-
-    def _edit(self, what: str, count_text: str) -> None:
-        count = min(int(count_text[:6] or "0"), MAX_LINE_BYTES)
-        match what:
-            case "K":
-                self._erase(count)
-            case "C":
-                self.column = min(self.column + max(count, 1), MAX_LINE_BYTES)
-            case "D":
-                self.column = max(0, self.column - max(count, 1))
-            case "G":
-                self.column = max(count, 1) - 1
-            case "P":
-                del self.cells[self.column : self.column + max(count, 1)]
-
-    def _erase(self, part: int) -> None:
-        if part in (1, 2):
-            end = min(self.column + 1, len(self.cells))
-            self.cells[:end] = " " * end
-        if part in (0, 2):
-            del self.cells[self.column :]
+def _set_inserts(screen: Screen, *, inserts: bool) -> None:
+    screen.inserts = inserts
 
 
-def _keep_edits(found: re.Match[bytes]) -> bytes:
-    return found[0] if _EDIT.match(found[0]) else b""
+def _edit(screen: Screen, letter: str, parameters: str) -> None:
+    first, _, others = parameters.partition(";")
+    _EDITS[letter](screen, _number(first), _number(others.partition(";")[0]))
+
+
+def _number(digits: str) -> int:
+    return int(digits[:_MOST_DIGITS] or "0")
+
+
+_CONTROL_ACTIONS: dict[str, Callable[[Screen], None]] = {
+    "\r": Screen.carriage_return,
+    "\b": lambda screen: screen.move(0, -1),
+    "\x0b": Screen.index,
+    "\x0c": Screen.index,
+}
+
+_ESCAPE_ACTIONS: dict[str, Callable[[Screen], None]] = {
+    "7": Screen.save,
+    "8": Screen.restore,
+    "D": Screen.index,
+    "E": Screen.line_feed,
+    "M": Screen.reverse_index,
+    "(0": lambda screen: _set_draws(screen, draws=True),
+    "(B": lambda screen: _set_draws(screen, draws=False),
+}
+
+# Where no number stands, it is 0 for those that erase, and 1 for all others; so is a 0 for them.
+_EDITS: dict[str, Callable[[Screen, int, int], None]] = {
+    "@": lambda screen, count, _: screen.insert_characters(count or 1),
+    "A": lambda screen, count, _: screen.move(-(count or 1), 0),
+    "B": lambda screen, count, _: screen.move(count or 1, 0),
+    "C": lambda screen, count, _: screen.move(0, count or 1),
+    "D": lambda screen, count, _: screen.move(0, -(count or 1)),
+    "E": lambda screen, count, _: screen.move_line(count or 1),
+    "F": lambda screen, count, _: screen.move_line(-(count or 1)),
+    "G": lambda screen, column, _: screen.move_to(None, (column or 1) - 1),
+    "H": lambda screen, row, column: screen.move_to((row or 1) - 1, (column or 1) - 1),
+    "J": lambda screen, part, _: screen.erase_display(part),
+    "K": lambda screen, part, _: screen.erase_line(part),
+    "L": lambda screen, count, _: screen.insert_lines(count or 1),
+    "M": lambda screen, count, _: screen.delete_lines(count or 1),
+    "P": lambda screen, count, _: screen.delete_characters(count or 1),
+    "X": lambda screen, count, _: screen.erase_characters(count or 1),
+    "b": lambda screen, count, _: screen.repeat(count or 1),
+    "d": lambda screen, row, _: screen.move_to((row or 1) - 1, None),
+    "h": lambda screen, *_: _set_inserts(screen, inserts=True),
+    "l": lambda screen, *_: _set_inserts(screen, inserts=False),
+    "s": lambda screen, *_: screen.save(),
+    "u": lambda screen, *_: screen.restore(),
+}
+_EDITS |= {"`": _EDITS["G"], "a": _EDITS["C"], "e": _EDITS["B"], "f": _EDITS["H"]}

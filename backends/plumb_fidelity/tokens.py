@@ -32,7 +32,9 @@ _TOKEN = re.compile(
 _TYPES = {group: group for group in _TOKEN.groupindex} | {"plain": "word", "mark": "other"}
 _CLOCK_REACH = datetime.timedelta(hours=36)
 _HEX = re.compile(r"[0-9a-f]+")
+_LONGEST_DATE = 64
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
+_PID = re.compile(r"[0-9]{1,10}")
 _LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
 
 
@@ -54,9 +56,13 @@ def tokenise(line: str) -> list[Token]:
     ]
 
 
-@functools.lru_cache(maxsize=4096)
 def date_of(text: str, year: int) -> datetime.datetime | None:
     """Reads a date in the forms that tokens have; `year` is for those that name none."""
+    return _date_of(text, year) if len(text) <= _LONGEST_DATE else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _date_of(text: str, year: int) -> datetime.datetime | None:
     words = list(text.replace("T", " ", 1).replace(",", " ").split())
     if re.match(r"\d{4}-", text):
         return _read(f"{words[0]} {words[1][:8] if len(words) > 1 else ''}".strip(), "%Y-%m-%d")
@@ -101,7 +107,10 @@ def same_value(real: str, simulated: str) -> bool:
         return True
     if not _is_float(real):
         return False
-    return abs(left - right) <= decimal.Decimal("1e-9") * max(abs(left), abs(right))
+    try:
+        return abs(left - right) <= decimal.Decimal("1e-9") * max(abs(left), abs(right))
+    except decimal.Overflow:  # an exponent that no float has
+        return False
 
 
 def _is_float(text: str) -> bool:
@@ -167,6 +176,6 @@ def _why_not_date(value: str, at: datetime.datetime | None) -> str:
 
 def why_not_pid(value: str) -> str:
     """Says why a number cannot be a process's id."""
-    if value.isdigit() and 0 < int(value) <= _LARGEST_PID:
+    if _PID.fullmatch(value) and 0 < int(value) <= _LARGEST_PID:
         return ""
     return f"implausible: {value} cannot be a process's id"

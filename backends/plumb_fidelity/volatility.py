@@ -28,6 +28,7 @@ _JOB = re.compile(r"\[\d+\][+-]? +(\d+)\b")
 _DIRECTORY = re.compile(r"d[rwxsStT-]{9}[.+@]? (\d+) ")
 _DIGITS = re.compile(r"\d+")
 _LEAST_ALIKE = 0.5
+_MOST_FIELDS = 100  # as many fields are looked at, and what is behind them is one more
 
 SAME, VOLATILE, IMPLAUSIBLE, WRONG = "same", "volatile", "implausible", "wrong"
 
@@ -184,12 +185,19 @@ def likeness(left: Sequence[str], right: Sequence[str]) -> Callable[[int, int], 
     """
     left_fields: dict[int, list[str]] = {}
     right_fields: dict[int, list[str]] = {}
+    left_shapes: dict[int, str] = {}
+    right_shapes: dict[int, str] = {}
     is_single = len(left) == len(right) == 1
 
     def fields(cache: dict[int, list[str]], lines: Sequence[str], at: int) -> list[str]:
         if at not in cache:
             line = lines[at]
-            cache[at] = line.split(CELL) if CELL in line else line.split()
+            cache[at] = line.split(CELL if CELL in line else None, _MOST_FIELDS)
+        return cache[at]
+
+    def shape(cache: dict[int, str], lines: Sequence[str], at: int) -> str:
+        if at not in cache:
+            cache[at] = _DIGITS.sub("0", lines[at])
         return cache[at]
 
     def alike(i: int, j: int) -> float:
@@ -198,7 +206,7 @@ def likeness(left: Sequence[str], right: Sequence[str]) -> Callable[[int, int], 
         ratio = 2 * shared / ((len(one) + len(other)) or 1)
         if ratio >= _LEAST_ALIKE:
             return ratio
-        if _DIGITS.sub("0", left[i]) == _DIGITS.sub("0", right[j]):
+        if shape(left_shapes, left, i) == shape(right_shapes, right, j):
             return _LEAST_ALIKE
         is_row = CELL in left[i] and len(one) == len(other) and one[0] == other[0]
         return 0.4 if is_row else 0.1 if is_single else 0.0

@@ -82,6 +82,13 @@ async def test_work_is_killed_when_its_caller_is_cancelled(worker: Worker) -> No
     assert not _is_alive(pid)
 
 
+async def test_a_deadline_may_pass_while_the_process_starts(worker: Worker) -> None:
+    for deadline in (0.0, 0.001, 0.01, 0.05):
+        with pytest.raises(WorkCut, match="longer than"):
+            await worker.run(time.sleep, _LONG, deadline=deadline)
+    assert await worker.run(abs, -1, deadline=_NET) == 1
+
+
 async def test_a_bomb_for_the_memory_is_cut_and_hurts_nobody(worker: Worker) -> None:
     with pytest.raises(WorkCut, match="more than 1024 MiB of memory"):
         await worker.run(bytearray, 2 * 1024**3, deadline=_NET)

@@ -43,6 +43,7 @@ from plumb_backends.snapshot import Entry, Snapshot
 _OBEY_WITHIN = 2.0
 """Seconds that bash gets to show its prompt after what it ran is gone."""
 
+_RENDERED_WITHIN = 3.0  # where the action has left less of its time
 _STOP_ATTEMPTS = 3
 """In a list (`a; b; c`) the shell goes on with the next command when one is killed."""
 
@@ -133,6 +134,7 @@ class RealShell:
         finally:
             self._turn = None
         run_duration = time.monotonic() - started
+        await turn.rendered(max(_RENDERED_WITHIN, action.timeout - run_duration))
         if turn.prompt is not None:
             shell.prompt, status = turn.prompt, turn.prompt.status
         else:

@@ -1,7 +1,6 @@
 """One action on a terminal: what it has printed so far, and why it ended or shall end."""
 
 import asyncio
-import codecs
 import dataclasses
 import enum
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from plumb_backends.capped import Capped
 from plumb_backends.environment import Ending
 from plumb_backends.real.marks import Prompt
-from plumb_fidelity.signature import TextRenderer
+from plumb_backends.rendering import BoundedRendering
 
 
 class TurnEnd(enum.Enum):
@@ -28,7 +27,7 @@ class Turn:
         end: Why it ended; None while it goes on.
         prompt: What the prompt after it says; None unless there was one.
         raw: Everything that the terminal sent, without our marks.
-        text: The rendered output.
+        text: The rendered output; whole after `rendered`.
         total_bytes: How much the action has written.
         ran: Whether a command has started: not so for a comment, or an error of syntax.
         woken: Is set when the turn has ended, or somebody wants it to.
@@ -46,17 +45,18 @@ class Turn:
     stop_because: Ending | None = None
     woken: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    _renderer: TextRenderer = dataclasses.field(default_factory=TextRenderer)
-    _decoder: codecs.IncrementalDecoder = dataclasses.field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
-    )
+    _rendering: BoundedRendering = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rendering = BoundedRendering(self.text, f"turn {id(self)}")
 
     def output(self, data: bytes) -> None:
         """Takes what the action wrote."""
         self.total_bytes += len(data)
         if self.total_bytes > self.max_output_bytes:
             self.ask_to_stop(Ending.OUTPUT_LIMIT)
-        self._add_text(self._renderer.feed(data))
+        self._rendering.feed(data)
+        self.text = self._rendering.text
         self.on_output(data)
 
     def ask_to_stop(self, because: Ending) -> None:
@@ -67,11 +67,13 @@ class Turn:
     def finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
         """Ends the turn; only the first end counts."""
         if self.end is None:
-            self._add_text(self._renderer.finish(), final=True)
+            self._rendering.end()
+            self.text = self._rendering.text
             self.end, self.prompt = end, prompt
             self.woken.set()
             self.done.set()
 
-    def _add_text(self, data: bytes, *, final: bool = False) -> None:
-        """Adds text; made valid first, for a byte that is not UTF-8 becomes three."""
-        self.text.add(self._decoder.decode(data, final).encode())
+    async def rendered(self, seconds: float) -> None:
+        """Waits until `text` is whole, after the end; see `BoundedRendering.wait`."""
+        await self._rendering.wait(seconds)
+        self.text = self._rendering.text

@@ -138,18 +138,16 @@ class _Process:
 
 async def _start(memory_bytes: int) -> _Process:
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours)
-    try:
+    with contextlib.ExitStack() as unless_started, theirs:
+        unless_started.callback(ours.close)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        unless_started.callback(writer.close)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", child.__file__, str(os.getpid()), str(memory_bytes)),
             stdin=theirs.fileno(),
             env=_environment(),
         )
-    except BaseException:
-        writer.close()
-        raise
-    finally:
-        theirs.close()
+        unless_started.pop_all()
     return _Process(process, reader, writer)
 
 
