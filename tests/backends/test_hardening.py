@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
 import pytest
 
 from plumb_backends.real.hardening import Limits, SandboxSpec, container_config
+from plumb_backends.real.sql.server import server_limits
 
 LIMITS = Limits(
     memory_bytes=64_000_000, processes=32, cpus=0.5, disk_bytes=9_000, open_files=100, lifetime=60
@@ -30,6 +32,7 @@ HOST = CONFIG["HostConfig"]
         ("Memory", 64_000_000),
         ("MemorySwap", 64_000_000),
         ("NanoCpus", 500_000_000),
+        ("CpuShares", 256),
         ("PidsLimit", 32),
         ("OomScoreAdj", 500),
         ("LogConfig", {"Type": "none"}),
@@ -39,6 +42,12 @@ HOST = CONFIG["HostConfig"]
 )
 def test_the_host_is_asked_for(line: str, value: object) -> None:
     assert HOST[line] == value
+
+
+def test_a_server_that_many_share_outweighs_dozens_of_busy_sandboxes() -> None:
+    spec = dataclasses.replace(SPEC, limits=server_limits())
+    host = container_config(spec, "owner-1", limit_disk=True)["HostConfig"]
+    assert host["CpuShares"] >= 16 * HOST["CpuShares"]
 
 
 @pytest.mark.parametrize(

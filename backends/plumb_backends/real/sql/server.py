@@ -165,6 +165,11 @@ class Server:
             await shut(self._idle.pop())
 
 
+_CPU_WEIGHT = 4096
+"""Sixteen times that of a shell: one server answers many sessions, in milliseconds each, and must
+not wait for dozens of busy shells."""
+
+
 def server_limits(
     *,
     memory_bytes: int = 2 * 1024**3,
@@ -179,6 +184,7 @@ def server_limits(
         memory_bytes=memory_bytes,
         processes=2048,  # a thread for each connection
         cpus=cpus,
+        cpu_weight=_CPU_WEIGHT,
         open_files=8192,
         lifetime=2 * max_session_life + 120,
     )
