@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from plumb_backends.real.hardening import (
     container_config,
     shell_command,
 )
+from plumb_backends.real.sql.servers import own_limits, server_limits
 
 LIMITS = Limits(
     memory_bytes=64_000_000, processes=32, cpus=0.5, disk_bytes=9_000, open_files=100, lifetime=60
@@ -40,6 +42,7 @@ HOST = CONFIG["HostConfig"]
         ("Memory", 64_000_000),
         ("MemorySwap", 64_000_000),
         ("NanoCpus", 500_000_000),
+        ("CpuShares", 256),
         ("PidsLimit", 32),
         ("OomScoreAdj", 500),
         ("LogConfig", {"Type": "none"}),
@@ -49,6 +52,18 @@ HOST = CONFIG["HostConfig"]
 )
 def test_the_host_is_asked_for(line: str, value: object) -> None:
     assert HOST[line] == value
+
+
+def test_a_server_that_many_share_outweighs_dozens_of_busy_sandboxes() -> None:
+    spec = dataclasses.replace(SPEC, limits=server_limits())
+    host = container_config(spec, "owner-1", limit_disk=True)["HostConfig"]
+    assert host["CpuShares"] >= 16 * HOST["CpuShares"]
+
+
+def test_a_server_of_one_s_own_outweighs_nobody_much() -> None:
+    spec = dataclasses.replace(SPEC, limits=own_limits())
+    host = container_config(spec, "owner-1", limit_disk=True)["HostConfig"]
+    assert HOST["CpuShares"] < host["CpuShares"] <= 2 * HOST["CpuShares"]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ class Limits:
         memory_bytes: RAM, without swap.
         processes: Processes and threads.
         cpus: Cores, fractions allowed.
+        cpu_weight: Its share of the processor where all is taken, beside those of others.
         disk_bytes: What may be written to its file system.
         files: Files and folders that may be made or changed there, empty ones, too.
         open_files: Open files of one process.
@@ -79,6 +80,7 @@ class Limits:
     memory_bytes: int = 1024**3
     processes: int = 256
     cpus: float = 2.0
+    cpu_weight: int = 256
     disk_bytes: int = 2 * 1024**3
     files: int = 2**18
     open_files: int = 4096
@@ -150,6 +152,7 @@ def container_config(
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,  # the same number: no swap
         "NanoCpus": int(limits.cpus * 1e9),
+        "CpuShares": limits.cpu_weight,
         "PidsLimit": limits.processes,
         "OomScoreAdj": 500,  # where the whole machine runs out, sandboxes go first
         "Ulimits": [

@@ -17,6 +17,12 @@ ADMIN_PORT = 33062
 _COMMAND = ("plumb-mysqld",)
 _DATA = "/var/lib/plumb-mysql-ram"
 
+_SHARED_CPU_WEIGHT = 4096
+"""Sixteen times that of a shell: it answers many sessions, in milliseconds each."""
+
+_OWN_CPU_WEIGHT = 512
+"""Twice that of a shell: an agent decides what its own server computes."""
+
 
 def server_limits(
     *,
@@ -32,6 +38,7 @@ def server_limits(
         memory_bytes=memory_bytes,
         processes=2048,  # a thread for each connection
         cpus=cpus,
+        cpu_weight=_SHARED_CPU_WEIGHT,
         disk_bytes=memory_bytes * 5 // 8,  # the rest is its own: out of memory it would be killed
         open_files=8192,
         lifetime=2 * max_session_life + 120,
@@ -50,6 +57,7 @@ def own_limits(
         memory_bytes=memory_bytes,
         processes=512,
         cpus=cpus,
+        cpu_weight=_OWN_CPU_WEIGHT,
         disk_bytes=min(disk_bytes, memory_bytes * 5 // 8),
         open_files=8192,
         lifetime=lifetime,
