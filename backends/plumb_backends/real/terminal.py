@@ -171,7 +171,7 @@ class Terminal:
     @property
     def heard(self) -> bool:
         """Whether the shell has been seen to read the action; a blind one cannot be."""
-        return self._heard or self._blind
+        return self._heard or self._blind or (not self._plain and self._end_of_echo() is not None)
 
     def retype(self) -> None:
         """Types the action again, which somebody else has read."""
