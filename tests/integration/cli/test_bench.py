@@ -62,7 +62,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 def bench(*arguments: object, **env: str) -> "subprocess.CompletedProcess[str]":
     process = start(*arguments, **env)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=900)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -217,12 +217,14 @@ def test_a_scenario_whose_init_fails_is_named_and_in_no_figure(tmp_path: Path) -
 
 
 def test_hostile_ids_lose_nothing_of_what_was_played(tmp_path: Path) -> None:
-    hostile = ["[/]x", "<script>alert(1)</script>", "\x1b[2J", "../a", "$\\frac$", "n" * 300]
-    scenarios = lines(tmp_path / "s.jsonl", *({**ONE, "id": one} for one in hostile))
+    hostile = ["[/]x", "<script>alert(1)</script>", "\x1b[2J../" + "n" * 300]
+    short = {**ONE, "init": [], "actions": ["echo 42"]}
+    turns = [{"action": "echo 42", "observation": "43\n"}]
     name = {"model": r"$\frac$", "strategy": "[/]"}
+    scenarios = lines(tmp_path / "s.jsonl", *({**short, "id": one} for one in hostile))
     recorded = lines(
         tmp_path / "t.jsonl",
-        *({**RECORDED, "scenario": one, "simulator": name} for one in hostile),
+        *({"scenario": one, "simulator": name, "turns": turns} for one in hostile),
     )
     out = tmp_path / "out"
     run = bench(
