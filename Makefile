@@ -12,7 +12,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images browser runsc demo test test-fast soak check check-differ proto docs vendor examples bench bench-peers clean
+.PHONY: help setup engine images browser runsc demo test test-fast attacks soak check check-differ proto docs vendor examples bench bench-peers clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: setup browser runsc check check-differ ## Runs every test; needs Docker
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
 	$(RUN)/pytest -m "not docker"
+
+attacks: setup ## Plays every attack that docs/security.md lists, and prints what came of each
+	@$(RUN)/python -m tests.play_attacks
 
 SECONDS ?= 3600
 soak: setup ## Strikes a server with faults for an hour (SECONDS=300: shorter; SEED=x: as then), and fuzzes it
