@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from plumb_backends import workers
 from plumb_backends.capped import Capped
 from plumb_backends.environment import (
     Action,
@@ -21,11 +20,10 @@ from plumb_backends.environment import (
     ProbeResult,
     Provenance,
 )
-from plumb_backends.errors import ModelUnusable, SandboxUnavailable
+from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kind import Kind, Reply
-from plumb_fidelity.signature import render
+from plumb_backends.rendering import render_bounded
 
-_LARGE_BYTES = 16 * 1024
 _RENDER_WITHIN = 5.0
 _LEAST_SECONDS, _USUAL_SECONDS = 0.0006, 0.0014
 
@@ -124,12 +122,16 @@ class Stage:
 
     async def _observe(self, acted: Acted, action: Action, printed: bytes) -> Observation:
         part, options = self._kind.part, self._options
-        text = Capped(options.max_text_bytes)
-        text.add(part.tidy(await self._render(printed, action)).encode(errors="replace"))
+        text = await render_bounded(
+            printed,
+            max_bytes=options.max_text_bytes,
+            seconds=max(action.timeout, _RENDER_WITHIN),
+            owner=self._owner,
+        )
         seconds = float(acted.reply.facts.get("seconds", 0.0))
         runs_on = seconds > action.timeout
         seen = Observation(
-            text=text.text(),
+            text=part.tidy(text.text()),
             ending=Ending.TIMED_OUT if runs_on else Ending.EXITED,
             total_bytes=len(printed),
             run_duration=max(0.0, min(seconds, action.timeout)) + _overhead(),
@@ -140,20 +142,6 @@ class Stage:
         raw.add(part.on_terminal(printed, action, seen, options))
         truncated = bool(raw.cut_bytes or text.cut_bytes)
         return dataclasses.replace(seen, raw=raw.content(), truncated=truncated)
-
-    async def _render(self, printed: bytes, action: Action) -> str:
-        """What a terminal makes of it; of much in a process that is killed at the deadline."""
-        if len(printed) <= _LARGE_BYTES:
-            return render(printed)
-        try:
-            return await workers.run(
-                render, printed, deadline=max(action.timeout, _RENDER_WITHIN), owner=self._owner
-            )
-        except workers.WorkCut as error:
-            raise ModelUnusable(
-                f"a reply of {len(printed)} bytes could not be rendered: {error}; "
-                "use another model, or another action"
-            ) from error
 
 
 def _overhead() -> float:
