@@ -17,15 +17,12 @@ class ReplayPlan:
     """What is to be taken again.
 
     Attributes:
+        after: The step after which the new session begins.
         steps: In order, with the step numbers that they had.
     """
 
-    steps: Sequence[StepRecord] = ()
-
-    @property
-    def after(self) -> int:
-        """The step after which the new session begins."""
-        return self.steps[0].step_index - 1 if self.steps else 0
+    after: int
+    steps: Sequence[StepRecord]
 
 
 class Replays:
@@ -105,7 +102,7 @@ async def plan_replay(journal: Journal, name: str, until: int) -> ReplayPlan:
     steps = [step for step in steps if step.step_index > begin]
     while steps and steps[-1].observation is None:  # it was never seen: the agent asks again
         steps.pop()
-    return ReplayPlan(steps)
+    return ReplayPlan(begin, steps)
 
 
 async def replay(session: Session, plan: ReplayPlan) -> Replayed:
