@@ -117,7 +117,9 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
             await refuse(context, code, "LIMIT_REACHED", retry_after=self.retry_after, limit="X")
         name = self.created.setdefault(request.request_id, f"sessions/{len(self.created)}")
         await self._lose_some("CreateSession", context)
-        return wire.CreateSessionResponse(session=wire.Session(name=name, kind=request.kind))
+        return wire.CreateSessionResponse(
+            session=wire.Session(name=name, kind=request.kind, last_step_index=len(self.ran))
+        )
 
     async def GetSession(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.calls.append("GetSession")
