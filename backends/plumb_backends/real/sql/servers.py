@@ -20,7 +20,7 @@ _DATA = "/var/lib/plumb-mysql-ram"
 
 def server_limits(
     *,
-    memory_bytes: int = 1024**3,
+    memory_bytes: int = 2 * 1024**3,
     cpus: float = 2.0,
     max_session_life: float = 24 * 3600.0,
 ) -> Limits:
