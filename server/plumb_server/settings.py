@@ -130,8 +130,8 @@ class Settings(SimulatorFields):
     mysql_memory_bytes: int = Field(
         1024**3,
         ge=256 * 1024**2,
-        description="RAM of a session's own MySQL server, its data included; one that sessions share "
-        "has twice as much.",
+        description="RAM of a session's own MySQL server, its data included; one that sessions "
+        "share has twice as much.",
     )
     mysql_disk_bytes: int = Field(
         512 * 1024**2,
