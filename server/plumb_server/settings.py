@@ -162,7 +162,10 @@ class Settings(SimulatorFields):
         "plumb-mysql:latest", description="The image of the MySQL servers that plumb starts."
     )
     mysql_memory_bytes: int = Field(
-        1024**3, ge=256 * 1024**2, description="RAM of a MySQL server, its data included."
+        1024**3,
+        ge=256 * 1024**2,
+        description="RAM of a session's own MySQL server, its data included; one that sessions "
+        "share has twice as much.",
     )
     mysql_disk_bytes: int = Field(
         512 * 1024**2,
@@ -321,7 +324,7 @@ class Settings(SimulatorFields):
                 image=self.mysql_image,
                 url=self.mysql_url,
                 limits=server_limits(
-                    memory_bytes=self.mysql_memory_bytes,
+                    memory_bytes=2 * self.mysql_memory_bytes,
                     cpus=self.mysql_cpus,
                     max_session_life=self.session_max_life,
                 ),

@@ -181,7 +181,9 @@ async def test_a_slow_session_does_not_keep_another_waiting(make_mysql: MakeMysq
     await sleeping
 
 
-async def test_a_session_s_memory_on_a_shared_server_is_limited(make_mysql: MakeMysql) -> None:
+async def test_half_a_gigabyte_of_one_session_does_not_end_a_shared_server(
+    make_mysql: MakeMysql,
+) -> None:
     session = await make_mysql(options=SHARED)
     seen = await step(
         session,

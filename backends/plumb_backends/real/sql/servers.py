@@ -26,7 +26,7 @@ _OWN_CPU_WEIGHT = 512
 
 def server_limits(
     *,
-    memory_bytes: int = 1024**3,
+    memory_bytes: int = 2 * 1024**3,
     cpus: float = 2.0,
     max_session_life: float = 24 * 3600.0,
 ) -> Limits:
