@@ -454,7 +454,7 @@ async def test_after_its_session_an_agent_s_token_finds_nothing(served: Wire) ->
     assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
 
 
-async def test_health_may_be_checked_by_all(served: Wire) -> None:
+async def test_health_is_open_to_all(served: Wire) -> None:
     stub = health_pb2_grpc.HealthStub(served.channel)
     assert (await stub.Check(health_pb2.HealthCheckRequest())).status == 1
 
