@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+import websockets
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -66,9 +68,14 @@ def test_two_sockets_and_somebody_else_share_one_shell(
     assert (last["observation"]["text"], last["step_index"]) == ("5\n", 5)
 
 
-def test_an_unknown_session_closes_the_socket_with_its_reason(running: Running) -> None:
-    with running.live("/v1/sessions/00000000-0000-4000-8000-000000000000/live") as live:
-        assert live.receive()["error"]["reason"] == "SESSION_NOT_FOUND"
+def test_on_an_unknown_session_no_socket_is_opened(running: Running) -> None:
+    with (
+        pytest.raises(websockets.InvalidStatus) as caught,
+        running.live("/v1/sessions/00000000-0000-4000-8000-000000000000/live"),
+    ):
+        pass
+    answer = caught.value.response
+    assert (answer.status_code, json.loads(answer.body)["reason"]) == (404, "SESSION_NOT_FOUND")
 
 
 def test_a_session_of_a_page_s_own_ends_with_it_and_its_container_is_gone(
