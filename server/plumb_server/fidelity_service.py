@@ -18,7 +18,7 @@ from plumb_fidelity.verdict import AGREEING, HALLUCINATIONS, UNSCORED
 from plumb_server import convert, metrics
 from plumb_server.journal import Journal
 from plumb_server.paging import page_size
-from plumb_server.places import Places
+from plumb_server.sessions import Sessions
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -26,10 +26,10 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class FidelityService(wire_grpc.FidelityServiceServicer):
     """The service. Every error that it raises is turned into a status by `interceptors.Guard`."""
 
-    def __init__(self, backends: Backends, journal: Journal, places: Places) -> None:
+    def __init__(self, backends: Backends, journal: Journal, sessions: Sessions) -> None:
         self._backends = backends
         self._journal = journal
-        self._places = places
+        self._sessions = sessions
 
     async def Compare(
         self, request: wire.CompareRequest, context: _Context
@@ -56,7 +56,8 @@ class FidelityService(wire_grpc.FidelityServiceServicer):
 
     @asynccontextmanager
     async def _comparison(self, wish: ComparisonWish) -> AsyncIterator[Comparison]:
-        with self._places.held(wish.replicas):
+        self._sessions.space.check()
+        with self._sessions.places.held(wish.replicas):
             async with open_comparison(self._backends, wish) as comparison:
                 yield comparison
 

@@ -57,7 +57,7 @@ def add_services(server: grpc.aio.Server, parts: Parts) -> None:
         GroundingService(backends, sessions.places), server
     )
     fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
-        FidelityService(backends, parts.journal, sessions.places), server
+        FidelityService(backends, parts.journal, sessions), server
     )
     journal_pb2_grpc.add_JournalServiceServicer_to_server(
         JournalService(History(parts.journal), sessions), server

@@ -214,7 +214,7 @@ async def _serve(folder: Path, token: str) -> AsyncIterator[Server]:
             EnvironmentService(sessions, tokens.agent_token), server
         )
         fidelity_pb2_grpc.add_FidelityServiceServicer_to_server(
-            FidelityService(backends, journal, sessions.places), server
+            FidelityService(backends, journal, sessions), server
         )
         grounding_pb2_grpc.add_GroundingServiceServicer_to_server(
             GroundingService(backends, sessions.places), server
