@@ -1,6 +1,8 @@
 """Reads a message from an HTTP request: from its body or its query, and from its path."""
 
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -12,6 +14,12 @@ from google.protobuf.message import Message
 from plumb_gateway.api.json_mapping import BadJson, from_json, shown, whole_range
 from plumb_gateway.api.routes import Route
 from plumb_gateway.problem import Refused
+
+MOST_TOKENS = 100_000
+"""Texts, brackets and commas of one JSON. Reading takes time by their number, not by their size,
+and holds up everybody: 16 MiB of empty lists take many seconds."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{,]', re.DOTALL)
 
 
 async def read_message(route: Route, request: Request) -> Message:
@@ -49,6 +57,7 @@ def read_object(text: bytes | str) -> dict[str, Any]:
     Raises:
         BadJson: It is none.
     """
+    _check_tokens(text if isinstance(text, bytes) else text.encode(errors="replace"))
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -56,6 +65,16 @@ def read_object(text: bytes | str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadJson(f"the JSON is a {type(data).__name__}; use an object")
     return data
+
+
+def _check_tokens(text: bytes) -> None:
+    if sum(map(text.count, (b'"', b"[", b"{", b","))) <= MOST_TOKENS:
+        return
+    counted = itertools.islice(_TOKEN.finditer(text), MOST_TOKENS + 1)  # commas in texts are none
+    if sum(1 for _ in counted) > MOST_TOKENS:
+        raise BadJson(
+            f"the JSON has more than {MOST_TOKENS} texts, brackets and commas; send less at once"
+        )
 
 
 def _refuse_constant(name: str) -> NoReturn:
