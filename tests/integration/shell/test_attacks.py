@@ -411,7 +411,7 @@ async def test_its_namespaces_are_its_own(inmate: RealShell, runtime: RealShellS
     if _has_own_kernel(runtime):
         pytest.skip("a kernel of its own tells nothing of namespaces")
     for name in ("pid", "mnt", "net", "ipc", "uts"):
-        own = (await inmate.step(Action(f"readlink /proc/1/ns/{name}".encode()))).text.strip()
+        own = (await inmate.step(Action(f"readlink /proc/self/ns/{name}".encode()))).text.strip()
         assert own.startswith(f"{name}:[")
         assert own != str(Path(f"/proc/self/ns/{name}").readlink())
 
