@@ -23,7 +23,7 @@ from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement, split, w
 
 _SERVER_MAJOR = 8
 _SILENT_WORDS = (b"SET", b"USE", b"LOCK", b"UNLOCK", b"FLUSH", b"GRANT")
-_KEEP_BYTES = 1024 * 1024
+_KEEP_BYTES = 2 * 1024 * 1024
 """What the rows of one action may take together; further ones are counted and dropped."""
 
 _FACTS_BYTES = 2 * 1024 * 1024
