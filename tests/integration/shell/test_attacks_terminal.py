@@ -176,6 +176,7 @@ async def test_a_field_that_is_too_long_is_no_mark(shell: RealShell, what: str) 
         "complete -r",
         "shopt -u progcomp",
         "bind -r '\\C-_'",
+        "builtin() { return 1; }",
         "set -a; __plumb_turn=$__plumb_turn",
         "set -u",
         "env -i bash -c true; (unset __plumb_turn)",
@@ -191,6 +192,14 @@ async def test_a_token_that_is_lost_by_accident_is_found_again(shell: RealShell,
     assert (dead.ending, dead.exit_code) == (Ending.SIGNALED, 137)
     unfinished = await shell.step(Action(b"echo 'open", timeout=60))
     assert unfinished.ending is Ending.AWAITS_INPUT
+    await _is_unaffected(shell)
+
+
+@pytest.mark.parametrize("also", ["true", "builtin() { return 1; }", "IFS=abc", "set -u"])
+async def test_the_token_is_read_by_a_shell_that_cannot_be_asked(
+    shell: RealShell, also: str
+) -> None:
+    await shell.step(Action(f"bind -r '\\C-^'; {also}".encode(), timeout=60))
     await _is_unaffected(shell)
 
 

@@ -10,8 +10,9 @@
 # that, other than a key bound to a command, is silent: readline does not draw the prompt again.
 __plumb_open() {
   {
-    __plumb_last=$_
+    __plumb_last=$_ __plumb_turn=
     IFS= builtin read -rd $'\035' __plumb_turn
+    [[ $__plumb_turn ]] || IFS= read -rd $'\035' __plumb_turn # `builtin` is a function
     [[ ${TERM-} == "${__plumb_term-?}" ]] || __plumb_set_readline
     : "$__plumb_last"
   } 2>/dev/null
@@ -29,8 +30,8 @@ __plumb_arm() {
   [[ -o emacs || -o vi ]] || builtin set -o emacs
   builtin complete -E -F __plumb_open
   case ${PS0-} in *KEY*) ;; *) PS0='\e]133;C;KEY;${__plumb_turn-}\a'${PS0-} ;; esac
-  # Equality is quick; to match a pattern as long as this takes bash milliseconds.
-  builtin test "${PS1-}" = "${__plumb_armed-}" || __plumb_arm_prompt
+  # Equality is quick; to match a `*` against texts as long as these takes bash milliseconds.
+  [[ ${PS1-} == "${__plumb_armed-}" ]] || __plumb_arm_prompt
   case ${PS2-} in *KEY*) ;; *) PS2='\[\e]133;P;KEY;${__plumb_turn-}\a\]'${PS2-} ;; esac
 }
 
@@ -47,7 +48,7 @@ __plumb_arm_prompt() {
 
 __plumb_prompt() {
   __plumb_arm
-  builtin test "${PROMPT_COMMAND[*]-}" = "${__plumb_hooked-}" || __plumb_hook
+  [[ ${PROMPT_COMMAND[*]-} == "${__plumb_hooked-}" ]] || __plumb_hook
   # Descriptor 9 is standard error as it was before PROMPT_COMMAND hid it.
   [[ -t 9 ]] || builtin printf '\e]133;X;KEY;%s\a' "${__plumb_turn-}" >/dev/tty
 }
@@ -74,7 +75,7 @@ __plumb_hook() {
   # half is for a shell whose standard error is closed, where the first cannot be redirected.
   PROMPT_COMMAND=${PROMPT_COMMAND-}
   __plumb_mine='{ __plumb_prompt; } 9>&2 2>/dev/null || { __plumb_prompt; } 2>/dev/null'
-  if ((${#PROMPT_COMMAND[@]} > 1)); then # bash 5.1 and later run all elements
+  if [[ ${PROMPT_COMMAND@a} == *a* ]]; then # bash 5.1 and later run all elements
     PROMPT_COMMAND=("${PROMPT_COMMAND[@]//"$__plumb_mine"/:}")
     PROMPT_COMMAND[0]=$__plumb_mine$'\n'${PROMPT_COMMAND[0]}
     PROMPT_COMMAND[${#PROMPT_COMMAND[@]} - 1]+=$'\n'$__plumb_mine
