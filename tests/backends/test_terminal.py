@@ -465,9 +465,7 @@ async def test_a_prompt_of_another_process_ends_nothing(type_: Type, stream: Pla
     assert turn.prompt.status == 3
 
 
-async def test_a_shell_that_lost_the_token_is_given_it_again(
-    type_: Type, terminal: Terminal, stream: PlayedStream
-) -> None:
+async def _lose_token(type_: Type, stream: PlayedStream) -> Turn:
     turn = await type_(b"unset __plumb_turn; echo hi")
     lost = _prompt(4).replace(TURN, b"")
     stream.come(b"x\r\n" + ENDS + C + b"hi\r\n" + lost)
@@ -475,13 +473,27 @@ async def test_a_shell_that_lost_the_token_is_given_it_again(
     stream.come(_says("R", 4).replace(TURN, b""))
     assert await stream.next_typed() == stream.token + ASK
     stream.come(_says("R", 4))
-    await _done(turn)
+    return await _done(turn)
+
+
+async def test_a_shell_that_lost_the_token_is_given_it_again(
+    type_: Type, stream: PlayedStream
+) -> None:
+    turn = await _lose_token(type_, stream)
     assert turn.prompt is not None
     assert (_text(turn), turn.prompt.status) == ("hi\n", 4)
+    await _done_first(type_, stream)
+
+
+async def test_a_shell_that_loses_each_token_gets_them_the_way_that_worked(
+    type_: Type, terminal: Terminal, stream: PlayedStream
+) -> None:
+    await _lose_token(type_, stream)
+    await _lose_token(type_, stream)
     again = terminal.type(
         b"true", on_output=lambda _: None, max_text_bytes=1024, max_output_bytes=1024
     )
-    assert (await stream.next_typed()).endswith(ASK + to_paste(b"true"))  # the way that worked
+    assert (await stream.next_typed()).endswith(ASK + to_paste(b"true"))
     stream.come(b"")
     await _done(again)
 

@@ -54,6 +54,8 @@ _PLAIN_ECHO_ENDS = re.compile(rb"\n")
 _ANSWER_WITHIN = 0.05
 """Seconds after which marks that should follow are taken for lost; they take 0.1 ms."""
 
+_MAX_LOSSES = 2
+
 _MAX_HELD_BYTES = 4 * 1024 * 1024
 _MAX_PROMPT_BYTES = 64 * 1024
 _MAX_IDLE_BYTES = 256 * 1024
@@ -103,7 +105,7 @@ class Terminal:
         self._plain = False  # readline did not announce itself at the last prompt
         self._token = key  # until the first action
         self._pid: int | None = None
-        self._opens = True  # the shell reads the token in front of an action
+        self._losses = 0  # turns in a row whose token did not reach the shell at first
         self._action = b""
         self._heard = False
         self._asked = False
@@ -175,12 +177,14 @@ class Terminal:
 
     def retype(self) -> None:
         """Types the action again, which somebody else has read."""
-        self._opens = True
+        self._losses = 0
         self._write_soon(_DISCARD + self._opening() + self._action)
 
     def _opening(self) -> bytes:
         self._token = new_token()
-        return to_opening(self._token) if self._opens else self._token.encode() + ASK
+        if self._losses < _MAX_LOSSES:
+            return to_opening(self._token)
+        return self._token.encode() + ASK  # the way that worked
 
     def interrupt(self) -> asyncio.Task[None]:
         """Types Ctrl-C; what is returned ends when that is done."""
@@ -256,6 +260,10 @@ class Terminal:
     def _finish(self, end: TurnEnd, prompt: Prompt | None) -> None:
         self._cancel_timer()
         turn, self._turn = self._turn, None
+        if self._renewed:
+            self._losses += 1
+        elif self._losses < _MAX_LOSSES:
+            self._losses = 0
         if turn is not None:
             turn.finish(end, prompt)
 
@@ -371,7 +379,8 @@ class Terminal:
         if self._plain:
             self._asked = False  # what was asked before this prompt may have been answered then
             self._ask()
-        elif self._asked:
+        elif self._asked or self._part is _Part.CONTINUATION:  # our Ctrl-C must have come in, too
+            self._ask()
             self._schedule(lambda: self._finish_input(prompt))
         else:
             self._finish_input(prompt)
@@ -379,7 +388,7 @@ class Terminal:
     def _reads_more(self, turn: Turn) -> None:
         if self._part is _Part.ECHO:
             self._release(turn)
-        if self._part is not _Part.CONTINUATION:
+        if self._part not in (_Part.CONTINUATION, _Part.PROMPT):
             self._enter(_Part.CONTINUATION)
             self._cancelled = False
             self.interrupt()
@@ -388,8 +397,6 @@ class Terminal:
     def _answered(self, turn: Turn, letter: str, prompt: Prompt) -> None:
         if not self._asked or (self._part is _Part.CONTINUATION and not self._cancelled):
             return
-        if self._renewed:
-            self._opens = False  # from now on the token comes the way that worked
         if letter == "N":
             self._renew_prompt()
         else:

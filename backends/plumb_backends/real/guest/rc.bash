@@ -18,37 +18,35 @@ __plumb_open() {
   } 2>/dev/null
 }
 
-# Readline forgets these when it first reads, and with each new TERM.
+# Readline forgets these when it first reads, and with each new TERM. Also where plumb had to ask,
+# for a shell that lost its completions is asked.
 __plumb_set_readline() {
   # Pastes are how actions come in, and readline's announcement of them is how prompts are found.
   # A colour for pasted text would only lengthen the echo, and a bell would ring at __plumb_open.
   builtin bind 'set enable-bracketed-paste on' 'set enable-active-region off' 'set bell-style none'
+  builtin complete -E -F __plumb_open
   __plumb_term=${TERM-}
 }
 
 __plumb_arm() {
   [[ -o emacs || -o vi ]] || builtin set -o emacs
-  builtin complete -E -F __plumb_open
   case ${PS0-} in *KEY*) ;; *) PS0='\e]133;C;KEY;${__plumb_turn-}\a'${PS0-} ;; esac
-  # Equality is quick; to match a `*` against texts as long as these takes bash milliseconds.
-  [[ ${PS1-} == "${__plumb_armed-}" ]] || __plumb_arm_prompt
-  case ${PS2-} in *KEY*) ;; *) PS2='\[\e]133;P;KEY;${__plumb_turn-}\a\]'${PS2-} ;; esac
-}
-
-__plumb_arm_prompt() {
   # The status is taken before the agent's own part, which may run commands. What was put in front
   # of the first mark, or behind the last, is the agent's own part, too.
   __plumb_first='\[\e]133;A;KEY;${__plumb_turn-}\a\]${PS1:$((__plumb_status=$?)):0}'
   __plumb_final='\[\e]133;B;KEY;${__plumb_turn-};$__plumb_status;$$;${PWD@Q};\u;\H\a\]'
-  __plumb_armed=${PS1-}
-  __plumb_armed=${__plumb_armed//"$__plumb_first"/}
-  __plumb_armed=$__plumb_first${__plumb_armed//"$__plumb_final"/}$__plumb_final
-  PS1=$__plumb_armed
+  __plumb_own=${PS1-}
+  __plumb_own=${__plumb_own//"$__plumb_first"/}
+  PS1=$__plumb_first${__plumb_own//"$__plumb_final"/}$__plumb_final
+  case ${PS2-} in *KEY*) ;; *) PS2='\[\e]133;P;KEY;${__plumb_turn-}\a\]'${PS2-} ;; esac
+  case ${PROMPT_COMMAND[*]-} in "${__plumb_hooked-}") ;; *) __plumb_hook ;; esac
+  __plumb_armed=$PS0$PS1$PS2${PROMPT_COMMAND[*]-}
 }
 
 __plumb_prompt() {
-  __plumb_arm
-  [[ ${PROMPT_COMMAND[*]-} == "${__plumb_hooked-}" ]] || __plumb_hook
+  # Equality is quick; the patterns of __plumb_arm take bash milliseconds.
+  [[ ( -o emacs || -o vi ) && ${PS0-}${PS1-}${PS2-}${PROMPT_COMMAND[*]-} == "${__plumb_armed-}" ]] ||
+    __plumb_arm
   # Descriptor 9 is standard error as it was before PROMPT_COMMAND hid it.
   [[ -t 9 ]] || builtin printf '\e]133;X;KEY;%s\a' "${__plumb_turn-}" >/dev/tty
 }
