@@ -186,9 +186,10 @@ def test_an_agent_of_a_pair_sees_neither_verdict_nor_the_other_side_nor_that_the
         seen = agents.agent_session(pair.name).step("echo hi")
         assert (seen.text, seen.verdict, seen.counterpart) == ("hi\n", None, None)
         assert (seen.provenance.backend, seen.provenance.model) == ("", "")
-        verdict = pair.step("echo hi").verdict  # the same step, as the operator sees it
-        assert verdict is not None
-        assert verdict.verdict == "EMPTY"
+        (step,) = plumb.journaled_steps(pair.name).steps  # the same step, as the operator sees it
+        assert step.observation is not None
+        assert step.observation.verdict is not None
+        assert step.observation.verdict.verdict == "EMPTY"
 
 
 def test_the_server_as_it_is_put_together_refuses_an_agent_whatever_is_no_step(

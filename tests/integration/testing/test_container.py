@@ -87,7 +87,7 @@ def test_mysql_is_reached_from_inside_without_a_port_on_this_machine(
     ):
         db.step("CREATE TABLE t (a INT)")
         db.step("INSERT INTO t VALUES (7)")
-        assert db.step("SELECT * FROM shop.t").rows == ((7,),)
+        assert db.step("SELECT * FROM t").rows == ((7,),)
         made = [engine.api.inspect_container(one) for one in server.owned()]
         assert {one["Config"]["Hostname"] for one in made} == {"mysql"}
         assert not [one for one in made if one["HostConfig"]["PortBindings"]]
