@@ -226,7 +226,7 @@ def is_all_gone(engine: docker.DockerClient, ids: list[str]) -> bool:
 def test_stopping_it_ends_running_actions_and_leaves_no_sandbox(
     plumb_server_image: str, engine: docker.DockerClient
 ) -> None:
-    server = PlumbContainer(plumb_server_image).start()
+    server = PlumbContainer(plumb_server_image).with_env("PLUMB_MYSQL_POOL", "0").start()
     with server.client() as plumb:
         shell, _ = sessions_of(plumb)
         working = threading.Thread(target=swallow, args=(shell.step, "touch /begun; sleep 600"))
@@ -249,7 +249,7 @@ def swallow(step: Any, action: str) -> None:
 def test_what_a_killed_server_left_is_swept_when_it_is_stopped(
     plumb_server_image: str, engine: docker.DockerClient
 ) -> None:
-    server = PlumbContainer(plumb_server_image).start()
+    server = PlumbContainer(plumb_server_image).with_env("PLUMB_MYSQL_POOL", "0").start()
     with server.client() as plumb:
         sessions_of(plumb)
         sandboxes = server.owned()
