@@ -122,9 +122,12 @@ static bool visit_all(struct walk *walk, int folder, dev_t device, struct names 
     struct dirent *one;
     while (go_on && (one = readdir(entries)) != NULL) {
         struct stat status;
-        if (strcmp(one->d_name, ".") == 0 || strcmp(one->d_name, "..") == 0 ||
-            fstatat(folder, one->d_name, &status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
-            continue; /* gone */
+        if (strcmp(one->d_name, ".") == 0 || strcmp(one->d_name, "..") == 0)
+            continue;
+        if (fstatat(folder, one->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            walk->is_whole &= errno == ENOENT; /* gone */
+            continue;
+        }
         if (S_ISDIR(status.st_mode)) {
             if (status.st_dev != device)
                 continue; /* another file system */
