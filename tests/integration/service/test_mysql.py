@@ -58,7 +58,7 @@ def test_options_decide_how_results_look(plumb_mysql: plumb_client.Session) -> N
         ({"database": "mysql"}, "which is the server's own"),
         ({"max_rows": 100_001}, "mysql.max_rows is 100001; use 1 to 100000"),
         ({"max_text_bytes": 5}, "mysql.max_text_bytes is 5; use 1024 to 1048576"),
-        ({"hostname": "x"}, "the option shell does not apply to kind 'mysql'"),
+        ({"hostname": "x"}, "hostname is an option of kind 'shell'"),
     ],
 )
 def test_a_bad_option_is_one_sentence_with_the_mend(
