@@ -150,7 +150,7 @@ def test_text_may_come_as_base64_where_bytes_are_wanted() -> None:
 
 def test_whole_numbers_are_numbers_whatever_their_size() -> None:
     assert json.dumps(to_json(environment_pb2.StepRequest(step_index=2**63 - 1))) == (
-        f'{{"name": "", "step_index": {2**63 - 1}, "action": ""}}'
+        f'{{"name": "", "step_index": {2**63 - 1}, "action": "", "nonce": ""}}'
     )
 
 

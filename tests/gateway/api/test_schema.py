@@ -83,7 +83,7 @@ def test_in_a_request_only_that_is_required_whose_comment_says_so() -> None:
 
 def test_fields_that_the_path_has_are_left_out() -> None:
     request = Schemas().of_request(environment_pb2.StepRequest.DESCRIPTOR, but=["name"])
-    assert list(request["properties"]) == ["step_index", "action", "timeout"]
+    assert list(request["properties"]) == ["step_index", "action", "timeout", "nonce"]
 
 
 def test_in_a_response_all_is_required_that_cannot_be_absent() -> None:
