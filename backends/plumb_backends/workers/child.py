@@ -13,6 +13,8 @@ import struct
 import sys
 from typing import IO, Any
 
+from plumb_backends.children import end_with
+
 RETURNED, RAISED, CUT = "returned", "raised", "cut"
 
 SIZE = struct.Struct(">Q")
@@ -21,13 +23,13 @@ _MOST_FILES = 64
 _MOST_REPLY_BYTES = 64 * 1024 * 1024
 _NICE = 10  # what serves every session comes first
 _KEPT_BYTES = 256 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 _MIB = 1024 * 1024
 
 
 def main(parent: int, memory_bytes: int) -> None:
     """Serves one caller until it closes its end."""
-    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group
+    end_with(parent)
     _limit(memory_bytes)
     with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(0), "wb") as replies:
         _divert_standard_streams()
@@ -38,17 +40,6 @@ def main(parent: int, memory_bytes: int) -> None:
             _send(replies, kind, value, is_last=is_last)
             if is_last:
                 return
-
-
-def _die_with(parent: int) -> None:
-    """Ends this process when its parent ends, however that is."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before that was set
-        os._exit(0)
 
 
 def _limit(memory_bytes: int) -> None:

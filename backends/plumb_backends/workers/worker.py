@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
+from plumb_backends.children import environment
 from plumb_backends.workers import child
 
 T = TypeVar("T")
@@ -152,6 +153,4 @@ async def _start(memory_bytes: int) -> _Process:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    path = os.pathsep.join(filter(None, sys.path))
-    return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**environment(_PASSED_ON), "PYTHONDONTWRITEBYTECODE": "1"}

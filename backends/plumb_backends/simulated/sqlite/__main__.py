@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from plumb_backends.capped import Capped
+from plumb_backends.children import end_with
 from plumb_backends.kinds.mysql import Rendering
 from plumb_backends.simulated.sqlite.clock import Clock
 from plumb_backends.simulated.sqlite.confinement import (
     confine_process,
-    end_with,
     limit_processor,
 )
 from plumb_backends.simulated.sqlite.messages import (

@@ -6,13 +6,10 @@ forbidden that is not listed here.
 """
 
 import contextlib
-import ctypes
 import os
 import re
 import resource
-import signal
 import sqlite3
-import sys
 from pathlib import Path
 
 MAX_PROCESS_BYTES = 512 * 1024 * 1024
@@ -23,7 +20,6 @@ _MAX_HEAP_BYTES = 160 * 1024 * 1024
 _MAX_DATABASE_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 4096
 _NICENESS = 10
-_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 _CPU_MARGIN = 10
 
 _LIMITS = {
@@ -117,14 +113,6 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
     else:
         allowed = action in _ALLOWED
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-def end_with(parent: int) -> None:
-    """Has this process killed when its parent ends, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it was asked for
-        os._exit(0)
 
 
 def confine_process() -> None:

@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 
+from plumb_backends.children import environment
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.simulated.sqlite.messages import (
     LENGTH,
@@ -49,12 +50,15 @@ class Worker:
         Raises:
             SandboxUnavailable: It could not be started.
         """
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         command = (sys.executable, "-P", "-m", __package__, str(os.getpid()))
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, env=environment, cwd="/", start_new_session=True
+                *command,
+                stdin=PIPE,
+                stdout=PIPE,
+                env=environment(_INHERITED),
+                cwd="/",
+                start_new_session=True,
             )
         except OSError as error:
             raise SandboxUnavailable(
