@@ -13,6 +13,7 @@ from tests.conftest import MYSQL_IMAGE
 from plumb_backends.environment import Action
 from plumb_backends.errors import LimitReached, SandboxUnavailable
 from plumb_backends.kinds.mysql import Isolation, MysqlOptions
+from plumb_backends.real.engine.sandbox import remove_container
 from plumb_backends.real.mysql import RealMysqlProvider, RealMysqlSettings
 from plumb_backends.real.mysql_environment import RealMysql
 from plumb_backends.real.pool import PoolSettings
@@ -170,7 +171,7 @@ async def test_servers_that_ended_in_the_pool_are_noticed_and_replaced(
     assert len(held) == SIZE
     for warm in held:
         assert warm._seat.server.sandbox is not None
-        await warm._seat.server.sandbox.remove()
+        await remove_container(warm._seat.server.sandbox.container)
     session = await make_mysql(backends=pool)
     assert watcher.asked == ["dead"] * SIZE + ["empty"]
     assert "1" in await say(session, "SELECT 1")

@@ -123,8 +123,8 @@ class Sandbox:
             self._watching = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
-        with contextlib.suppress(SandboxUnavailable), translated("waiting for a sandbox's end"):
-            status = (await self.container.wait())["StatusCode"]
+        with contextlib.suppress(SandboxUnavailable):
+            status = await self.exit_status()
             if status in ENDINGS:
                 self.ended_because = ENDINGS[status].format(self.spec.limits)
 
@@ -292,14 +292,6 @@ class Sandbox:
         ):
             async for change in read_changes(response.content.iter_any()):
                 yield change
-
-    async def remove(self) -> None:
-        """Removes the container at once; it may be gone already.
-
-        Raises:
-            SandboxUnavailable: The engine does not answer.
-        """
-        await remove_container(self.container)
 
 
 async def remove_container(container: DockerContainer) -> bool:
