@@ -66,7 +66,7 @@ async def create_account(
     if server.sandbox is None:
         label = {"owner": owner.this_process(), "session": session_id,
                  "expires": owner.expiry(lifetime), "database": real}  # fmt: skip
-        attribute = f" ATTRIBUTE {_text(json.dumps({'plumb': label}))}"
+        attribute = f" ATTRIBUTE {text_literal(json.dumps({'plumb': label}))}"
     await server.ask(
         f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}' "
         f"WITH MAX_USER_CONNECTIONS {_MOST_CONNECTIONS}{attribute}",
@@ -214,5 +214,6 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _text(text: str) -> str:
+def text_literal(text: str) -> str:
+    """A text as SQL writes it, unless `sql_mode` has NO_BACKSLASH_ESCAPES."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

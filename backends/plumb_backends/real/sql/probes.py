@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 
 from plumb_backends.environment import SqlCell, Temporal
 from plumb_backends.kinds.mysql import SYSTEM_SCHEMAS
-from plumb_backends.real.sql.account import quoted
+from plumb_backends.real.sql.account import quoted, text_literal
 from plumb_backends.real.sql.reader import Broken, Reader, Rows
 from plumb_backends.snapshot import Entry, Snapshot
 
@@ -133,7 +133,8 @@ async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:
     reader.asked = f"{database}.{table}"
     columns = await reader.list(
         "SELECT COLUMN_NAME, COLUMN_KEY = 'PRI' FROM information_schema.COLUMNS "  # noqa: S608
-        f"WHERE TABLE_SCHEMA = {_text(database)} AND TABLE_NAME = {_text(table)} "
+        f"WHERE TABLE_SCHEMA = {text_literal(database)} "
+        f"AND TABLE_NAME = {text_literal(table)} "
         "ORDER BY ORDINAL_POSITION"
     )
     keys = [str(name) for name, is_key in columns if is_key] or [str(name) for name, _ in columns]
@@ -168,8 +169,3 @@ async def _owned(reader: Reader, query: str) -> list[tuple[str, str]]:
     reader.asked = ""
     names = [(str(schema), str(name)) for schema, name in await reader.list(query)]
     return sorted(one for one in names if one[0].lower() not in SYSTEM_SCHEMAS)
-
-
-def _text(text: str) -> str:
-    """A text, where `sql_mode` is empty."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
