@@ -139,6 +139,7 @@ async def _contents(
     )
     digests: dict[bytes, str] = {}
     texts: dict[bytes, str] = {}
+    told = {one.path for one in shown}
     changed = 0
     for one in digested:
         digest = said.take()
@@ -146,9 +147,11 @@ async def _contents(
             continue
         digests[one.path] = digest.decode()
         data = said.take_sized()
-        if one in shown and len(data) != one.size:
+        if one.path not in told:
+            continue
+        if len(data) != one.size:
             changed += 1
-        elif one in shown and _is_text(data):
+        elif _is_text(data):
             texts[one.path] = data.decode()
     if changed:
         left_out.append(f"the contents of {changed} files, which were being written")
