@@ -23,6 +23,7 @@ from plumb_backends.environment import (
     ProgramResult,
     Provenance,
     SqlDetail,
+    SqlResult,
 )
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.grounding import run_scripts
@@ -38,7 +39,7 @@ from plumb_backends.real.sql.seats import Seat, Seats
 from plumb_backends.real.sql.sql_turn import SqlTurn
 from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
-from plumb_backends.sql.rendering import render_all, to_detail
+from plumb_backends.sql.rendering import show_all
 from plumb_backends.sql.result import RawError, RawOk
 from plumb_backends.sql.splitting import split_within
 from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement
@@ -110,10 +111,10 @@ class RealMysql:
         reconnected = place.seat.connection.is_lost
         if reconnected:
             await self._reconnect(place)
-        printed = await self._render(place, turn)
+        printed, results = await self._show(place, turn)
         if on_output is not None and printed:
             on_output(printed)
-        detail = await self._detail(turn, reconnected=reconnected)
+        detail = _detail(turn, results, reconnected=reconnected)
         return self._observation(turn, printed, detail, run_duration)
 
     def interrupt(self) -> bool:
@@ -298,7 +299,7 @@ class RealMysql:
         timed_out = turn.stop_because is Ending.TIMED_OUT
         if place.seat.connection.is_lost:
             await self._reconnect(place)
-        printed = await self._render(place, turn)
+        printed, _ = await self._show(place, turn)
         return ProgramResult(
             stdout=b"" if turn.error else printed,
             stderr=printed if turn.error else b"",
@@ -309,33 +310,25 @@ class RealMysql:
 
     # What came of it.
 
-    async def _render(self, place: _Place, turn: SqlTurn) -> bytes:
-        rendering, major = self._options.rendering, place.seat.server.major_version
-        render = partial(render_all, turn.shown, rendering, server_major=major)
-        try:
-            return (await self._aside(turn.size, render)).encode()
-        except WorkCut as reason:
-            return f"[... the results are not shown: {reason} ...]\n".encode()
-
-    async def _detail(self, turn: SqlTurn, *, reconnected: bool) -> SqlDetail:
-        error = turn.error
-        try:
-            type_all = partial(to_detail, turn.shown, max_rows=self._options.max_rows)
-            results = await self._aside(turn.size, type_all)
-        except WorkCut:  # the text says why
-            results = ()
-        return SqlDetail(
-            results=results,
-            errno=error.errno if error else 0,
-            sqlstate=error.sqlstate if error else "",
-            reconnected=reconnected,
+    async def _show(self, place: _Place, turn: SqlTurn) -> tuple[bytes, tuple[SqlResult, ...]]:
+        """The results as text and typed; many rows are shown in a process with a deadline."""
+        work = partial(
+            show_all,
+            turn.shown,
+            self._options.rendering,
+            server_major=place.seat.server.major_version,
+            max_rows=self._options.max_rows,
         )
-
-    async def _aside(self, size: int, work: Callable[[], Result]) -> Result:
-        """Works on rows of some size: on many in a process that is killed at its deadline."""
-        if size <= _LARGE_RESULT:
-            return work()
-        return await workers.run(work, deadline=_SHOW_WITHIN, owner=self._spec.session_id)
+        if turn.size <= _LARGE_RESULT:
+            text, results = work()
+            return text.encode(), results
+        try:
+            text, results = await workers.run(
+                work, deadline=_SHOW_WITHIN, owner=self._spec.session_id
+            )
+        except WorkCut as reason:
+            return f"[... the results are not shown: {reason} ...]\n".encode(), ()
+        return text.encode(), results
 
     def _observation(
         self, turn: SqlTurn, printed: bytes, detail: SqlDetail, run_duration: float
@@ -354,3 +347,13 @@ class RealMysql:
             sql=detail,
             provenance=Provenance(backend="real"),
         )
+
+
+def _detail(turn: SqlTurn, results: tuple[SqlResult, ...], *, reconnected: bool) -> SqlDetail:
+    error = turn.error
+    return SqlDetail(
+        results=results,
+        errno=error.errno if error else 0,
+        sqlstate=error.sqlstate if error else "",
+        reconnected=reconnected,
+    )

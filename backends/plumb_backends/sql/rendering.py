@@ -76,6 +76,14 @@ def _has_free_line(result: RawResult) -> bool:
             return True
 
 
+def show_all(
+    shown: Sequence[Shown], rendering: Rendering, *, server_major: int, max_rows: int
+) -> tuple[str, tuple[SqlResult, ...]]:
+    """An action's results as text (`render_all`) and typed (`to_detail`)."""
+    text = render_all(shown, rendering, server_major=server_major)
+    return text, to_detail(shown, max_rows=max_rows)
+
+
 def to_detail(shown: Sequence[Shown], *, max_rows: int) -> tuple[SqlResult, ...]:
     """The typed results."""
     budget = _MAX_TYPED_BYTES
