@@ -1,4 +1,4 @@
-"""Names and sentences from scenarios, models and sandboxes, made safe to show to people."""
+"""Texts from scenarios, agents, models and sandboxes, made safe to show to people."""
 
 import unicodedata
 
@@ -18,16 +18,28 @@ def shown(text: str, most: int = 200, *, keep: str = "") -> str:
     >>> shown("a\x1b[31m\n")
     'a\\x1b[31m\\n'
     """
-    visible = "".join(one if _is_visible(one, keep) else _escaped(one) for one in text)
-    if len(visible) <= most:
-        return visible
+    whole = visible(text, keep)
+    if len(whole) <= most:
+        return whole
     head = (most - 1) // 2
-    return visible[: most - 1 - head] + "…" + visible[len(visible) - head :]
+    return whole[: most - 1 - head] + "…" + whole[len(whole) - head :]
 
 
 def sentence(text: str) -> str:
     """Writes an explanation of several lines, as `shown`, with its line ends."""
     return shown(text, 4000, keep="\n\t")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Writes all of a text, with what steers a terminal or the direction of writing as `\x1b`.
+
+    Args:
+        text: What anybody wrote.
+        keep: Characters that are left as they are, for example line ends.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _is_visible(one, keep) else _escaped(one) for one in text)
 
 
 def _is_visible(one: str, keep: str) -> bool:

@@ -4,9 +4,9 @@ import argparse
 import asyncio
 
 import plumb_client
+from plumb_bench.labels import visible
 from plumb_cli.access import read_access
 from plumb_cli.settings import read_settings
-from plumb_cli.visible import visible
 from plumb_client import aio
 from plumb_server.diagnosis import Finding, State, diagnose
 from plumb_server.settings import Settings

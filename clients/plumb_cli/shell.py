@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import plumb_client
+from plumb_bench.labels import visible
 from plumb_cli.local_server import server_at
 from plumb_cli.statements import StatementReader
 from plumb_cli.terminal_output import TerminalOutput, harmless
-from plumb_cli.visible import say, visible
+from plumb_cli.visible import say
 from plumb_client.values import Ending, Observation
 
 _RULE = "\u2500" * 3

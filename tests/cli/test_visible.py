@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from plumb_bench.labels import visible
 from plumb_cli import doctor, shell
 from plumb_cli.__main__ import main
-from plumb_cli.visible import say, visible
+from plumb_cli.visible import say
 from plumb_client import InvalidInput, Verdict
 from plumb_server.diagnosis import Finding, State
 
