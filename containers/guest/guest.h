@@ -10,7 +10,7 @@
 
 /* Commands: take their own arguments, return the exit status. */
 int command_init(int count, char **arguments);
-int command_shell(int count, char **arguments);
+int command_terminal(int count, char **arguments);
 int command_run(int count, char **arguments);
 int command_end(int count, char **arguments);
 int command_stat(int count, char **arguments);

@@ -7,10 +7,10 @@ static const struct {
     const char *name;
     int (*run)(int count, char **arguments);
 } commands[] = {
-    {"init", command_init},     {"shell", command_shell}, {"run", command_run},
-    {"end", command_end},       {"stat", command_stat},   {"read", command_read},
-    {"people", command_people}, {"cwd", command_cwd},     {"exists", command_exists},
-    {"memory", command_memory}, {"changed", command_changed}, {"readers", command_readers},
+    {"init", command_init},     {"terminal", command_terminal}, {"run", command_run},
+    {"end", command_end},       {"stat", command_stat},         {"read", command_read},
+    {"people", command_people}, {"cwd", command_cwd},           {"exists", command_exists},
+    {"memory", command_memory}, {"changed", command_changed},   {"readers", command_readers},
 };
 
 int main(int count, char **arguments) {

@@ -99,6 +99,14 @@ static void explain(const char *name, int error) {
     dprintf(2, "exec: %s: %s\n", name, why);
 }
 
+/* What a user was not given it may not open again, as /dev/stdin or /dev/stderr. */
+static void give_pipes(const struct account *account) {
+    struct stat status;
+    for (int fd = 0; fd <= 2; fd++)
+        if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode))
+            (void)!fchown(fd, account->uid, account->gid);
+}
+
 /* Becomes the program; says on `report` why not, where it is the caller's fault. */
 static void become_program(const struct order *order, int input, int report) {
     sigset_t none;
@@ -115,6 +123,7 @@ static void become_program(const struct order *order, int input, int report) {
         _exit(MAY_NOT);
     }
     apply_variables(order);
+    give_pipes(&order->account);
     if (!confine(&order->confinement, &order->account)) {
         dprintf(report, "confinement");
         _exit(MAY_NOT);
@@ -242,15 +251,23 @@ int command_run(int count, char **arguments) {
     return mark_end(&order, how);
 }
 
-/* shell CAPABILITIES DISK_BYTES PROGRAM [ARGUMENT …]: becomes a program of the guest. */
-int command_shell(int count, char **arguments) {
-    if (count < 3)
-        fail("shell: no program");
-    struct confinement to = {.capabilities = number_of(arguments[0], UINT64_MAX),
-                             .disk_bytes = number_of(arguments[1], UINT64_MAX)};
-    if (!confine(&to, NULL))
+/* terminal USER CAPABILITIES DISK_BYTES PROGRAM [ARGUMENT …]: becomes a user's program of the guest.
+ *
+ * The terminal is the user's own then, as the engine makes it for whom it starts a program as. */
+int command_terminal(int count, char **arguments) {
+    static struct account account;
+    if (count < 4)
+        fail("terminal: no program");
+    struct confinement to = {.capabilities = number_of(arguments[1], UINT64_MAX),
+                             .disk_bytes = number_of(arguments[2], UINT64_MAX)};
+    if (!find_account(arguments[0], &account))
+        fail("unable to find the user of the terminal");
+    if (account.uid != 0 && isatty(0) && fchown(0, account.uid, (gid_t)-1) != 0)
+        fail("the terminal cannot be the user's");
+    setenv("HOME", account.home, account.uid != 0);
+    if (!confine(&to, &account))
         fail("the terminal cannot be confined");
-    execvp(arguments[2], arguments + 2);
-    explain(arguments[2], errno);
+    execvp(arguments[3], arguments + 3);
+    explain(arguments[3], errno);
     return NOT_FOUND;
 }

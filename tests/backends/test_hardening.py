@@ -130,10 +130,17 @@ def test_nothing_is_mounted_but_plumb_s_own_program_and_that_for_reading() -> No
 
 def test_what_a_shell_may_is_asked_for_and_what_plumb_s_own_program_takes_away_again() -> None:
     assert HOST["CapAdd"] == [*SHELL_CAPABILITIES, *GUEST_CAPABILITIES]
-    _, command, mask, disk, *argv = shell_command(SPEC, ["bash", "-i"])
-    assert (command, int(disk), argv) == ("shell", 9_000, ["bash", "-i"])
+    _, command, user, mask, disk, *argv = shell_command(SPEC, ["bash", "-i"])
+    assert (command, user, int(disk), argv) == ("terminal", SPEC.user, 9_000, ["bash", "-i"])
     assert int(mask) == capability_mask(SHELL_CAPABILITIES) == 0x200404FB
     assert int(mask) & (MARK | capability_mask(GUEST_CAPABILITIES)) == 0
+
+
+def test_plumb_s_own_program_is_root_whoever_the_session_s_user_is() -> None:
+    spec = dataclasses.replace(SPEC, user="app")
+    assert container_config(spec, "owner", limit_disk=False)["User"] == "0:0"
+    server = dataclasses.replace(SPEC, user="app", command=("serve",))
+    assert container_config(server, "owner", limit_disk=False)["User"] == "app"
 
 
 def test_no_health_check_of_the_image_runs() -> None:

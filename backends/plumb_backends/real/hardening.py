@@ -24,6 +24,7 @@ SHELL_CAPABILITIES = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"
 """What a root shell needs to install, own, and run things as other users; Docker's default less
 raw sockets, device nodes and the passing on of capabilities."""
 
+ROOT = "0:0"
 GUEST_FOLDER = GUEST.rpartition("/")[0]
 _CAPABILITIES = re.findall(
     r"\w+",
@@ -98,7 +99,7 @@ class SandboxSpec:
         env: Variables of every process in it.
         command: What its first process runs; empty for one that only waits.
         home: The working directory of every process in it.
-        user: Who its processes run as, `uid:gid`.
+        user: Who its processes run as: a name or a number, or either with `:group`.
         capabilities: What root keeps.
         published_port: A TCP port that is published on loopback; 0 for none.
         memory_disks: Folders that live in memory, and how many bytes each may take.
@@ -114,7 +115,7 @@ class SandboxSpec:
     env: Mapping[str, str]
     command: tuple[str, ...] = ()
     home: str = "/root"
-    user: str = "0:0"
+    user: str = ROOT
     capabilities: tuple[str, ...] = SHELL_CAPABILITIES
     published_port: int = 0
     memory_disks: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -191,7 +192,8 @@ def container_config(
         "Healthcheck": {"Test": ["NONE"]},  # it would run with what only plumb's own may have
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
         "WorkingDir": spec.home,
-        "User": spec.user,
+        # Where plumb's own program is, it starts all else, and becomes the session's user then.
+        "User": ROOT if spec.has_guest else spec.user,
         "Labels": {
             LABEL: "1",
             OWNER_LABEL: owner_name,
@@ -208,9 +210,9 @@ def container_config(
 
 
 def shell_command(spec: SandboxSpec, argv: Sequence[str]) -> list[str]:
-    """What becomes a program of the sandbox's own, and may no more than that."""
+    """What becomes a program of the sandbox's own user, and may no more than that."""
     mask = capability_mask(spec.capabilities)
-    return [GUEST, "shell", str(mask), str(spec.limits.disk_bytes), *argv]
+    return [GUEST, "terminal", spec.user, str(mask), str(spec.limits.disk_bytes), *argv]
 
 
 def _first_process(limits: Limits) -> list[str]:

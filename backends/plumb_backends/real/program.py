@@ -210,9 +210,8 @@ async def _why_lost(sandbox: Sandbox, reader: "_Reader") -> str:
 def _refused(how: str, program: Program, cwd: str) -> InvalidInput | SandboxUnavailable:
     if how in _REFUSALS:
         return InvalidInput(f"the program cannot be started: {_REFUSALS[how].format(program, cwd)}")
-    return SandboxUnavailable(
-        "the program did not start: its sandbox has no room for it; ask again, or reset the session"
-    )
+    why = "its sandbox has no room for it" if how == "room" else f"its {how} failed"
+    return SandboxUnavailable(f"the program did not start: {why}; ask again, or reset the session")
 
 
 async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:

@@ -48,6 +48,12 @@ async def test_variables_directory_and_user_can_be_given(shell: RealShell) -> No
     assert (await shell.execute(program)).stdout == b"a b\n/tmp\nnobody\n"
 
 
+async def test_another_user_can_open_its_standard_streams_again(shell: RealShell) -> None:
+    copy = "cat /dev/stdin > /dev/stderr; echo out > /dev/stdout"
+    ran = await shell.execute(Program(["sh", "-c", copy], stdin=b"in", user="nobody"))
+    assert (ran.stdout, ran.stderr, ran.exit_code) == (b"out\n", b"in", 0)
+
+
 async def test_it_runs_at_home_as_root_by_default(shell: RealShell) -> None:
     ran = await shell.execute(Program(["sh", "-c", "pwd; whoami"]))
     assert ran.stdout == b"/root\nroot\n"

@@ -52,6 +52,9 @@ async def test_a_session_that_asks_for_it_is_the_image_s_user_in_its_directory(
     assert (seen.shell.user, seen.shell.cwd) == ("app", "/srv/app")
     assert (await shell.execute(Program(["id", "-un"]))).stdout == b"app\n"
     assert (await shell.execute(Program(["id", "-un"], user="root"))).stdout == b"root\n"
+    again = await shell.execute(Program(["sh", "-c", "cat /dev/stdin >/dev/stderr"], stdin=b"in"))
+    assert (again.exit_code, again.stderr) == (0, b"in")
+    assert (await shell.step(Action(b'echo seen >"$(tty)"; echo >/dev/tty'))).text == "seen\n\n"
     assert (await shell.probe("cwd")).facts == {"cwd": "/srv/app"}
     assert (await shell.step(Action(b"touch /etc/mine"))).exit_code == 1
 

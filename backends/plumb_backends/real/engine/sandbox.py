@@ -15,7 +15,7 @@ from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
 from plumb_backends.real.engine.changes import read_changes
 from plumb_backends.real.guest import GUEST
-from plumb_backends.real.hardening import ENDINGS, SandboxSpec, shell_command
+from plumb_backends.real.hardening import ENDINGS, ROOT, SandboxSpec, shell_command
 
 _ENDING_WITHIN = 0.5
 """Seconds that a container takes to be seen as ended, once its processes are."""
@@ -173,7 +173,7 @@ class Sandbox:
         Raises:
             SandboxUnavailable: The sandbox is gone, or nothing can be started in it.
         """
-        return await self.open_program([GUEST, *command], user="0:0")
+        return await self.open_program([GUEST, *command], user=ROOT)
 
     async def open_program(self, argv: Sequence[str], *, user: str) -> ProgramStream:
         """Starts a program of the image's own, its streams apart.
