@@ -210,6 +210,33 @@ async def test_a_question_that_the_unfinished_input_swallowed_is_asked_again(
     assert (await _done(turn)).end is TurnEnd.UNFINISHED
 
 
+async def test_unfinished_input_stays_so_where_the_prompt_has_to_be_renewed(
+    type_: Type, stream: PlayedStream
+) -> None:
+    turn = await type_(b"echo 'x")
+    stream.come(b"echo 'x\r\n" + ENDS + BEGINS + P + b"> ")
+    assert await stream.next_typed() == b"\x03"
+    stream.come(b"^C\r\n" + ENDS + _prompt(130))
+    assert await stream.next_typed() == ASK
+    stream.come(_says("N", 130))
+    assert await stream.next_typed() == b"\n"
+    stream.come(b"\r\n" + ENDS + _prompt(130))
+    assert (await _done(turn)).end is TurnEnd.UNFINISHED
+
+
+async def test_a_shell_that_draws_its_prompt_for_each_question_is_not_asked_for_ever(
+    type_: Type, stream: PlayedStream
+) -> None:
+    turn = await type_(b"echo 'x")
+    stream.come(b"echo 'x\r\n" + ENDS + BEGINS + P + b"> ")
+    assert await stream.next_typed() == b"\x03"
+    stream.come(b"^C\r\n" + ENDS + _prompt(130))
+    assert await stream.next_typed() == ASK
+    stream.come(b"\r\x1b[K\r" + A + b"root@sandbox:~# " + _says("B", 130))
+    assert (await _done(turn)).end is TurnEnd.UNFINISHED
+    assert stream.typed.empty()
+
+
 async def test_a_prompt_from_before_what_was_typed_is_ignored(
     type_: Type, stream: PlayedStream
 ) -> None:

@@ -110,7 +110,8 @@ class Terminal:
         self._heard = False
         self._asked = False
         self._renewed = False  # the turn's token has been typed again
-        self._cancelled = False  # a prompt has come since the input was seen to be unfinished
+        self._unfinished = False  # bash has asked for more of the turn's input
+        self._cancelled = False  # a prompt has come since then
         self._timer: asyncio.TimerHandle | None = None
         self._idle_bytes = 0
         self._wanted = asyncio.Event()
@@ -161,7 +162,7 @@ class Terminal:
         turn.ran = self._blind
         self._part = _Part.OUTPUT if self._blind else _Part.ECHO
         self._held.clear()
-        self._asked = self._renewed = False
+        self._asked = self._renewed = self._unfinished = False
         self._wanted.set()
         if self._lost:
             turn.finish(TurnEnd.LOST, None)
@@ -376,12 +377,13 @@ class Terminal:
         if self._part not in (_Part.PROMPT, _Part.CONTINUATION):
             return
         self._blind = False
-        if self._plain:
+        if self._part is _Part.CONTINUATION:  # our Ctrl-C must have come in, too
+            self._finish_unless_answered(prompt)
+        elif self._plain:
             self._asked = False  # what was asked before this prompt may have been answered then
             self._ask()
-        elif self._asked or self._part is _Part.CONTINUATION:  # our Ctrl-C must have come in, too
-            self._ask()
-            self._schedule(lambda: self._finish_input(prompt))
+        elif self._asked:
+            self._finish_unless_answered(prompt)
         else:
             self._finish_input(prompt)
 
@@ -390,12 +392,15 @@ class Terminal:
             self._release(turn)
         if self._part not in (_Part.CONTINUATION, _Part.PROMPT):
             self._enter(_Part.CONTINUATION)
-            self._cancelled = False
+            self._unfinished, self._cancelled = True, False
             self.interrupt()
             self._schedule(self._ask)  # readline can miss the signal until the next key wakes it
 
     def _answered(self, turn: Turn, letter: str, prompt: Prompt) -> None:
-        if not self._asked or (self._part is _Part.CONTINUATION and not self._cancelled):
+        if not self._asked:
+            return
+        if self._part is _Part.CONTINUATION and not self._cancelled:
+            self._asked = False  # the unfinished input has had the question; the prompt gets its own
             return
         if letter == "N":
             self._renew_prompt()
@@ -404,9 +409,12 @@ class Terminal:
                 self._release(turn)
             self._finish_input(prompt)
 
+    def _finish_unless_answered(self, prompt: Prompt) -> None:
+        self._ask()
+        self._schedule(lambda: self._finish_input(prompt))
+
     def _finish_input(self, prompt: Prompt) -> None:
-        unfinished = self._part is _Part.CONTINUATION
-        self._finish(TurnEnd.UNFINISHED if unfinished else TurnEnd.PROMPT, prompt)
+        self._finish(TurnEnd.UNFINISHED if self._unfinished else TurnEnd.PROMPT, prompt)
 
     def _enter(self, part: _Part) -> None:
         self._part = part

@@ -105,7 +105,7 @@ unset __plumb_term
 for __plumb_map in emacs vi-insert; do
   bind -m "$__plumb_map" '"\C-_": complete' 2>/dev/null
   bind -m "$__plumb_map" '"\C-]": unix-line-discard' 2>/dev/null
-  bind -m "$__plumb_map" -x '"\C-^": { __plumb_status=$? __plumb_last=$_ __plumb_turn=${READLINE_LINE:-${__plumb_turn-}} READLINE_LINE= __plumb_who="\u;\H"; __plumb_answer || __plumb_letter=R; builtin printf "\e]133;%s;KEY;%s;%s;%s;%s;%s\a" "$__plumb_letter" "${__plumb_turn-}" "$__plumb_status" "$$" "${PWD@Q}" "${__plumb_who@P}" >/dev/tty; : "$__plumb_last"; } 2>/dev/null' 2>/dev/null
+  bind -m "$__plumb_map" -x '"\C-^": { __plumb_status=$? __plumb_last=$_ __plumb_turn=${READLINE_LINE:-${__plumb_turn-}} READLINE_LINE= __plumb_who="\u;\H"; __plumb_answer || __plumb_letter=R; __plumb_said=("\e]133;%s;KEY;%s;%s;%s;%s;%s\a" "$__plumb_letter" "${__plumb_turn-}" "$__plumb_status" "$$" "${PWD@Q}" "${__plumb_who@P}"); { builtin printf "${__plumb_said[@]}" || printf "${__plumb_said[@]}"; } >/dev/tty; : "$__plumb_last"; } 2>/dev/null' 2>/dev/null
 done
 unset __plumb_map __plumb_unset
 if [[ -n $1 ]]; then cd -- "$1" 2>/dev/null; fi # where the shell was that this one takes the place of
