@@ -113,7 +113,7 @@ def test_the_live_screen_takes_it_all_and_goes_on(
 def test_a_hostile_simulator_is_shown_beside_the_real_thing(
     plumb: plumb_client.Plumb, open_page: OpenPage
 ) -> None:
-    turn = plumb_client.RecordedTurn("echo hi", f"{SCRIPT}\n\x1b[2J\u202e" + "y" * 30_000)
+    turn = plumb_client.RecordedTurn("echo hi", f"\x1b[2J\u202e{SCRIPT}\n" + "y" * 30_000)
     with plumb.session("shell", "paired", recordings=[[turn]]) as twin:
         twin.step("echo hi")
         page = open_page(f"/{twin.name}")

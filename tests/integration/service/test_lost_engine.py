@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import plumb_client
+from plumb_backends.real.engine import GUEST_IMAGE
 
 if TYPE_CHECKING:
     from tests.integration.service.conftest import Kit, Server, StartServer
@@ -195,12 +196,12 @@ def test_a_server_starts_without_an_engine_and_says_what_is_missing(
 class SecondEngine:
     """A dockerd of the test's own, beside the machine's."""
 
-    def __init__(self, folder: Path, image: str) -> None:
+    def __init__(self, folder: Path, images: Sequence[str]) -> None:
         self.address = f"unix://{folder}/d.sock"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
-        self._load(image)
+        self._load(images)
 
     def start(self) -> None:
         """Starts it, where it does not run already."""
@@ -218,8 +219,8 @@ class SecondEngine:
             )  # fmt: skip
         self._wait_until_it_answers(self._process)
 
-    def _load(self, image: str) -> None:
-        save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
+    def _load(self, images: Sequence[str]) -> None:
+        save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
         subprocess.run(
             ["docker", "-H", self.address, "load"], stdin=save.stdout, check=True,
             stdout=subprocess.DEVNULL, timeout=240,
@@ -252,7 +253,7 @@ def loaded_engine(kit: Kit) -> Iterator[SecondEngine]:
     if os.geteuid() != 0:
         pytest.fail("a second dockerd needs root: run this test as root", pytrace=False)
     folder = Path(tempfile.mkdtemp(prefix="plumb-"))
-    second = SecondEngine(folder, kit.IMAGE)
+    second = SecondEngine(folder, (kit.IMAGE, GUEST_IMAGE))
     yield second
     second.stop()
     shutil.rmtree(folder)
