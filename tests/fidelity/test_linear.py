@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,7 +25,7 @@ from plumb_fidelity.invariants import broken
 from plumb_fidelity.signature import render, weight, without_controls
 from plumb_fidelity.tokens import tokenise
 
-_SMALL, _TIMES = 2_000, 8
+_SMALL, _TIMES = 1_000, 8
 _NET = 4
 """Eight times the input may take 4 x 8 times as long: what is quadratic takes 64 times."""
 
@@ -103,15 +103,19 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
 _TABLE = "+---+\n| a |\n+---+\n| 1 |\n+---+\n1 row in set (0.00 sec)\n"
 
 
-def _seconds(operation: Callable[[str], object], text: str) -> float:
+@pytest.fixture(autouse=True)
+def _no_collections() -> Iterator[None]:
+    """A collection would go through all that other tests have left, within a measured time."""
     gc.collect()
-    gc.disable()  # a collection would go through all that other tests have left, too
-    try:
-        started = time.process_time()
-        operation(text)
-        return time.process_time() - started
-    finally:
-        gc.enable()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _seconds(operation: Callable[[str], object], text: str) -> float:
+    started = time.process_time()
+    operation(text)
+    return time.process_time() - started
 
 
 @pytest.mark.parametrize("name", _OPERATIONS)

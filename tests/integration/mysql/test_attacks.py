@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import resource
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -130,7 +131,11 @@ async def test_a_row_of_many_packets_is_read_and_thrown_away(mysql: RealMysql) -
     await assert_works(mysql)
 
 
-async def test_endless_small_results_end_at_the_limit(mysql: RealMysql) -> None:
+async def test_endless_small_results_end_at_the_limit(
+    mysql: RealMysql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = dataclasses.replace(mysql._limits, stop_bytes=4 * 1024**2)  # not more than it needs
+    monkeypatch.setattr(mysql, "_limits", limits)
     await step(mysql, "CREATE PROCEDURE p() BEGIN WHILE 1 DO SELECT 1; END WHILE; END")
     seen = await step(mysql, "CALL p()", timeout=600)
     assert seen.ending is Ending.OUTPUT_LIMIT
