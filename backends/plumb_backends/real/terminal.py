@@ -400,7 +400,7 @@ class Terminal:
         if not self._asked:
             return
         if self._part is _Part.CONTINUATION and not self._cancelled:
-            self._asked = False  # the unfinished input has had the question; the prompt gets its own
+            self._asked = False  # that was for the unfinished input; the prompt gets its own
             return
         if letter == "N":
             self._renew_prompt()
