@@ -27,6 +27,7 @@ async def run(session: RealMysql, text: str) -> None:
 async def recycle(session: RealMysql, database: str) -> None:
     """Gives a session a new connection, and a database instead of all that it has."""
     try:
+        await session.step(Action(b"DELIMITER ;"))
         killed = await session.step(Action(b"KILL CONNECTION_ID()"))
         if killed.sql is not None and not killed.sql.reconnected:
             await session.step(Action(b"DO 0"))  # finds that the connection is gone

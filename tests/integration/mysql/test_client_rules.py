@@ -40,11 +40,10 @@ def masked(text: str) -> str:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: str(case["name"]))
 async def test_what_is_typed_is_answered_as_by_the_client(
-    case: dict[str, Any], make_mysql: MakeMysql
+    case: dict[str, Any], mysql: RealMysql
 ) -> None:
-    session = await make_mysql(options=MysqlOptions(database="shop"))
     for turn in case["turns"]:
-        seen = await session.step(Action(turn["action"].encode()))
+        seen = await mysql.step(Action(turn["action"].encode()))
         assert masked(seen.raw.decode()) == masked(turn["output"]), turn["action"]
 
 
@@ -61,10 +60,9 @@ async def test_what_is_typed_is_answered_as_by_the_client(
 )
 @pytest.mark.parametrize("form", ["{}; CALL p()", "DELIMITER //\n{}//\nDELIMITER ;\nCALL p();"])
 async def test_programs_are_made_with_and_without_a_delimiter(
-    program: str, form: str, make_mysql: MakeMysql
+    program: str, form: str, mysql: RealMysql
 ) -> None:
-    session = await make_mysql(options=MysqlOptions(database="shop"))
-    seen = await session.step(Action(form.format(program).encode()))
+    seen = await mysql.step(Action(form.format(program).encode()))
     assert seen.sql is not None
     assert seen.sql.errno == 0, seen.text
     assert (7,) in [row for result in seen.sql.results for row in result.rows]
