@@ -71,6 +71,7 @@ class LabelledAccuracy:
         judged: Every pair with its verdict.
         overall: Pairs that are decided as labelled: right, wrong or undecidable.
         different: The same, of the pairs whose sides are not the same text and facts.
+        sure: The same, of the pairs that the rater was sure of.
         false_alarms: Of the further real runs, those that are held to be wrong.
         missed: Of the answers labelled wrong, those that are held to be right.
         decisions: How many pairs have a label and a decision, by label, then decision.
@@ -82,6 +83,7 @@ class LabelledAccuracy:
     judged: tuple[Judged, ...]
     overall: Share
     different: Share
+    sure: Share
     false_alarms: Share
     missed: Share
     decisions: Mapping[str, Mapping[str, int]]
@@ -95,7 +97,7 @@ class LabelledAccuracy:
 
     def to_json(self) -> dict[str, Any]:
         """The figures alone, without the pairs."""
-        shares = ("overall", "different", "false_alarms", "missed")
+        shares = ("overall", "different", "sure", "false_alarms", "missed")
         return {
             "pairs": len(self.judged),
             **{name: dataclasses.asdict(getattr(self, name)) for name in shares},
@@ -121,6 +123,7 @@ def measure(
         judged=judged,
         overall=Share.of_all(one.is_agreed for one in judged),
         different=Share.of_all(one.is_agreed for one in judged if one.pair.differs),
+        sure=Share.of_all(one.is_agreed for one in judged if one.pair.sure),
         false_alarms=Share.of_all(one.decision == WRONG for one in replicas),
         missed=Share.of_all(one.decision == RIGHT for one in wrong),
         decisions=_counted(((one.pair.label, one.decision) for one in judged), LABELS),

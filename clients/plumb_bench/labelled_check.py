@@ -62,6 +62,7 @@ def text_of(found: LabelledAccuracy) -> Iterator[str]:
     kappa = "-" if found.kappa is None else f"{found.kappa:.2f}"
     yield f"labelled pairs, decided as the expert does: {_shown(found.overall)}"
     yield f"  where the sides differ: {_shown(found.different)}"
+    yield f"  where the rater was sure: {_shown(found.sure)}"
     yield f"  further real runs that are held to be wrong: {_shown(found.false_alarms)}"
     yield f"  wrong answers that are held to be right: {_shown(found.missed)}"
     yield f"  κ of class and verdict, the right classes as one: {kappa}"

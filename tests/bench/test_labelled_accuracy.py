@@ -138,6 +138,7 @@ def test_a_disagreement_fails_it_and_is_listed_on_demand(
     assert labelled_check.main([path, "--show"]) == 1
     told = capsys.readouterr()
     assert "one-0: wrong WRONG_VALUE (unsure), found AGREES" in told.out
+    assert "where the rater was sure: none" in told.out
     assert "  label: another number" in told.out
     assert "the differ falls short: 0 of 1 pairs are decided as labelled" in told.err
 
