@@ -73,8 +73,8 @@ check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated
 
 check-differ: $(VENV)/.ready ## Tests the differ: planted errors, labelled pairs, false alarms on real runs
 	$(RUN)/python -m plumb_bench.mutation_check $(SCENARIOS) --runs tests/fidelity/data/real_runs.jsonl
-	$(RUN)/python -m plumb_bench.labelled_check tests/fidelity/labelled.jsonl tests/fidelity/labelled_heldout.jsonl \
-	  $(if $(SHOW),--show)
+	$(RUN)/python -m plumb_bench.labelled_check tests/fidelity/labelled.jsonl \
+	  --held-out tests/fidelity/labelled_heldout.jsonl $(if $(SHOW),--show)
 
 OUT ?= proto
 proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only compares it)

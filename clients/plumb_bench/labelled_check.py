@@ -6,7 +6,7 @@ does, or a further real run is held to be wrong.
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from plumb_bench.labelled import LABELS, LabelledPair, read_labelled
@@ -19,10 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the figures; returns 1 where the differ falls short, 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("pairs", nargs="+", type=Path, help="files of labelled pairs")
-    parser.add_argument("--show", action="store_true", help="list every disagreement")
+    parser.add_argument(
+        "--held-out", type=Path, action="append", default=[], help="a file that is only counted"
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="list every disagreement that is not held out"
+    )
     arguments = parser.parse_args(argv)
     try:
-        files = {path: read_labelled(path) for path in arguments.pairs}
+        files = {path: read_labelled(path) for path in (*arguments.pairs, *arguments.held_out)}
         pairs = _joined(files)
     except (BadLine, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -34,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ids = {pair.id for pair in own}
         agreed = (one.is_agreed for one in found.judged if one.pair.id in ids)
         sys.stdout.write(f"  {path.name}: {_shown(Share.of_all(agreed))}\n")
-    for line in _disagreements(found) if arguments.show else ():
+    hidden = {pair.id for path in arguments.held_out for pair in files[path]}
+    for line in _disagreements(found, hidden) if arguments.show else ():
         sys.stdout.write(f"{line}\n")
     short = shortfalls(found)
     for line in short:
@@ -86,8 +92,8 @@ def _row(confusion: Mapping[str, Mapping[str, int]], name: str) -> Iterator[str]
         ).rstrip()
 
 
-def _disagreements(found: LabelledAccuracy) -> Iterator[str]:
-    for one in found.disagreements:
+def _disagreements(found: LabelledAccuracy, hidden: Collection[str]) -> Iterator[str]:
+    for one in (one for one in found.disagreements if one.pair.id not in hidden):
         pair, sure = one.pair, "" if one.pair.sure else " (unsure)"
         yield f"{pair.id}: {pair.label} {pair.expected}{sure}, found {one.verdict.verdict}"
         yield f"  label: {pair.reason}"

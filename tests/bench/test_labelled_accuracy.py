@@ -143,6 +143,20 @@ def test_a_disagreement_fails_it_and_is_listed_on_demand(
     assert "the differ falls short: 0 of 1 pairs are decided as labelled" in told.err
 
 
+def test_what_is_held_out_is_counted_and_never_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [write(tmp_path / f"{name}.jsonl", "wrong") for name in ("one", "two")]
+    for path in map(Path, paths):
+        path.write_bytes(path.read_bytes().replace(b'"43\\n"', b'"42\\n"'))
+    assert labelled_check.main([paths[0], "--held-out", paths[1], "--show"]) == 1
+    out = capsys.readouterr().out
+    assert "decided as the expert does: 0 of 2" in out
+    assert "two.jsonl: 0 of 1" in out
+    assert "one-0: wrong" in out
+    assert "two-0" not in out
+
+
 def test_a_file_that_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad").write_text("{}\n")
     assert labelled_check.main([str(tmp_path / "bad")]) == 2
