@@ -71,8 +71,10 @@ check: $(VENV)/.ready ## Style, types, import rules, the wire's rules, generated
 	  || { echo "docs/settings.md is stale: run make docs"; exit 1; }
 	@$(MAKE) --no-print-directory proto OUT=$$(mktemp -d) CHECK=1
 
-check-differ: $(VENV)/.ready ## Plants errors of every class in recorded real outputs: recall and false alarms
+check-differ: $(VENV)/.ready ## Tests the differ: planted errors, labelled pairs, false alarms on real runs
 	$(RUN)/python -m plumb_bench.mutation_check $(SCENARIOS) --runs tests/fidelity/data/real_runs.jsonl
+	$(RUN)/python -m plumb_bench.labelled_check tests/fidelity/labelled.jsonl \
+	  --held-out tests/fidelity/labelled_heldout.jsonl $(if $(SHOW),--show)
 
 OUT ?= proto
 proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only compares it)

@@ -1,0 +1,178 @@
+"""How often the differ decides as an expert does, on labelled pairs."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from scipy import stats
+
+from plumb_bench.labelled import LABELS, REPLICA, RIGHT, WRONG, LabelledPair, decision_of
+from plumb_fidelity import Verdict
+from plumb_fidelity.verdict import SEVERITY
+
+LEAST_RIGHT = 0.99
+"""Of all pairs, so many are decided as the expert does, or the check fails."""
+
+LEAST_RIGHT_WHERE_DIFFERENT = 0.97
+MOST_FALSE_ALARMS = 0.005
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Share:
+    """A share with Clopper and Pearson's exact interval (1934), of 95 %.
+
+    Attributes:
+        count: How many have it.
+        of: Of how many.
+        value: The share; None of none, as are `low` and `high`.
+    """
+
+    count: int
+    of: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of_all(cls, outcomes: Iterable[bool]) -> "Share":
+        """The share of those that are true."""
+        found = list(outcomes)
+        count, of = sum(found), len(found)
+        if not of:
+            return cls(0, 0, None, None, None)
+        interval = stats.binomtest(count, of).proportion_ci(method="exact")
+        return cls(count, of, count / of, float(interval.low), float(interval.high))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judged:
+    """A pair, and what the differ says of it."""
+
+    pair: LabelledPair
+    verdict: Verdict
+
+    @property
+    def decision(self) -> str:
+        """The verdict as a label."""
+        return decision_of(self.verdict.verdict)
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether the differ decides as the expert does."""
+        return self.decision == self.pair.label
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LabelledAccuracy:
+    """The figures.
+
+    Attributes:
+        judged: Every pair with its verdict.
+        overall: Pairs that are decided as labelled: right, wrong or undecidable.
+        different: The same, of the pairs whose sides are not the same text and facts.
+        sure: The same, of the pairs that the rater was sure of.
+        false_alarms: Of the further real runs, those that are held to be wrong.
+        missed: Of the answers labelled wrong, those that are held to be right.
+        decisions: How many pairs have a label and a decision, by label, then decision.
+        confusion: How many have a class and a verdict, by labelled class, then verdict.
+        kappa: Cohen's κ (1960) of class and verdict, the right classes taken for one; None where
+            chance alone agrees everywhere.
+    """
+
+    judged: tuple[Judged, ...]
+    overall: Share
+    different: Share
+    sure: Share
+    false_alarms: Share
+    missed: Share
+    decisions: Mapping[str, Mapping[str, int]]
+    confusion: Mapping[str, Mapping[str, int]]
+    kappa: float | None
+
+    @property
+    def disagreements(self) -> list[Judged]:
+        """The pairs that are not decided as labelled."""
+        return [one for one in self.judged if not one.is_agreed]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures alone, without the pairs."""
+        shares = ("overall", "different", "sure", "false_alarms", "missed")
+        return {
+            "pairs": len(self.judged),
+            **{name: dataclasses.asdict(getattr(self, name)) for name in shares},
+            "decisions": self.decisions,
+            "confusion": self.confusion,
+            "kappa": self.kappa,
+        }
+
+
+def measure(
+    pairs: Sequence[LabelledPair], *, judge: Callable[[LabelledPair], Verdict] = LabelledPair.judge
+) -> LabelledAccuracy:
+    """Judges every pair, and counts.
+
+    Args:
+        pairs: One at least.
+        judge: The differ; the library's own by default.
+    """
+    judged = tuple(Judged(pair, judge(pair)) for pair in pairs)
+    replicas = [one for one in judged if one.pair.origin == REPLICA]
+    wrong = [one for one in judged if one.pair.label == WRONG]
+    return LabelledAccuracy(
+        judged=judged,
+        overall=Share.of_all(one.is_agreed for one in judged),
+        different=Share.of_all(one.is_agreed for one in judged if one.pair.differs),
+        sure=Share.of_all(one.is_agreed for one in judged if one.pair.sure),
+        false_alarms=Share.of_all(one.decision == WRONG for one in replicas),
+        missed=Share.of_all(one.decision == RIGHT for one in wrong),
+        decisions=_counted(((one.pair.label, one.decision) for one in judged), LABELS),
+        confusion=_counted(((one.pair.expected, one.verdict.verdict) for one in judged), SEVERITY),
+        kappa=kappa([(_merged(one.pair.expected), _merged(one.verdict.verdict)) for one in judged]),
+    )
+
+
+def _counted(found: Iterable[tuple[str, str]], order: Sequence[str]) -> dict[str, dict[str, int]]:
+    counts = collections.Counter(found)
+    rows = {name: {to: counts[name, to] for to in order if counts[name, to]} for name in order}
+    return {name: row for name, row in rows.items() if row}
+
+
+def _merged(name: str) -> str:
+    """The class; what tells the right classes apart is how, not whether."""
+    return RIGHT if decision_of(name) == RIGHT else name
+
+
+def kappa(found: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's κ: agreement of two raters beyond chance, 1 for all; None where it is undefined."""
+    if not found:
+        return None
+    left = collections.Counter(one for one, _ in found)
+    right = collections.Counter(other for _, other in found)
+    observed = sum(one == other for one, other in found) / len(found)
+    expected = sum(count * right[name] for name, count in left.items()) / len(found) ** 2
+    return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def shortfalls(found: LabelledAccuracy) -> list[str]:
+    """The bars that are missed, a sentence each."""
+    bars = [
+        ("decided as labelled", found.overall, LEAST_RIGHT),
+        (
+            "decided as labelled where the sides differ",
+            found.different,
+            LEAST_RIGHT_WHERE_DIFFERENT,
+        ),
+    ]
+    short = [
+        f"{share.count} of {share.of} pairs are {name}; at least {least:.0%} are due"
+        for name, share, least in bars
+        if share.count < least * share.of
+    ]
+    alarms = found.false_alarms
+    if alarms.count > MOST_FALSE_ALARMS * alarms.of:
+        short.append(
+            f"{alarms.count} of {alarms.of} real runs are held to be wrong; "
+            f"at most {MOST_FALSE_ALARMS:.1%} may be"
+        )
+    return short
