@@ -268,6 +268,7 @@ class Model:
         if doubtful is None:
             raise self._unusable(step, "action")
         reply, content, why = doubtful
+        step.rejections.remove(why)
         step.flags = (why,)
         return reply, content
 

@@ -30,9 +30,10 @@ class Typed:
     at: datetime
     ending: Ending
 
-    def told(self, *, dated: bool = True) -> str:
-        """What is said of it."""
-        time = self.at.strftime(f"{_DAY} {_TIME}") if dated else "-"
+    def told(self, began: datetime | None = None, *, dated: bool = True) -> str:
+        """What is said of it; without the day where that is the session's first."""
+        same_day = began is not None and began.date() == self.at.date()
+        time = self.at.strftime(_TIME if same_day else f"{_DAY} {_TIME}") if dated else "-"
         how = _HOW.get(self.ending)
         return f"{time} ({how})" if how else time
 
@@ -58,14 +59,14 @@ class Moment:
             typed: The earlier actions, in order.
             dated: Whether times of day are said; without them it is what a reply is found by.
         """
-        earlier = ", ".join(one.told(dated=dated) for one in typed)
+        earlier = ", ".join(one.told(self.began, dated=dated) for one in typed)
         return shipped("moment").fill(
             began=_day(self.began) if dated else "-",
             now=_day(self.now) if dated else "-",
-            earlier=f"The actions above were typed at: {earlier}." if earlier else "",
+            earlier=f" The actions above were typed at: {earlier}." if earlier else "",
             stop=""
             if self.timeout is None
-            else f"Its time is up {self.timeout:g} s later: what still runs then is stopped.",
+            else f" Its time is up {self.timeout:g} s later: what still runs then is stopped.",
         )
 
 

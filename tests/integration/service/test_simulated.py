@@ -246,6 +246,25 @@ def test_a_recording_is_replayed(simulating: plumb_client.Plumb) -> None:
             shell.probe("cwd")
 
 
+def test_a_recording_has_every_ending_and_the_directory(simulating: plumb_client.Plumb) -> None:
+    turns = [RecordedTurn(ending.name, "a\n", 137, ending=ending, cwd="/srv") for ending in Ending]
+    with simulating.session("shell", "replay", recordings=[turns]) as shell:
+        seen = [shell.step(turn.action) for turn in turns]
+    assert [one.ending for one in seen] == list(Ending)
+    assert {one.cwd for one in seen} == {"/srv"}
+
+
+def test_a_doubtful_reply_is_given_with_a_flag(
+    simulating: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.begin(says(reply("I'm sorry, I cannot do that.")))
+    with simulating.session("shell", "simulated", simulator=model()) as shell:
+        seen = shell.step("cat /srv/n")
+    assert seen.text == "I'm sorry, I cannot do that.\n"
+    assert seen.provenance.flags == ("apology: I'm sorry, I cannot do that.",)
+    assert (seen.provenance.attempts, len(seen.provenance.rejections)) == (6, 5)
+
+
 def test_a_pair_shows_one_side_and_where_the_two_part(
     simulating: plumb_client.Plumb, endpoint: Endpoint
 ) -> None:
