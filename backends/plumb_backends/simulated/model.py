@@ -183,7 +183,8 @@ class Model:
     def _note(self, step: _Step, past: Reply) -> None:
         """Takes a turn into the conversation, as the agent saw it."""
         typed = Typed(step.moment.now, ending_of(past))
-        content = self._format.write(past)
+        whole = self._recalled(past) if self._format.schema else past  # or it learns to leave out
+        content = self._format.write(whole)
         self._conversation.add(Exchange(step.action, content, typed, past.output))
         self._facts = past.facts
         took = timedelta(seconds=float(past.facts.get("seconds", 0)))
@@ -192,7 +193,8 @@ class Model:
 
     def _rested(self, seen: Observation) -> None:
         """Nothing was typed: what followed from the action before is over."""
-        self._facts = self._part.at_rest(self._facts, self._kind_options)
+        rest = self._part.at_rest(self._facts, self._kind_options)
+        self._facts = {**rest, "ending": Ending.EXITED.value}
         self._next_turn()
 
     def _next_turn(self) -> None:
@@ -221,13 +223,15 @@ class Model:
         question = shipped("probe").fill(question=self._part.questions[suite])
         step = self._begin(question)
         twin = self._conversation.copy()
+        again: list[Message] = []
         for _ in range(1 + MAX_RESAMPLES):
             step.samples += 1
-            content = await self._ask_for_object(step, twin, question, _PROBE_FIELDS)
+            content = await self._ask_for_object(step, twin, question, _PROBE_FIELDS, again)
             try:
                 return _read_entries(content)
             except Malformed as error:
                 step.rejections.append(str(error))
+                again = _ask_again(content or "", str(error))
         raise self._unusable(step, "probe")
 
     async def restart(self) -> None:
@@ -328,15 +332,20 @@ class Model:
         return str(found["why"]) if found["unreal"] else ""
 
     async def _ask_for_object(
-        self, step: _Step, conversation: Conversation, text: str, fields: Fields
+        self,
+        step: _Step,
+        conversation: Conversation,
+        text: str,
+        fields: Fields,
+        told: Sequence[Message] = (),
     ) -> str | None:
         """Asks something beside the episode, to be answered with a JSON object."""
         schema = None if self._format.schema is None else object_schema(fields)
         try:
-            return (await self._ask(step, conversation, text, [], schema)).content
+            return (await self._ask(step, conversation, text, told, schema)).content
         except SchemaUnknown:
             self._use_format(text=True)
-            return (await self._ask(step, conversation, text, [], None)).content
+            return (await self._ask(step, conversation, text, told, None)).content
 
     async def _ask(
         self,

@@ -185,6 +185,10 @@ async def test_endings_are_told_and_given_in_text_too(played: Played, endpoint: 
     seen = await step(stage, "cd /; echo b")
     assert seen.shell is not None
     assert (seen.shell.cwd, seen.exit_code) == ("", None)  # it did not say, and `cd` may have moved
+    for _ in range(2):
+        seen = await step(stage, "")
+        assert seen.shell is not None
+        assert (seen.shell.cwd, seen.exit_code) == ("", None)
     assert '<end exit_code="130" cwd="/srv" seconds="2" ending="timed_out"/>' in str(
         endpoint.requests[-1]["messages"]
     )

@@ -822,6 +822,7 @@ async def test_a_probe_that_is_not_answered_as_asked_is_asked_again_and_then_an_
     endpoint.script(says("no"), says({"entries": [{"key": 1}]}), says({"entries": []}))
     stage = played.stage()
     assert dict((await stage.probe("files")).facts) == {}
+    assert "was not taken: the reply is not JSON" in said(endpoint.requests[1])[-1]
     endpoint.otherwise = says("no")
     with pytest.raises(ModelUnusable, match="probe"):
         await stage.probe("files")
