@@ -163,17 +163,17 @@ def test_each_failure_of_a_model_has_its_reason_and_message(
         assert shell.step("ls").text == "unscripted\n"  # it may be tried again
 
 
-def test_replies_that_break_character_are_an_error_that_lists_why(
+def test_replies_without_any_text_are_an_error_that_lists_why(
     simulating: plumb_client.Plumb, endpoint: Endpoint
 ) -> None:
-    endpoint.otherwise = says(reply("I'm sorry, I cannot do that."))
+    endpoint.otherwise = says("")
     with (
         simulating.session("shell", "simulated", simulator=model()) as shell,
         pytest.raises(plumb_client.ModelFailed) as caught,
     ):
         shell.step("rm -rf /")
     assert caught.value.reason == "MODEL_UNUSABLE"
-    assert caught.value.metadata["attempts"].count("apology") == 6
+    assert caught.value.metadata["attempts"].count("the reply is empty") == 6
 
 
 def test_a_dead_endpoint_makes_the_server_unhealthy_and_each_step_an_error(
