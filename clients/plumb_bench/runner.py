@@ -16,6 +16,7 @@ from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_client import aio
 from plumb_client.errors import PlumbError
 from plumb_client.options import RecordedTurn, SessionOptions
+from plumb_client.values import Ending
 
 _SPREAD = "i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
 """Run before the init scripts of later replicas, so that processes get other ids there: sandboxes
@@ -193,7 +194,12 @@ class Runner:
             raise _NotTaught("there is no real run to teach it with")
         return [
             RecordedTurn(
-                turn.action, turn.text, turn.exit_code, timed_out=turn.ending == "TIMED_OUT"
+                turn.action,
+                turn.text,
+                turn.exit_code,
+                errno=turn.errno,
+                cwd=turn.cwd,
+                ending=Ending[turn.ending] if turn.ending else None,
             )
             for turn in real.turns
         ]
@@ -236,7 +242,8 @@ def recorded_turns(scenario: Scenario, simulator: Simulator) -> tuple[Turn, ...]
             text=turn.text,
             exit_code=turn.exit_code,
             errno=turn.errno,
-            ending="TIMED_OUT" if turn.timed_out else "",
+            cwd=turn.cwd,
+            ending=turn.ending,
         )
         for turn in turns
     ]

@@ -25,6 +25,7 @@ class Turn:
         exit_code: The shell's; None where it is not known, as for SQL.
         errno: MySQL's, 0 for none; None where it is not known, as for shells.
         ending: As in `Seen`.
+        cwd: The shell's working directory; empty where it is not known, as for SQL.
         failure: Why there is no observation; empty where there is one.
         seconds: How long the call took; 0 for recorded turns.
         prompt_tokens: Sent to the model; `completion_tokens` were received.
@@ -38,6 +39,7 @@ class Turn:
     exit_code: int | None = None
     errno: int | None = None
     ending: str = ""
+    cwd: str = ""
     failure: str = ""
     seconds: float = 0.0
     prompt_tokens: int = 0
@@ -68,6 +70,7 @@ class Turn:
             exit_code=seen.exit_code,
             errno=seen.errno if is_sql else None,
             ending=seen.ending.name,
+            cwd=seen.cwd,
             seconds=seconds,
             prompt_tokens=seen.provenance.prompt_tokens,
             completion_tokens=seen.provenance.completion_tokens,

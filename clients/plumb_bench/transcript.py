@@ -19,6 +19,8 @@ from plumb_bench.player import Played, Turn
 from plumb_bench.scenario import Scenario
 from plumb_client.values import Ending
 
+_TURN_FIELDS = ("action", "observation", "exit_code", "errno", "cwd", "timed_out", "ending")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecordedTurn:
@@ -29,14 +31,16 @@ class RecordedTurn:
         text: What was read.
         exit_code: None where it is not known.
         errno: None where it is not known.
-        timed_out: Whether it was stopped at its timeout.
+        cwd: The working directory afterwards; empty where it is not known.
+        ending: How it ended, for example `TIMED_OUT`; empty where it is not known.
     """
 
     action: str
     text: str
     exit_code: int | None = None
     errno: int | None = None
-    timed_out: bool = False
+    cwd: str = ""
+    ending: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +109,23 @@ def parse_transcript(line: bytes, place: str) -> Transcript:
 def _read_turn(data: Any, place: str) -> RecordedTurn:
     if not isinstance(data, dict):
         raise BadLine(f"{place}: expected an object with action and observation")
-    refuse_unknown(data, place, ("action", "observation", "exit_code", "errno", "cwd", "timed_out"))
+    refuse_unknown(data, place, _TURN_FIELDS)
     return RecordedTurn(
         action=take(data, place, "action", "a text", is_text),
         text=take(data, place, "observation", "a text", is_text),
         exit_code=_number(data, place, "exit_code", most=255),
         errno=_number(data, place, "errno", most=1_000_000),
-        timed_out=bool(data.get("timed_out", False)),
+        cwd=take(data, place, "cwd", "a text", is_text) if "cwd" in data else "",
+        ending=_ending(data, place),
     )
+
+
+def _ending(data: dict[str, Any], place: str) -> str:
+    if "ending" not in data:
+        return Ending.TIMED_OUT.name if data.get("timed_out", False) else ""
+    words = [ending.value for ending in Ending]
+    known = f"one of {', '.join(words)}"
+    return Ending(take(data, place, "ending", known, words.__contains__)).name
 
 
 def _number(data: dict[str, Any], place: str, field: str, *, most: int) -> int | None:
@@ -172,8 +185,10 @@ def _turn(turn: Turn) -> dict[str, Any]:
         written["exit_code"] = seen.exit_code
     if seen.cwd:
         written["cwd"] = seen.cwd
-    else:
+    elif not seen.host:  # a shell's is not always known
         written["errno"] = seen.errno
+    if seen.ending is not Ending.EXITED:
+        written["ending"] = seen.ending.value
     if seen.ending is Ending.TIMED_OUT:
         written["timed_out"] = True
     return written

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from plumb.v1 import environment_pb2 as wire
 from plumb_client import checks
 from plumb_client.errors import InvalidInput, InvalidType
+from plumb_client.values import Ending
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -17,13 +18,19 @@ class RecordedTurn:
         action: What was typed.
         text: What was read.
         exit_code: 0 to 255; None where it is not known.
-        timed_out: Whether it was stopped at its timeout.
+        timed_out: Whether it was stopped at its timeout; as `ending` says it.
+        errno: MySQL's, 0 for none; None where it is not known.
+        cwd: The working directory afterwards; empty where it is not known.
+        ending: How it ended; None where it is not known.
     """
 
     action: str | bytes
     text: str
     exit_code: int | None = None
     timed_out: bool = False
+    errno: int | None = dataclasses.field(default=None, kw_only=True)
+    cwd: str = dataclasses.field(default="", kw_only=True)
+    ending: Ending | None = dataclasses.field(default=None, kw_only=True)
 
 
 class SessionOptions(TypedDict, total=False):
@@ -167,4 +174,15 @@ def recorded(name: str, turn: object) -> wire.RecordedTurn:
         text=checks.text(f"{name}.text", turn.text),
         exit_code=None if turn.exit_code is None else _int32(f"{name}.exit_code", turn.exit_code),
         timed_out=checks.flag(f"{name}.timed_out", turn.timed_out),
+        errno=None if turn.errno is None else _int32(f"{name}.errno", turn.errno),
+        cwd=checks.text(f"{name}.cwd", turn.cwd),
+        ending=_ending(f"{name}.ending", turn.ending),
     )
+
+
+def _ending(name: str, value: object) -> "wire.Ending.ValueType":
+    if value is None:
+        return wire.ENDING_UNSPECIFIED
+    if not isinstance(value, Ending):
+        raise InvalidType(f"{name} is {checks.shown(value)}; give a plumb_client.Ending, or None")
+    return wire.Ending.Value(f"ENDING_{value.name}")

@@ -44,6 +44,7 @@ class Provenance:
         prompt_hash: Which prompts were used.
         thought: What the model thought first; not for the agent.
         cost_usd: What the step cost; 0 where no price is known.
+        flags: What is doubtful about the reply, which was taken for want of a better one.
     """
 
     backend: str
@@ -58,6 +59,7 @@ class Provenance:
     prompt_hash: str
     thought: str
     cost_usd: float
+    flags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -297,6 +299,7 @@ def _read_provenance(message: wire.Provenance) -> Provenance:
         prompt_hash=message.prompt_hash,
         thought=message.thought,
         cost_usd=message.cost_usd,
+        flags=tuple(message.flags),
     )
 
 

@@ -295,7 +295,19 @@ def _recorded_turn(turn: wire.RecordedTurn) -> RecordedTurn:
         turn.text,
         turn.exit_code if turn.HasField("exit_code") else None,
         timed_out=turn.timed_out,
+        errno=turn.errno if turn.HasField("errno") else None,
+        cwd=turn.cwd,
+        ending=_recorded_ending(turn.ending),
     )
+
+
+def _recorded_ending(value: "wire.Ending.ValueType") -> Ending | None:
+    if value == wire.ENDING_UNSPECIFIED:
+        return None
+    for ending, known in _ENDINGS.items():
+        if known == value:
+            return ending
+    raise InvalidInput(f"a recorded turn's ending is {value}; use one of the enum Ending")
 
 
 def _paired_options(request: wire.CreateSessionRequest) -> PairedOptions:
@@ -452,6 +464,7 @@ def _provenance(provenance: Provenance) -> wire.Provenance:
         prompt_hash=provenance.prompt_hash,
         thought=provenance.thought,
         cost_usd=provenance.cost_usd,
+        flags=provenance.flags,
     )
 
 

@@ -35,6 +35,23 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found[0].turns == (RecordedTurn("ls", "a\n", 0),)
 
 
+@pytest.mark.parametrize(
+    ("turn", "ending", "cwd"),
+    [
+        ({}, "", ""),
+        ({"timed_out": True}, "TIMED_OUT", ""),  # as older ones say it
+        ({"ending": "timed_out", "timed_out": True}, "TIMED_OUT", ""),
+        ({"ending": "shell_exited", "cwd": "/srv"}, "SHELL_EXITED", "/srv"),
+        ({"ending": "out_of_memory"}, "OUT_OF_MEMORY", ""),
+        ({"ending": "awaits_input"}, "AWAITS_INPUT", ""),
+    ],
+)
+def test_every_ending_is_read(tmp_path: Path, turn: dict[str, Any], ending: str, cwd: str) -> None:
+    turns = [{"action": "ls", "observation": "", **turn}]
+    (read,) = read_transcripts(written(tmp_path / "t", line(turns=turns)), [SCENARIO])
+    assert (read.turns[0].ending, read.turns[0].cwd) == (ending, cwd)
+
+
 def test_a_transcript_of_another_scenario_is_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "t", line(scenario="other"), line())
     assert [one.scenario for one in read_transcripts(path, [SCENARIO])] == ["s1"]
@@ -53,6 +70,10 @@ def test_a_transcript_of_another_scenario_is_left_out(tmp_path: Path) -> None:
         (
             {"turns": [{"action": "ls", "observation": "", "exit_code": 256}]},
             "turn 1: field 'exit_code' is 256; expected a whole number from 0 to 255",
+        ),
+        (
+            {"turns": [{"action": "ls", "observation": "", "ending": "EXITED"}]},
+            "turn 1: field 'ending' is \"EXITED\"; expected one of exited, signaled, timed_out",
         ),
         (
             {"turns": [{"action": "ls", "observation": "", "exitcode": 0}]},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plumb.v1 import environment_pb2 as wire
-from plumb_client import options, requests
+from plumb_client import options, requests, values
 
 
 def test_every_option_of_a_session_arrives() -> None:
@@ -73,6 +73,22 @@ def test_recordings_are_sent_turn_by_turn() -> None:
     assert first == wire.RecordedTurn(action=b"ls", text="a", exit_code=0)
     assert second.action == b"\xff"
     assert not second.HasField("exit_code")
+
+
+def test_all_that_is_known_of_a_turn_is_sent() -> None:
+    for ending in values.Ending:
+        turn = options.RecordedTurn("a", "b", errno=5, cwd="/srv", ending=ending)
+        sent = requests.create_session("shell", "replay", recordings=[[turn]])
+        assert sent.replay.recordings[0].turns[0] == wire.RecordedTurn(
+            action=b"a",
+            text="b",
+            errno=5,
+            cwd="/srv",
+            ending=wire.Ending.Value(f"ENDING_{ending.name}"),
+        )
+    bad = options.RecordedTurn("a", "b", ending="exited")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"ending is 'exited'; give a plumb_client.Ending"):
+        requests.create_session("shell", "replay", recordings=[[bad]])
 
 
 def test_what_is_left_out_stays_out_so_that_the_server_s_defaults_hold() -> None:

@@ -54,6 +54,7 @@ def test_every_field_of_an_observation_is_read() -> None:
             prompt_hash="abc",
             thought="hm",
             cost_usd=0.5,
+            flags=["apology"],
         ),
         counterpart=wire.Observation(text="other", ending=wire.ENDING_EXITED),
         verdict=wire.Verdict(verdict="EMPTY", flags=["EMPTY"], evidence=["line 1"]),
@@ -65,7 +66,7 @@ def test_every_field_of_an_observation_is_read() -> None:
     assert (seen.cwd, seen.user, seen.host, seen.restarted) == ("/srv", "root", "box", True)
     assert dataclasses.astuple(seen.provenance) == (
         *("simulated", "m", "naive", True, 2, 3, 4),
-        *(("fence",), 5, "abc", "hm", 0.5),
+        *(("fence",), 5, "abc", "hm", 0.5, ("apology",)),
     )
     assert seen.counterpart is not None
     assert (seen.counterpart.text, seen.counterpart.step_index) == ("other", 7)

@@ -139,7 +139,11 @@ def recordings(kind: str) -> ReplayOptions:
     def turn(episode: Sequence[bytes], index: int) -> RecordedTurn:
         seen = reply(episode[index], episode[:index], grounded=True)
         status, seconds = seen.get("exit_code"), seen["seconds"]
-        return RecordedTurn(episode[index], seen["output"], status, timed_out=seconds > 0)
+        return RecordedTurn(
+            *(episode[index], seen["output"], status),
+            timed_out=seconds > 0,
+            cwd=seen.get("cwd", ""),
+        )
 
     return ReplayOptions(
         tuple(tuple(turn(episode, index) for index in range(len(episode))) for episode in episodes)

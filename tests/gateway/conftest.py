@@ -131,9 +131,10 @@ class Sandbox:
 
 def _paired(seen: Observation) -> Observation:
     """With another side that has a line too many."""
-    other = dataclasses.replace(
-        seen, text="made up\n", provenance=Provenance(backend="simulated", model="m", thought="hm")
+    doubtful = Provenance(
+        backend="simulated", model="m", thought="hm", attempts=6, flags=("fence: ```<b>",)
     )
+    other = dataclasses.replace(seen, text="made up\n", provenance=doubtful)
     verdict = Verdict(
         "FABRICATED",
         ("FABRICATED", "WRONG_VALUE"),

@@ -29,6 +29,7 @@ from plumb_backends.environment import (
 from plumb_backends.errors import InvalidInput, PlumbError, UnknownBackend, UnknownKind
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.registry import Backend, Provider, all_kinds
+from plumb_backends.simulated.options import ReplayOptions
 from plumb_fidelity.verdict import Verdict
 from plumb_server import convert
 
@@ -276,6 +277,28 @@ def test_every_ending_has_its_name_on_the_wire(ending: Ending) -> None:
         Observation(text="", ending=ending, provenance=Provenance(backend="real"))
     )
     assert wire.Ending.Name(message.ending) == f"ENDING_{ending.name}"
+
+
+def recording(turn: wire.RecordedTurn) -> wire.CreateSessionRequest:
+    played = wire.ReplayOptions(recordings=[wire.Recording(turns=[turn])])
+    return wire.CreateSessionRequest(kind="shell", backend="replay", replay=played)
+
+
+@pytest.mark.parametrize("ending", [None, *Ending])
+def test_every_ending_of_a_recording_is_read(ending: Ending | None) -> None:
+    sent = wire.RecordedTurn(action=b"a", text="b", errno=0, cwd="/srv")
+    if ending is not None:
+        sent.ending = wire.Ending.Value(f"ENDING_{ending.name}")
+    spec = convert.spec_from_wire(recording(sent), "x")
+    assert isinstance(spec.backend_options, ReplayOptions)
+    read = spec.backend_options.recordings[0][0]
+    assert (read.ending, read.errno, read.cwd, read.exit_code) == (ending, 0, "/srv", None)
+
+
+def test_an_ending_that_there_is_not_is_refused() -> None:
+    turn = wire.RecordedTurn(action=b"a", ending=99)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="ending is 99; use one of the enum Ending"):
+        convert.spec_from_wire(recording(turn), "x")
 
 
 def test_every_ending_of_the_wire_can_be_sent() -> None:

@@ -655,6 +655,9 @@ class RecordedTurn(message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     EXIT_CODE_FIELD_NUMBER: builtins.int
     TIMED_OUT_FIELD_NUMBER: builtins.int
+    ERRNO_FIELD_NUMBER: builtins.int
+    CWD_FIELD_NUMBER: builtins.int
+    ENDING_FIELD_NUMBER: builtins.int
     action: builtins.bytes
     """What was typed."""
     text: builtins.str
@@ -662,7 +665,13 @@ class RecordedTurn(message.Message):
     exit_code: builtins.int
     """The exit status, if it is known."""
     timed_out: builtins.bool
-    """Whether it was stopped at its timeout."""
+    """Whether it was stopped at its timeout; as ENDING_TIMED_OUT says it."""
+    errno: builtins.int
+    """MySQL's number of the first error, 0 for none, if it is known."""
+    cwd: builtins.str
+    """The working directory afterwards, absolute. Empty: it is not known."""
+    ending: Ending.ValueType
+    """How it ended. ENDING_UNSPECIFIED: it is not known, and then by itself."""
     def __init__(
         self,
         *,
@@ -670,13 +679,21 @@ class RecordedTurn(message.Message):
         text: builtins.str = ...,
         exit_code: builtins.int | None = ...,
         timed_out: builtins.bool = ...,
+        errno: builtins.int | None = ...,
+        cwd: builtins.str = ...,
+        ending: Ending.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_errno", b"_errno", "_exit_code", b"_exit_code", "errno", b"errno", "exit_code", b"exit_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_exit_code", b"_exit_code", "action", b"action", "exit_code", b"exit_code", "text", b"text", "timed_out", b"timed_out"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_errno", b"_errno", "_exit_code", b"_exit_code", "action", b"action", "cwd", b"cwd", "ending", b"ending", "errno", b"errno", "exit_code", b"exit_code", "text", b"text", "timed_out", b"timed_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__errno: _TypeAlias = typing.Literal["errno"]  # noqa: Y015
+    _WhichOneofArgType__errno: _TypeAlias = typing.Literal["_errno", b"_errno"]  # noqa: Y015
     _WhichOneofReturnType__exit_code: _TypeAlias = typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__errno) -> _WhichOneofReturnType__errno | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
 
 @typing.final
@@ -1409,7 +1426,9 @@ class ShellDetail(message.Message):
     HOST_FIELD_NUMBER: builtins.int
     RESTARTED_FIELD_NUMBER: builtins.int
     cwd: builtins.str
-    """The working directory, absolute. Bytes that are not UTF-8 become U+FFFD."""
+    """The working directory, absolute. Bytes that are not UTF-8 become U+FFFD.
+    Empty: a simulator or a recording did not say it.
+    """
     user: builtins.str
     """Who the shell runs as."""
     host: builtins.str
@@ -1602,6 +1621,7 @@ class Provenance(message.Message):
     PROMPT_HASH_FIELD_NUMBER: builtins.int
     THOUGHT_FIELD_NUMBER: builtins.int
     COST_USD_FIELD_NUMBER: builtins.int
+    FLAGS_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """"real", "simulated" or "replay"."""
     model: builtins.str
@@ -1632,6 +1652,12 @@ class Provenance(message.Message):
     def rejections(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Why replies before this one were not taken, in order."""
 
+    @builtins.property
+    def flags(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What is doubtful about the reply: every one that was sampled broke format or
+        character, and the last that is a text was taken. Empty where nothing is.
+        """
+
     def __init__(
         self,
         *,
@@ -1647,10 +1673,11 @@ class Provenance(message.Message):
         prompt_hash: builtins.str = ...,
         thought: builtins.str = ...,
         cost_usd: builtins.float = ...,
+        flags: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "cost_usd", b"cost_usd", "dropped_turns", b"dropped_turns", "model", b"model", "prompt_hash", b"prompt_hash", "prompt_tokens", b"prompt_tokens", "rejections", b"rejections", "strategy", b"strategy", "thought", b"thought"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "cost_usd", b"cost_usd", "dropped_turns", b"dropped_turns", "flags", b"flags", "model", b"model", "prompt_hash", b"prompt_hash", "prompt_tokens", b"prompt_tokens", "rejections", b"rejections", "strategy", b"strategy", "thought", b"thought"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -163,17 +163,17 @@ def test_each_failure_of_a_model_has_its_reason_and_message(
         assert shell.step("ls").text == "unscripted\n"  # it may be tried again
 
 
-def test_replies_that_break_character_are_an_error_that_lists_why(
+def test_replies_without_any_text_are_an_error_that_lists_why(
     simulating: plumb_client.Plumb, endpoint: Endpoint
 ) -> None:
-    endpoint.otherwise = says(reply("I'm sorry, I cannot do that."))
+    endpoint.otherwise = says("")
     with (
         simulating.session("shell", "simulated", simulator=model()) as shell,
         pytest.raises(plumb_client.ModelFailed) as caught,
     ):
         shell.step("rm -rf /")
     assert caught.value.reason == "MODEL_UNUSABLE"
-    assert caught.value.metadata["attempts"].count("apology") == 6
+    assert caught.value.metadata["attempts"].count("the reply is empty") == 6
 
 
 def test_a_dead_endpoint_makes_the_server_unhealthy_and_each_step_an_error(
@@ -244,6 +244,25 @@ def test_a_recording_is_replayed(simulating: plumb_client.Plumb) -> None:
         assert (seen.text, seen.exit_code, seen.provenance.backend) == ("no\n", 1, "replay")
         with pytest.raises(plumb_client.Unsupported):
             shell.probe("cwd")
+
+
+def test_a_recording_has_every_ending_and_the_directory(simulating: plumb_client.Plumb) -> None:
+    turns = [RecordedTurn(ending.name, "a\n", 137, ending=ending, cwd="/srv") for ending in Ending]
+    with simulating.session("shell", "replay", recordings=[turns]) as shell:
+        seen = [shell.step(turn.action) for turn in turns]
+    assert [one.ending for one in seen] == list(Ending)
+    assert {one.cwd for one in seen} == {"/srv"}
+
+
+def test_a_doubtful_reply_is_given_with_a_flag(
+    simulating: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.begin(says(reply("I'm sorry, I cannot do that.")))
+    with simulating.session("shell", "simulated", simulator=model()) as shell:
+        seen = shell.step("cat /srv/n")
+    assert seen.text == "I'm sorry, I cannot do that.\n"
+    assert seen.provenance.flags == ("apology: I'm sorry, I cannot do that.",)
+    assert (seen.provenance.attempts, len(seen.provenance.rejections)) == (6, 5)
 
 
 def test_a_pair_shows_one_side_and_where_the_two_part(
