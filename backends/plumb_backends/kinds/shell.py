@@ -97,8 +97,9 @@ class _Part:
         "account from uid 1000 on: key `user NAME`, value `uid 1000, gid 1000, home /home/x, shell "
         "/bin/bash`; one for each group from gid 1000 on, or with members: key `group NAME`, value "
         "`gid 1000, members a,b` or `gid 1000, members (none)`; one for each background process: "
-        "key `process COMMAND LINE`, value `user root`; one for each variable that the shell began "
-        "with: key `variable NAME`, value `value ...`.",
+        "key `process COMMAND LINE`, value `user root`, or `user root, count 2` where it runs "
+        "twice; one for each variable that the shell began with: key `variable NAME`, value "
+        "`value ...`.",
     }
 
     scripts_how = "Each script is bash, run as root in the home directory; begin it with `set -eu`."
