@@ -145,10 +145,10 @@ class _Part:
     questions: Mapping[str, str] = {
         "counts": "How many rows does each table and view of the user's databases have? One entry "
         "for each: key `database.table`, value `N rows`.",
-        "rows": "What does each table and view of the user's databases hold? One entry for each row, in "
-        "the order of the primary key (of all columns without one): key `database.table 1`, "
-        "`database.table 2` and so on, value the row as a JSON list, decimals and dates as texts: "
-        '`[1, "2.50", null]`.',
+        "rows": "What does each table and view of the user's databases hold? One entry for each "
+        "row, in the order of the primary key (of all columns without one): key "
+        "`database.table 1`, `database.table 2` and so on, value the row as a JSON list, decimals "
+        'and dates as texts: `[1, "2.50", null]`.',
         "schema": "Which tables, views, triggers, procedures, functions and events do the user's "
         "databases have? One entry for each: key `database.name` for tables and views, "
         "`database.name (trigger)` and so on for others, value its CREATE statement as SHOW CREATE "
@@ -156,7 +156,7 @@ class _Part:
     }
 
     scripts_how = "Each script is SQL: statements for the database in use, ended by semicolons."
-    check_how = "a SELECT that returns at least one row if it is, and none if not."
+    check_how = "a SELECT of one value that is 1 if it is, and 0 if not."
 
     def role(self, options: MysqlOptions) -> str:
         return (
