@@ -57,7 +57,7 @@ class ShellDetail:
     """The state of the shell after an action.
 
     Attributes:
-        cwd: The working directory, absolute.
+        cwd: The working directory, absolute; empty where it is not known.
         user: Who the shell runs as.
         host: The host name.
         restarted: Whether a new shell took the old one's place while the action ran; variables,
@@ -140,6 +140,7 @@ class Provenance:
         prompt_hash: Which prompts were used: 12 hexadecimal digits.
         thought: What the model thought first; never shown to the agent.
         cost_usd: What the step cost; 0 where no price is known.
+        flags: What is doubtful about the reply, which was taken for want of a better one.
     """
 
     backend: str
@@ -154,6 +155,7 @@ class Provenance:
     prompt_hash: str = ""
     thought: str = ""
     cost_usd: float = 0.0
+    flags: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from plumb_backends.environment import Action, Observation
+from plumb_backends.environment import Action, Ending, Observation
 from plumb_backends.errors import UnknownSuite
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Printed:
+    """How many lines of an output are printed by when, in seconds from the action's beginning."""
+
+    seconds: float
+    lines: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -16,11 +24,13 @@ class Reply:
         output: What the environment printed.
         facts: What else the kind asks for (see `Part.facts`); one that is not known is missing.
         thought: What a model thought before; never shown.
+        printed: What is printed by when; empty where all is printed at once.
     """
 
     output: str
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     thought: str = ""
+    printed: tuple[Printed, ...] = ()
 
 
 class Part(Protocol):
@@ -28,13 +38,15 @@ class Part(Protocol):
 
     Attributes:
         facts: What a reply holds beside its output: name -> JSON schema. A fact's `type` is one of
-            `integer`, `number` and `string`.
+            `integer`, `number` and `string`. `ending` is among them, by the words of `Ending`.
+        endings_how: How actions end, and what follows: a list in Markdown.
         questions: What each probe suite asks, in words: suite -> question.
         scripts_how: What an init script is, for who writes one: a sentence.
         check_how: What a check of the first state is: a sentence.
     """
 
     facts: Mapping[str, Mapping[str, object]]
+    endings_how: str
     questions: Mapping[str, str]
     scripts_how: str
     check_how: str
@@ -67,6 +79,18 @@ class Part(Protocol):
         """Says what is impossible about a reply's facts; empty where nothing is."""
         ...
 
+    def settle(self, ending: Ending, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The facts of an action that ended so, as a real environment has them."""
+        ...
+
+    def recall(self, text: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All facts of a turn that was recorded, those that were not recorded as is usual."""
+        ...
+
+    def at_rest(self, facts: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
+        """The facts where nothing is typed; `facts` are the last action's, if there was one."""
+        ...
+
     def tidy(self, text: str) -> str:
         """Ends a text as real ones end, for models do so only now and then."""
         ...
@@ -79,10 +103,8 @@ class Part(Protocol):
         """All that a terminal would have sent: what was printed, with what a real one adds."""
         ...
 
-    def complete(
-        self, seen: Observation, reply: Reply, before: Observation | None, options: Any
-    ) -> Observation:
-        """Adds what the kind knows: status, typed detail. `before` is the observation before."""
+    def complete(self, seen: Observation, reply: Reply, options: Any) -> Observation:
+        """Adds what the kind knows: status, typed detail."""
         ...
 
 

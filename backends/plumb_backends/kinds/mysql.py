@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from plumb_backends.environment import Action, Observation, SqlCell, SqlDetail, SqlResult
+from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
 from plumb_backends.kind import Kind, Reply
 from plumb_fidelity import client_table
@@ -128,6 +128,7 @@ _RENDERINGS = {
 }
 _ERRNO = re.compile(r"(?:^|\n)(?:ERROR )?(\d{4}) \((\w{5})\):")
 _MOST_ERRNO = 65535
+_ENDINGS = (Ending.EXITED, Ending.TIMED_OUT, Ending.OUTPUT_LIMIT)
 _MOST_DIGITS = 400
 """MySQL prints no number longer than that; what claims to be one is a text."""
 
@@ -139,9 +140,20 @@ class _Part:
         "errno": {"type": "integer", "description": "MySQL's number of the first error, or 0"},
         "seconds": {
             "type": "number",
-            "description": "how long it runs; 999999 if it would never end by itself",
+            "description": "how long it runs by itself, were it not stopped; 999999 if it would "
+            "never end",
+        },
+        "ending": {
+            "type": "string",
+            "enum": [ending.value for ending in _ENDINGS],
+            "description": "how it ends: `exited` by itself, with an error or without; "
+            "`timed_out`: stopped when its time is up; `output_limit`: stopped because it prints "
+            "without end",
         },
     }
+    endings_how = """\
+- Statements that still run when their time is up are stopped: the output is what was printed \
+until then, and what would have come later never happens. The session goes on."""
     questions: Mapping[str, str] = {
         "counts": "How many rows does each table and view of the user's databases have? One entry "
         "for each: key `database.table`, value `N rows`.",
@@ -182,6 +194,17 @@ class _Part:
             return f"errno is {facts['errno']}, not 0 to {_MOST_ERRNO}"
         return ""
 
+    def settle(self, ending: Ending, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**facts, "ending": ending.value}
+
+    def recall(self, text: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        said = _ERRNO.search(text)
+        errno = int(said[1]) if said else 0
+        return {"errno": errno, "seconds": 0, "ending": Ending.EXITED.value, **facts}
+
+    def at_rest(self, facts: Mapping[str, Any], options: MysqlOptions) -> Mapping[str, Any]:
+        return {"errno": 0}
+
     def tidy(self, text: str) -> str:
         return text.rstrip("\n")
 
@@ -199,9 +222,7 @@ class _Part:
     ) -> bytes:
         return printed
 
-    def complete(
-        self, seen: Observation, reply: Reply, before: Observation | None, options: MysqlOptions
-    ) -> Observation:
+    def complete(self, seen: Observation, reply: Reply, options: MysqlOptions) -> Observation:
         printed = client_table.read(seen.text).results if self.is_table(options) else ()
         said = _ERRNO.search(seen.text)
         errno = int(said[1]) if said else int(reply.facts.get("errno", 0))

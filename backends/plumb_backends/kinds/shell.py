@@ -20,6 +20,18 @@ HOME, USER = "/root", "root"
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
 _INTERRUPTED = 128 + signal.SIGINT
 _MOST_STATUS = 255
+_KILLED = 128 + signal.SIGKILL
+_STOPPED = (Ending.TIMED_OUT, Ending.OUTPUT_LIMIT, Ending.INTERRUPTED, Ending.AWAITS_INPUT)
+_BY_STATUS = (Ending.EXITED, Ending.SIGNALED)
+_ENDINGS = (
+    Ending.EXITED,
+    Ending.SIGNALED,
+    Ending.TIMED_OUT,
+    Ending.OUT_OF_MEMORY,
+    Ending.OUTPUT_LIMIT,
+    Ending.SHELL_EXITED,
+    Ending.AWAITS_INPUT,
+)
 _MOST_PATH = 4096
 _MOST_QUOTED = 80
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -82,9 +94,31 @@ class _Part:
         "cwd": {"type": "string", "description": "the working directory afterwards, absolute"},
         "seconds": {
             "type": "number",
-            "description": "how long it runs; 999999 if it would never end by itself",
+            "description": "how long it runs by itself, were it not stopped; 999999 if it would "
+            "never end",
+        },
+        "ending": {
+            "type": "string",
+            "enum": [ending.value for ending in _ENDINGS],
+            "description": "how it ends: `exited` by itself, whatever its status; `signaled`: "
+            "killed by a signal n, with exit_code 128+n; `timed_out`: stopped when its time is up; "
+            "`out_of_memory`: killed by the kernel for memory, with exit_code 137; `output_limit`: "
+            "stopped because it prints without end; `shell_exited`: it ended the shell itself; "
+            "`awaits_input`: it is unfinished input",
         },
     }
+    endings_how = """\
+- An action that still runs when its time is up is stopped with Ctrl-C: the output is what it \
+printed until then, `$?` is 130, and what would have come later never happens.
+- A program that reads the terminal (`cat`, `read x`, an editor, a nested shell) waits for nobody, \
+and is stopped when its time is up. A job in the background goes on.
+- `exit`, `exec`, a failure after `set -e` and a signal to the shell itself end the shell: \
+`ending` is `shell_exited`, and `exit_code` the shell's own status. A new shell has taken its \
+place before the next action: in the same directory, with the same files; variables, functions, \
+options and jobs are gone, and `$?` is 0.
+- Unfinished input (an open quote, a heredoc without its end, `if` without `fi`) is cancelled at \
+once: nothing of the open command runs, the output ends with the prompt that asks for more (`> `), \
+and `$?` is 130."""
     questions: Mapping[str, str] = {
         "cwd": "What is the shell's working directory? One entry: key `cwd`, value the absolute "
         "path.",
@@ -133,12 +167,34 @@ class _Part:
     def check_facts(self, facts: Mapping[str, Any]) -> str:
         if not 0 <= facts.get("exit_code", 0) <= _MOST_STATUS:
             return f"exit_code is {facts['exit_code']}, not 0 to {_MOST_STATUS}"
+        ending, status = facts.get("ending"), facts.get("exit_code", _KILLED)
+        if ending == Ending.OUT_OF_MEMORY.value and status != _KILLED:
+            return f"ending is out_of_memory and exit_code {status}, not {_KILLED}"
         cwd = str(facts.get("cwd", "/"))
         if not cwd.startswith("/"):
             return f"cwd is {cwd[:_MOST_QUOTED]!r}, which is not absolute"
         if len(cwd) > _MOST_PATH or not cwd.isprintable():
             return f"cwd is {cwd[:_MOST_QUOTED]!r}, which no shell would be in"
         return ""
+
+    def settle(self, ending: Ending, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        status = facts.get("exit_code")
+        if ending in _STOPPED:
+            status = _INTERRUPTED
+        if ending in _BY_STATUS and status is not None:  # as bash reports it, whoever ended it
+            ending = Ending.SIGNALED if _signal_of(status) else Ending.EXITED
+        settled = {**facts, "ending": ending.value}
+        return settled if status is None else {**settled, "exit_code": status}
+
+    def recall(self, text: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"exit_code": 0, "seconds": 0, "ending": Ending.EXITED.value, **facts}
+
+    def at_rest(self, facts: Mapping[str, Any], options: ShellOptions) -> Mapping[str, Any]:
+        if not facts:
+            return {"exit_code": 0} if options.use_image_user else {"exit_code": 0, "cwd": HOME}
+        if facts.get("ending") == Ending.SHELL_EXITED.value:  # a new shell
+            facts = {**facts, "exit_code": 0}
+        return {name: facts[name] for name in ("exit_code", "cwd") if name in facts}
 
     def tidy(self, text: str) -> str:
         return text if not text or text.endswith("\n") else text + "\n"
@@ -150,7 +206,7 @@ class _Part:
     def on_terminal(
         self, printed: bytes, action: Action, seen: Observation, options: ShellOptions
     ) -> bytes:
-        cwd = seen.shell.cwd if seen.shell else HOME
+        cwd = (seen.shell and seen.shell.cwd) or HOME  # something has to stand in a prompt
         shown = "~" + cwd.removeprefix(HOME) if f"{cwd}/".startswith(f"{HOME}/") else cwd
         place = f"{USER}@{options.hostname}:"
         return around(
@@ -162,16 +218,25 @@ class _Part:
             dumb=options.dumb_terminal,
         )
 
-    def complete(
-        self, seen: Observation, reply: Reply, before: Observation | None, options: ShellOptions
-    ) -> Observation:
-        cwd = before.shell.cwd if before and before.shell else HOME
-        timed_out = seen.ending is Ending.TIMED_OUT
+    def complete(self, seen: Observation, reply: Reply, options: ShellOptions) -> Observation:
+        status = reply.facts.get("exit_code")
+        died = seen.ending in (Ending.SIGNALED, Ending.OUT_OF_MEMORY)
         return dataclasses.replace(
             seen,
-            exit_code=_INTERRUPTED if timed_out else reply.facts.get("exit_code"),
-            shell=ShellDetail(cwd=reply.facts.get("cwd") or cwd, user=USER, host=options.hostname),
+            exit_code=status,
+            signal=_signal_of(status) if died and status is not None else None,
+            shell=ShellDetail(
+                cwd=reply.facts.get("cwd", ""),
+                user=USER,
+                host=options.hostname,
+                restarted=seen.ending is Ending.SHELL_EXITED,
+            ),
         )
+
+
+def _signal_of(status: int) -> int | None:
+    """The signal that a status stands for, as far as the shell can tell."""
+    return status - 128 if 128 < status <= 128 + signal.SIGRTMAX else None
 
 
 KIND = Kind(

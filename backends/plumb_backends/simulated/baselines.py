@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from plumb_backends.environment import Action, Provenance
 from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
+from plumb_backends.kinds.shell import HOME
 from plumb_backends.simulated.options import BASELINE_PREFIX
 from plumb_backends.simulated.stage import Acted
 
@@ -53,12 +54,14 @@ class Baseline:
 
 
 def _success(kind: str) -> Reply:
-    return Reply("", {"errno": 0} if kind == "mysql" else {"exit_code": 0})
+    return Reply("", {"errno": 0} if kind == "mysql" else {"exit_code": 0, "cwd": HOME})
 
 
 def _no_such_file(action: str) -> Reply:
     words = action.split("\n")[0].split()
-    return Reply(f"{words[0]}: {words[-1]}: No such file or directory\n", {"exit_code": 1})
+    return Reply(
+        f"{words[0]}: {words[-1]}: No such file or directory\n", {"exit_code": 1, "cwd": HOME}
+    )
 
 
 def _no_such_table(action: str, database: str) -> Reply:

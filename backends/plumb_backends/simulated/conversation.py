@@ -9,22 +9,39 @@ from collections.abc import Sequence
 
 from plumb_backends.errors import ContextFull
 from plumb_backends.simulated.messages import Message, estimate_tokens
+from plumb_backends.simulated.moment import Moment, Typed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exchange:
-    """One turn: what was typed, and what the model replied, in its own format."""
+    """One turn: what was typed, and what the agent saw, in the model's format.
+
+    Attributes:
+        action: What was typed.
+        content: What is told of the reply.
+        typed: When it was typed, and how it ended; None where no clock is told.
+        output: What the agent saw of it, as text.
+    """
 
     action: str
     content: str
+    typed: Typed | None = None
+    output: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Told:
-    """The messages, and how many of the oldest turns are not among them."""
+    """What the model is told.
+
+    Attributes:
+        messages: The messages.
+        dropped: How many of the oldest turns are not among them.
+        timeless: The same messages without the time of day, which no reply is found by.
+    """
 
     messages: tuple[Message, ...]
     dropped: int
+    timeless: tuple[Message, ...]
 
 
 class Conversation:
@@ -62,17 +79,22 @@ class Conversation:
         """The turns so far."""
         return self._turns
 
-    def told(self, action: str, *, more: Sequence[Message] = ()) -> Told:
+    def told(
+        self, action: str, *, more: Sequence[Message] = (), moment: Moment | None = None
+    ) -> Told:
         """What the model is told for an action.
 
         Args:
             action: What was typed.
             more: What is said after it: replies that were sent back.
+            moment: The clock; None where none is told.
 
         Raises:
             ContextFull: There is no room even without any turn.
         """
         fixed = [self.system, action, *(message.content for message in more)]
+        if moment:
+            fixed.append(moment.told(()))
         room = self._room - sum(map(estimate_tokens, fixed))
         if room < 0:
             raise ContextFull(
@@ -80,10 +102,20 @@ class Conversation:
                 f"for {self._room} (PLUMB_SIMULATOR_CONTEXT_TOKENS); shorten them, or raise that"
             )
         kept = self._fitting(room)
-        messages = [Message("system", self.system)]
+        behind: list[Message] = []
         for turn in kept:
-            messages += [Message("user", turn.action), Message("assistant", turn.content)]
-        return Told((*messages, Message("user", action), *more), len(self._turns) - len(kept))
+            behind += [Message("user", turn.action), Message("assistant", turn.content)]
+        behind += [Message("user", action), *more]
+        now, timeless = self.system, self.system
+        if moment:
+            typed = [turn.typed for turn in kept if turn.typed]
+            now += f"\n\n{moment.told(typed)}"
+            timeless += f"\n\n{moment.told(typed, dated=False)}"
+        return Told(
+            (Message("system", now), *behind),
+            len(self._turns) - len(kept),
+            (Message("system", timeless), *behind),
+        )
 
     def drop_more(self) -> bool:
         """Leaves out half of what is told, as the endpoint itself has no room; False at the end."""
@@ -95,6 +127,7 @@ class Conversation:
         kept: list[Exchange] = []
         for turn in reversed(self._turns[self._least_dropped :]):
             room -= estimate_tokens(turn.action) + estimate_tokens(turn.content)
+            room -= estimate_tokens(turn.typed.told()) if turn.typed else 0
             if room < 0:
                 break
             kept.append(turn)

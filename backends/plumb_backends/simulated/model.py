@@ -9,20 +9,24 @@ improving LLMs as general purpose agents".
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from plumb_backends.environment import Action, Provenance
+from plumb_backends.environment import Action, Ending, Observation, Provenance
 from plumb_backends.errors import ContextFull, InvalidInput, ModelUnusable
 from plumb_backends.kind import Kind, Reply
 from plumb_backends.simulated.asking import Endpoint, Spent, deadline_in
 from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import digest_of, key_of
+from plumb_backends.simulated.clock import SessionClock
 from plumb_backends.simulated.conversation import Conversation, Exchange
 from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.excuses import unexcused
 from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
+from plumb_backends.simulated.moment import Moment, Typed
 from plumb_backends.simulated.options import SimulatorOptions
+from plumb_backends.simulated.outcome import ending_of, settled
 from plumb_backends.simulated.prompting import Prompt, hash_of, shipped
 from plumb_backends.simulated.reply_format import (
     Fields,
@@ -40,6 +44,10 @@ MAX_RESAMPLES = 5
 """How often a reply that breaks format or character is sampled again."""
 
 MAX_CRITIQUES = 2
+
+_MOST_SHOWN = 4000
+"""Characters of a rejected reply that the model is shown again."""
+
 
 _CRITIC_FIELDS: Fields = {
     "unreal": {"type": "boolean", "description": "whether it is surely not real"},
@@ -82,14 +90,22 @@ class World:
 
 @dataclasses.dataclass(slots=True)
 class _Step:
-    """One step under way: its clock, what it took, and what was not taken."""
+    """One step under way: its clocks, what it took, and what was not taken.
+
+    Attributes:
+        action: What was typed.
+        deadline: When to give up, on the event loop's clock.
+        moment: When it was typed, on the session's clock.
+    """
 
     action: str
     deadline: float
+    moment: Moment
     spent: Spent = dataclasses.field(default_factory=Spent)
     samples: int = 0
     dropped: int = 0
     rejections: list[str] = dataclasses.field(default_factory=list)
+    flags: tuple[str, ...] = ()
 
 
 class Model:
@@ -102,6 +118,7 @@ class Model:
         strategy: The strategy's prompt.
         world: What can be told.
         endpoint: Where to ask.
+        clock: The session's; None for one that begins now.
     """
 
     def __init__(
@@ -112,6 +129,7 @@ class Model:
         strategy: Prompt,
         world: World,
         endpoint: Endpoint,
+        clock: SessionClock | None = None,
     ) -> None:
         self._part = kind.part
         self._kind_options = kind_options
@@ -119,6 +137,7 @@ class Model:
         self._strategy = strategy
         self._world = world
         self._endpoint = endpoint
+        self._clock = clock or SessionClock()
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._conversation = Conversation("", 0)
         self._facts: Mapping[str, Any] = {}
@@ -132,20 +151,22 @@ class Model:
         await self._choose_format()
         text = action.text.decode(errors="backslashreplace")
         taught = self._taught(action)
-        step = self._begin(text)
+        step = self._begin(text, action.timeout)
         if not text.strip():  # nothing typed, nothing asked; and endpoints refuse empty messages
-            return Acted(Reply("", self._facts), self._provenance(step), self._next_turn)
+            rest = self._part.at_rest(self._facts, self._kind_options)
+            return Acted(Reply("", rest), self._provenance(step), self._rested)
         try:
-            reply, content = await self._answer(step)
+            reply = settled(await self._answer(step), self._part, timeout=action.timeout)
         except BaseException:
             if taught:  # it happened, whether the model could answer or not
-                self._note(text, taught, self._format.write(taught))
+                self._note(step, taught)
             raise
-        past = (taught, self._format.write(taught)) if taught else (reply, content)
         provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
-        return Acted(reply, provenance, partial(self._note, text, *past))
+        if taught:
+            return Acted(reply, provenance, lambda _: self._note(step, taught))
+        return Acted(reply, provenance, lambda seen: self._note(step, _as_seen(reply, seen)))
 
-    async def _answer(self, step: _Step) -> tuple[Reply, str]:
+    async def _answer(self, step: _Step) -> Reply:
         """Samples a reply, and again for as long as the critic objects."""
         told: list[Message] = []
         reply, content = await self._sample(step, told)
@@ -157,12 +178,21 @@ class Model:
             critique = shipped("critique").fill(why=why)
             told += [Message("assistant", content), Message("user", critique)]
             reply, content = await self._sample(step, told)
-        return reply, content
+        return reply
 
-    def _note(self, text: str, past: Reply, content: str) -> None:
-        """Takes a turn into the conversation."""
-        self._conversation.add(Exchange(text, content))
-        self._facts = {name: past.facts[name] for name in past.facts if name != "seconds"}
+    def _note(self, step: _Step, past: Reply) -> None:
+        """Takes a turn into the conversation, as the agent saw it."""
+        typed = Typed(step.moment.now, ending_of(past))
+        content = self._format.write(past)
+        self._conversation.add(Exchange(step.action, content, typed, past.output))
+        self._facts = past.facts
+        took = timedelta(seconds=float(past.facts.get("seconds", 0)))
+        self._clock.go_on_from(step.moment.now + took)
+        self._next_turn()
+
+    def _rested(self, seen: Observation) -> None:
+        """Nothing was typed: what followed from the action before is over."""
+        self._facts = self._part.at_rest(self._facts, self._kind_options)
         self._next_turn()
 
     def _next_turn(self) -> None:
@@ -180,9 +210,10 @@ class Model:
                 f"{turn.action[:200]!r} there; take the same actions, or give no teacher",
                 {"turn": str(self._turn + 1)},
             )
-        facts = {} if turn.exit_code is None else {"exit_code": turn.exit_code}
-        known = {name: value for name, value in facts.items() if name in self._part.facts}
-        return Reply(turn.text, {**self._facts, **known})
+        known = {name: value for name, value in turn.facts.items() if name in self._part.facts}
+        if known.get("ending") == Ending.TIMED_OUT.value:
+            known["seconds"] = action.timeout
+        return Reply(turn.text, self._part.recall(turn.text, known))
 
     async def answer(self, suite: str) -> Mapping[str, str]:
         """Answers a probe on a copy of the conversation; see `Actor.answer`."""
@@ -202,6 +233,7 @@ class Model:
     async def restart(self) -> None:
         """Forgets all turns; see `Actor.restart`."""
         self._conversation.forget()
+        self._clock.restart()
         self._facts = {}
         self._turn = 0
 
@@ -210,30 +242,50 @@ class Model:
 
     # Sampling.
 
-    def _begin(self, text: str) -> _Step:
-        return _Step(text, deadline_in(self._endpoint.settings.step_seconds))
+    def _begin(self, text: str, timeout: float | None = None) -> _Step:
+        deadline = deadline_in(self._endpoint.settings.step_seconds)
+        return _Step(text, deadline, Moment(self._clock.began, self._clock.now(), timeout))
 
     async def _sample(self, step: _Step, told: Sequence[Message]) -> tuple[Reply, str]:
-        """Samples until a reply breaks neither format nor character."""
+        """Samples until a reply breaks neither format nor character.
+
+        What is asked again is told why, or it would be answered in the same way. Where every reply
+        breaks something, the last one that is a text is taken, and flagged.
+        """
+        again: list[Message] = []
+        doubtful: tuple[Reply, str, str] | None = None
+        step.flags = ()
         for _ in range(1 + MAX_RESAMPLES):
             step.samples += 1
-            try:
-                chat = await self._ask(
-                    step, self._conversation, step.action, told, self._format.schema
-                )
-            except SchemaUnknown:
-                self._use_format(text=True)  # which gives the conversation another beginning
-                chat = await self._ask(step, self._conversation, step.action, told, None)
-            try:
-                reply = self._format.read(chat.content)
-            except Malformed as error:
-                step.rejections.append(f"malformed: {error}")
-                continue
-            broken = self._breaks(reply, step.action)
-            if not broken:
-                return reply, chat.content or ""
-            step.rejections.append(broken)
-        raise self._unusable(step, "action")
+            content = await self._ask_for_reply(step, [*told, *again])
+            reply, why = self._read(content, step.action)
+            if reply is not None and not why:
+                return reply, content
+            if reply is not None:
+                doubtful = reply, content, why
+            step.rejections.append(why)
+            again = _ask_again(content, why)
+        if doubtful is None:
+            raise self._unusable(step, "action")
+        reply, content, why = doubtful
+        step.flags = (why,)
+        return reply, content
+
+    async def _ask_for_reply(self, step: _Step, told: Sequence[Message]) -> str:
+        try:
+            chat = await self._ask(step, self._conversation, step.action, told, self._format.schema)
+        except SchemaUnknown:
+            self._use_format(text=True)  # which gives the conversation another beginning
+            chat = await self._ask(step, self._conversation, step.action, told, None)
+        return chat.content or ""
+
+    def _read(self, content: str, action: str) -> tuple[Reply | None, str]:
+        """A reply, and what breaks it; none where there is no text in it."""
+        try:
+            reply = self._format.read(content)
+        except Malformed as error:
+            return self._format.read_output(content), f"malformed: {error}"
+        return reply, self._breaks(reply, action)
 
     def _breaks(self, reply: Reply, action: str) -> str:
         found = find_breaks(
@@ -242,7 +294,15 @@ class Model:
             prompt=self._part.prompt(self._kind_options),
             is_table=self._part.is_table(self._kind_options),
         )
+        found = unexcused(found, reply.output, action, self._known())
         return f"{found[0].name}: {found[0].evidence}" if found else ""
+
+    def _known(self) -> Iterator[str]:
+        """All texts of this session's world, as far as there are any."""
+        yield from (*self._world.scripts, self._world.state, self._world.card, self._world.task)
+        for turn in self._conversation.turns:
+            yield turn.action
+            yield turn.output
 
     async def _criticise(self, step: _Step, content: str) -> str:
         """What the critic finds; empty where it finds nothing, or says nothing of use."""
@@ -288,7 +348,7 @@ class Model:
         """Asks once; with fewer turns where the endpoint has no room for all."""
         seed = self._options.seed
         while True:
-            messages = conversation.told(text, more=told)
+            messages = conversation.told(text, more=told, moment=step.moment)
             step.dropped = max(step.dropped, messages.dropped)
             request = ChatRequest(
                 model=self._options.model,
@@ -299,8 +359,8 @@ class Model:
                 # The same seed would give the same broken reply again.
                 seed=None if seed is None else seed + max(0, step.samples - 1),
             )
-            key = key_of(
-                request,
+            key = key_of(  # any other time of day finds the same reply
+                dataclasses.replace(request, messages=messages.timeless),
                 prompts=self._prompt_hash,
                 grounding=self._world.digest,
                 sample=step.samples,
@@ -333,8 +393,8 @@ class Model:
     def _use_format(self, *, text: bool) -> None:
         """Replies are in this format from now on; turns so far stay as they are."""
         reason = self._options.reason
-        self._format = TextFormat(reason=reason) if text else JsonFormat(self._part, reason=reason)
-        rules = shipped("rules").fill(format=self._format.ask())
+        self._format = (TextFormat if text else JsonFormat)(self._part, reason=reason)
+        rules = shipped("rules").fill(format=self._format.ask(), endings=self._part.endings_how)
         world = self._world
         system = self._strategy.fill(
             role=self._part.role(self._kind_options),
@@ -349,7 +409,7 @@ class Model:
         self._conversation = Conversation(system, self._room())
         for turn in earlier:
             self._conversation.add(turn)
-        used = [self._strategy, shipped("rules"), *self._format.prompts]
+        used = [self._strategy, *map(shipped, ("rules", "again", "moment")), *self._format.prompts]
         if self._options.critic:
             used += [shipped("critic"), shipped("critique")]
         self._prompt_hash = hash_of(*used)
@@ -358,9 +418,13 @@ class Model:
         if not self._world.examples:
             return "(There are none for this format.)"
         return "\n\n".join(
-            f"Action: {example.action}\nAnswer: {self._format.write(example.reply)}"
+            f"Action: {example.action}\nAnswer: {self._format.write(self._recalled(example.reply))}"
             for example in self._world.examples
         )
+
+    def _recalled(self, reply: Reply) -> Reply:
+        """A recorded reply with all facts that are asked for."""
+        return dataclasses.replace(reply, facts=self._part.recall(reply.output, reply.facts))
 
     def _room(self) -> int:
         settings = self._endpoint.settings
@@ -377,10 +441,22 @@ class Model:
             prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens,
             rejections=tuple(step.rejections),
+            flags=step.flags,
             dropped_turns=step.dropped,
             prompt_hash=self._prompt_hash,
             cost_usd=spent.usd,
         )
+
+
+def _as_seen(reply: Reply, seen: Observation) -> Reply:
+    """A reply as the agent saw it: of a long output only what it was shown."""
+    return dataclasses.replace(reply, output=seen.text) if seen.truncated else reply
+
+
+def _ask_again(content: str, why: str) -> list[Message]:
+    """Shows a model its reply, as far as there is one and it is short, and says why it is asked."""
+    shown = content[:_MOST_SHOWN] or "(an empty answer)"
+    return [Message("assistant", shown), Message("user", shipped("again").fill(why=why))]
 
 
 def _read_entries(content: str | None) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from typing import Any
 
+from plumb_backends.environment import Ending
 from plumb_backends.errors import InvalidInput
 
 BASELINE_PREFIX = "baseline:"
@@ -20,13 +23,31 @@ class RecordedTurn:
         action: What was typed.
         text: What was read.
         exit_code: None where it is not known.
-        timed_out: Whether it was stopped at its timeout.
+        timed_out: Whether it was stopped at its timeout; as `ending` says it.
+        errno: None where it is not known.
+        cwd: Empty where it is not known.
+        ending: How it ended; None where it is not known, and then it ended by itself.
     """
 
     action: bytes
     text: str
     exit_code: int | None = None
     timed_out: bool = False
+    errno: int | None = dataclasses.field(default=None, kw_only=True)
+    cwd: str = dataclasses.field(default="", kw_only=True)
+    ending: Ending | None = dataclasses.field(default=None, kw_only=True)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known beside its text, by the names that a kind's facts have."""
+        ending = self.ending or (Ending.TIMED_OUT if self.timed_out else None)
+        facts = {
+            "exit_code": self.exit_code,
+            "errno": self.errno,
+            "cwd": self.cwd or None,
+            "ending": ending and ending.value,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

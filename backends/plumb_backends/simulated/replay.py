@@ -4,18 +4,21 @@ A step is answered by the turn that was recorded for it after the same actions; 
 error, for a recording knows nothing of what would have been. It has no state to probe.
 """
 
-import math
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 
-from plumb_backends.environment import Action, Provenance
+from plumb_backends.environment import Action, Ending, Provenance
 from plumb_backends.errors import InvalidInput, NotRecorded, Unsupported
 from plumb_backends.kind import Reply
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import RecordedTurn, ReplayOptions
+from plumb_backends.simulated.outcome import ending_of
 from plumb_backends.simulated.settings import ReplaySettings
 from plumb_backends.simulated.stage import Acted, Stage
+
+_INTERRUPTED = 128 + signal.SIGINT
+"""What Ctrl-C leaves in `$?`, for recordings that do not say it."""
 
 
 class Replay:
@@ -39,13 +42,13 @@ class Replay:
                 f"no recording has {_short(action.text)} as turn {len(place)} after the same "
                 f"actions; {self._what_is_recorded()}"
             )
-        facts: dict[str, float] = {} if turn.exit_code is None else {"exit_code": turn.exit_code}
-        if turn.timed_out:
-            facts["seconds"] = math.inf
+        facts = dict(turn.facts)
+        if ending_of(Reply("", facts)) is Ending.TIMED_OUT:
+            facts = {"exit_code": _INTERRUPTED, **facts, "seconds": action.timeout}
         provenance = Provenance(
             backend="replay", model=self._options.model, strategy=self._options.strategy
         )
-        return Acted(Reply(turn.text, facts), provenance, partial(self._go_to, place))
+        return Acted(Reply(turn.text, facts), provenance, lambda _: self._go_to(place))
 
     def _go_to(self, place: tuple[bytes, ...]) -> None:
         self._played = place

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from plumb_backends.capped import Capped
 from plumb_backends.environment import (
     Action,
-    Ending,
     Observation,
     OutputSink,
     ProbeResult,
@@ -23,12 +22,13 @@ from plumb_backends.environment import (
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kind import Kind, Reply
 from plumb_backends.rendering import render_bounded
+from plumb_backends.simulated.outcome import ending_of
 
 _RENDER_WITHIN = 5.0
 _LEAST_SECONDS, _USUAL_SECONDS = 0.0006, 0.0014
 
 
-def _nothing() -> None:
+def _nothing(_: Observation) -> None:
     """For actors without a past."""
 
 
@@ -37,14 +37,14 @@ class Acted:
     """What an actor gave, and where it comes from.
 
     Attributes:
-        reply: The reply.
+        reply: The reply, as the agent is to see it: its `ending` is how the action ended.
         provenance: Where it comes from.
-        keep: Takes the turn into the actor's past; called once the observation is made.
+        keep: Takes the turn into the actor's past; called with the observation, once it is made.
     """
 
     reply: Reply
     provenance: Provenance
-    keep: Callable[[], None] = _nothing
+    keep: Callable[[Observation], None] = _nothing
 
 
 class Actor(Protocol):
@@ -81,7 +81,6 @@ class Stage:
         self._options = options
         self._actor = actor
         self._owner = f"stage {uuid.uuid4()}"
-        self._before: Observation | None = None
         self._is_closed = False
 
     async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
@@ -91,17 +90,15 @@ class Stage:
         acted = await self._actor.act(action)
         printed = self._kind.part.printed(_to_bytes(acted.reply.output), self._options)
         seen = await self._observe(acted, action, printed)
-        acted.keep()
+        acted.keep(seen)
         if on_output is not None and printed:
             on_output(printed)
-        self._before = seen
         return seen
 
     async def reset(self) -> None:
         """Goes back to the grounded state; see `Environment.reset`."""
         self._check_open()
         await self._actor.restart()
-        self._before = None
 
     async def probe(self, suite: str) -> ProbeResult:
         """Asks the actor; see `Environment.probe`."""
@@ -129,15 +126,14 @@ class Stage:
             owner=self._owner,
         )
         seconds = float(acted.reply.facts.get("seconds", 0.0))
-        runs_on = seconds > action.timeout
         seen = Observation(
             text=part.tidy(text.text()),
-            ending=Ending.TIMED_OUT if runs_on else Ending.EXITED,
+            ending=ending_of(acted.reply),
             total_bytes=len(printed),
             run_duration=max(0.0, min(seconds, action.timeout)) + _overhead(),
             provenance=acted.provenance,
         )
-        seen = part.complete(seen, acted.reply, self._before, options)
+        seen = part.complete(seen, acted.reply, options)
         raw = Capped(options.max_text_bytes)
         raw.add(part.on_terminal(printed, action, seen, options))
         truncated = bool(raw.cut_bytes or text.cut_bytes)

@@ -10,6 +10,7 @@ from tests.model_endpoint import KEY, Endpoint, scripted_endpoint
 
 from plumb_backends.registry import all_kinds
 from plumb_backends.simulated.asking import Endpoint as Asked
+from plumb_backends.simulated.clock import SessionClock
 from plumb_backends.simulated.model import Model, World
 from plumb_backends.simulated.options import SimulatorOptions
 from plumb_backends.simulated.prompting import read_strategies
@@ -57,6 +58,7 @@ class Played:
         world: World | None = None,
         kind_options: object | None = None,
         settings: dict[str, Any] | None = None,
+        clock: SessionClock | None = None,
         **options: Any,
     ) -> Stage:
         """A session that a model plays."""
@@ -70,6 +72,7 @@ class Played:
             read_strategies()[simulator.strategy],
             world or World(task="the task"),
             on or self.asked(**(settings or {})),
+            clock,
         )
         return Stage(made, own, model)
 

@@ -42,6 +42,11 @@ def sql(output: str, errno: int = 0) -> dict[str, Any]:
     return {"output": output, "errno": errno, "seconds": 0}
 
 
+def told_again(made: dict[str, Any]) -> str:
+    """How a reply stands in the history: with all that its schema asks for."""
+    return json.dumps({**made, "seconds": 0.0, "ending": "exited", "printed": []})
+
+
 async def step(stage: Stage, text: str = "ls", timeout: float = 30.0) -> Observation:
     return await asyncio.wait_for(stage.step(Action(text.encode(), timeout=timeout)), 20)
 
@@ -325,7 +330,7 @@ async def test_the_history_is_told_as_turns_and_a_reset_forgets_it(
     stage = played.stage()
     await step(stage, "one")
     await step(stage, "two")
-    assert said(endpoint.requests[1]) == ["one", json.dumps(first), "two"]
+    assert said(endpoint.requests[1]) == ["one", told_again(first), "two"]
     await stage.reset()
     await step(stage, "three")
     assert said(endpoint.requests[2]) == ["three"]
@@ -420,18 +425,65 @@ async def test_a_table_that_does_not_add_up_is_sampled_again(
     assert seen.provenance.rejections == ("table: it says 2 rows in set under 1 rows",)
 
 
-async def test_after_five_more_samples_it_is_an_error_with_every_reason(
+async def test_after_five_more_samples_a_reply_without_text_is_an_error_with_every_reason(
     played: Played, endpoint: Endpoint
 ) -> None:
-    endpoint.otherwise = says(reply("I'm sorry, I cannot do that."))
+    endpoint.otherwise = says('{"output": ')
     stage = played.stage()
     with pytest.raises(ModelUnusable, match="6 replies of 'm'") as caught:
         await step(stage)
     assert len(endpoint.requests) == 6
-    assert caught.value.metadata["attempts"].count("apology: ") == 6
+    assert caught.value.metadata["attempts"].count("malformed: ") == 6
     endpoint.otherwise = says(reply("good"))
     await step(stage, "again")
     assert said(endpoint.requests[-1]) == ["again"]  # what failed is not part of the episode
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "flag", "status"),
+    [
+        (reply("I'm sorry, I cannot do that."), "I'm sorry, I cannot do that.\n", "apology: ", 0),
+        (reply("```\nx\n```"), "```\nx\n```\n", "fence: ", 0),
+        (reply("x\n", exit_code=999), "x\n", "malformed: exit_code is 999", None),
+        ("bash: ls: not found", "bash: ls: not found\n", "malformed: the reply is not JSON", None),
+    ],
+)
+async def test_after_five_more_samples_the_last_text_is_taken_and_flagged(
+    played: Played, endpoint: Endpoint, answer: Any, text: str, flag: str, status: int | None
+) -> None:
+    endpoint.otherwise = says(answer)
+    stage = played.stage()
+    seen = await step(stage)
+    assert (seen.text, seen.exit_code) == (text, status)
+    assert seen.provenance.attempts == 6
+    assert len(seen.provenance.flags) == 1
+    assert seen.provenance.flags[0].startswith(flag)
+    endpoint.otherwise = says(reply("good"))
+    assert (await step(stage, "next")).provenance.flags == ()
+    assert json.loads(said(endpoint.requests[-1])[1])["output"] in text  # the agent has read it
+
+
+async def test_a_reply_without_text_does_not_take_the_place_of_one_with(
+    played: Played, endpoint: Endpoint
+) -> None:
+    endpoint.otherwise = says("")
+    endpoint.script(says(reply("```\nx\n```")))
+    seen = await step(played.stage())
+    assert (seen.text, seen.provenance.flags) == ("```\nx\n```\n", ("fence: ```",))
+
+
+async def test_who_is_asked_again_is_told_why_so_that_no_two_requests_are_the_same(
+    played: Played, endpoint: Endpoint
+) -> None:
+    bad = reply("```\nx\n```")
+    endpoint.script(says(bad), says(""), says(reply("good\n")))
+    await step(played.stage(temperature=0.0), "ls")
+    first, second, third = endpoint.requests
+    assert said(first) == ["ls"]
+    assert said(second)[:2] == ["ls", json.dumps(bad)]
+    assert "was not taken: fence: ```" in said(second)[2]
+    assert "was not taken: malformed: the reply is empty" in said(third)[2]
+    assert all(message["content"] for message in third["messages"])  # or endpoints refuse it
 
 
 async def test_a_seed_changes_with_each_attempt_or_nothing_else_would(
@@ -468,7 +520,7 @@ async def test_a_critic_sends_a_reply_back_with_what_it_found(
     assert "there is no such file" in said(second)[-1]
     endpoint.script(says(reply()), says({"unreal": False, "why": ""}))
     await step(stage, "next")
-    assert said(endpoint.requests[4]) == ["cat f", json.dumps(reply("real\n")), "next"]
+    assert said(endpoint.requests[4]) == ["cat f", told_again(reply("real\n")), "next"]
 
 
 async def test_a_critic_sends_back_at_most_twice(played: Played, endpoint: Endpoint) -> None:
@@ -499,7 +551,7 @@ async def test_an_endpoint_without_schemas_is_asked_for_text_from_then_on(
     seen = await step(stage, "cat f")
     assert (seen.text, seen.exit_code) == ("plain\n", None)
     assert seen.shell is not None
-    assert seen.shell.cwd == "/root"
+    assert seen.shell.cwd == ""  # which is not known in such a reply
     assert "<silent/>" in system(endpoint.requests[-1])
     assert len(endpoint.requests) == 4  # the action's, ours with a schema and without, the action's
     assert all("cat f" not in str(request) for request in endpoint.requests[1:3])

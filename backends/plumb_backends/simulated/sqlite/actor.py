@@ -1,10 +1,9 @@
 """The actor: asks the session's process, and answers for it."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
-from plumb_backends.environment import DEFAULT_TIMEOUT, Action, Provenance
+from plumb_backends.environment import DEFAULT_TIMEOUT, Action, Ending, Provenance
 from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.simulated.asking import check_installed
@@ -47,7 +46,8 @@ class Sqlite:
         started = time.monotonic()
         ran = await worker.run(Run(action=action.text, seconds=action.timeout))
         took = min(time.monotonic() - started, action.timeout)
-        facts = {"errno": ran.errno, "seconds": math.inf if ran.timed_out else took}
+        ending = Ending.TIMED_OUT if ran.timed_out else Ending.EXITED
+        facts = {"errno": ran.errno, "seconds": took, "ending": ending.value}
         return Acted(
             Reply(ran.text, facts),
             Provenance(backend="simulated", model=BASELINE_PREFIX + "sqlite"),
