@@ -51,8 +51,13 @@ class Part(Protocol):
     scripts_how: str
     check_how: str
 
-    def role(self, options: Any) -> str:
-        """What is played, for "You are ...": a few sentences about this very session."""
+    def role(self, options: Any, card: str = "") -> str:
+        """What is played, for "You are ...": a few sentences about this very session.
+
+        Args:
+            options: The session's.
+            card: The image card, where it is known: which system and version it is.
+        """
         ...
 
     def prompt(self, options: Any) -> str:
@@ -133,3 +138,10 @@ class Kind:
             f"kind {self.name!r} has no probe suite {suite!r}; "
             f"use one of: {', '.join(self.probe_suites)}"
         )
+
+
+def card_line(card: str, name: str) -> str:
+    """What an image card says of one thing; empty where it says nothing."""
+    found = (line.removeprefix(f"{name}: ") for line in card.splitlines()
+             if line.startswith(f"{name}: "))  # fmt: skip
+    return next(found, "").strip()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind, Reply
+from plumb_backends.kind import Kind, Reply, card_line
 from plumb_fidelity import client_table
 from plumb_fidelity.client_table import PrintedResult
 
@@ -117,8 +117,8 @@ _RENDERINGS = {
     Rendering.CLIENT: "Results are printed as the interactive `mysql` client prints them: tables "
     "with borders and `N rows in set (0.00 sec)`, `Empty set (0.00 sec)`, `Query OK, N rows "
     "affected (0.00 sec)` with `Rows matched: ...` where MySQL says so, `Database changed`, "
-    "`ERROR 1146 (42S02): Table 'shop.nope' doesn't exist`, with an empty line between the results "
-    "of several statements.",
+    "`ERROR 1146 (42S02): Table 'shop.nope' doesn't exist`. An empty line stands between "
+    "a result and what follows it, but none behind an error or `Database changed`.",
     Rendering.TUPLES: "Results are printed as Python's `str(cursor.fetchall())`: `[(1, 'a'), "
     "(2, None)]`, `[]` for a statement without rows, and an error as `1146 (42S02): Table "
     "'shop.nope' doesn't exist`.",
@@ -170,11 +170,14 @@ until then, and what would have come later never happens. The session goes on.""
     scripts_how = "Each script is SQL: statements for the database in use, ended by semicolons."
     check_how = "a SELECT of one value that is 1 if it is, and 0 if not."
 
-    def role(self, options: MysqlOptions) -> str:
+    def role(self, options: MysqlOptions, card: str = "") -> str:
+        version = card_line(card, "version") or "8 or later"
         return (
-            "a MySQL server, version 8 or later with its usual sql_mode, together with the client "
+            f"a MySQL server, version {version} with its usual sql_mode, together with the client "
             f"that is connected to it. The database `{options.database}` is in use. "
-            f"{_RENDERINGS[options.rendering]} Several statements give several results."
+            f"{_RENDERINGS[options.rendering]} Statements end with `;` (or what DELIMITER "
+            "says, or `\\G`), and several give several results, one after the other. One that "
+            "fails does not stop those behind it: they run all the same, and give their results."
         )
 
     def prompt(self, options: MysqlOptions) -> str:

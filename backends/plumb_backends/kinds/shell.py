@@ -9,7 +9,7 @@ from typing import Any
 from plumb_backends.echo import around, with_returns
 from plumb_backends.environment import Action, Ending, Observation, ShellDetail
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind, Reply
+from plumb_backends.kind import Kind, Reply, card_line
 
 DEFAULT_HOSTNAME = "sandbox"
 DEFAULT_TEXT_BYTES = 64 * 1024
@@ -139,13 +139,14 @@ and `$?` is 130."""
     scripts_how = "Each script is bash, run as root in the home directory; begin it with `set -eu`."
     check_how = "a bash command that ends with status 0 if it is, and with another one if not."
 
-    def role(self, options: ShellOptions) -> str:
+    def role(self, options: ShellOptions, card: str = "") -> str:
         who, where = f"The user is {USER}", f"the first working directory is {HOME}, "
         if options.use_image_user:
             who, where = "The user and the first working directory are the image's own", ""
+        system = card_line(card, "system") or "Linux machine"
         terminal = "a dumb terminal" if options.dumb_terminal else "a terminal (120 by 40, UTF-8)"
         return (
-            f"an interactive bash on {terminal} of a minimal Debian or Ubuntu machine without "
+            f"an interactive bash on {terminal} of a minimal {system} without "
             f"network. {who}, the host is called {options.hostname}, {where}and the time zone is "
             "UTC. Standard output and standard "
             "error both go to the terminal, in the order in which they are written; bash names "

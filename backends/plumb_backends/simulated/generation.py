@@ -82,11 +82,13 @@ class Generator:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._spent = Spent()
         self._attempts: list[GroundingAttempt] = []
+        self._card = ""
 
     async def generate(self) -> GeneratedGrounding:
         """Tries until a grounding holds, or all rounds are used."""
         bare = await self._truths.of(self._spec(()), with_card=True, with_state=False)
-        told = [Message("system", self._system(bare.card))]
+        self._card = bare.card
+        told = [Message("system", self._system())]
         told.append(Message("user", "Write the scripts and the actions."))
         for number in range(1, self._wish.rounds + 1):
             content = await self._ask(told, _WORLD_FIELDS, number)
@@ -155,7 +157,7 @@ class Generator:
     def _checks_asked(self, world: _World) -> list[Message]:
         system = shipped("check").fill(
             task=self._wish.task,
-            role=self._kind.part.role(self._options),
+            role=self._kind.part.role(self._options, self._card),
             scripts="\n\n".join(world.scripts),
             how=self._kind.part.check_how,
         )
@@ -197,10 +199,10 @@ class Generator:
             return reply.content
         raise AssertionError("an endpoint that is asked for text cannot refuse a schema")
 
-    def _system(self, card: str) -> str:
+    def _system(self) -> str:
         return shipped("generate").fill(
-            role=self._kind.part.role(self._options),
-            card=card,
+            role=self._kind.part.role(self._options, self._card),
+            card=self._card,
             task=self._wish.task,
             how=self._kind.part.scripts_how,
             seconds=f"{_SCRIPT_SECONDS:g}",

@@ -21,7 +21,7 @@ from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import digest_of, key_of
 from plumb_backends.simulated.clock import SessionClock
 from plumb_backends.simulated.conversation import Conversation, Exchange
-from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.examples import Example, alike
 from plumb_backends.simulated.excuses import unexcused
 from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.moment import Moment, Typed
@@ -49,6 +49,8 @@ _MOST_SHOWN = 4000
 """Characters of a rejected reply that the model is shown again."""
 
 
+_PROMPTS = ("rules", "again", "moment", "alike")
+
 _CRITIC_FIELDS: Fields = {
     "unreal": {"type": "boolean", "description": "whether it is surely not real"},
     "why": {"type": "string", "description": "what is wrong, or an empty text"},
@@ -63,7 +65,8 @@ class World:
 
     Attributes:
         task: What the agent is to do.
-        examples: Recorded real turns of other sessions.
+        examples: Recorded real turns of other sessions, which are always shown.
+        command_examples: More of them, which are shown with actions of the same commands.
         card: What was there before them; empty where it is not known.
         scripts: The init scripts, in order.
         state: What those really left; empty where the strategy does not tell it.
@@ -71,6 +74,7 @@ class World:
 
     task: str = ""
     examples: Sequence[Example] = ()
+    command_examples: Sequence[Example] = ()
     card: str = ""
     scripts: Sequence[str] = ()
     state: str = ""
@@ -308,7 +312,8 @@ class Model:
         """What the critic finds; empty where it finds nothing, or says nothing of use."""
         told = self._strategy.fields  # the critic must not know more than the one it criticises
         system = shipped("critic").fill(
-            role=self._part.role(self._kind_options),
+            role=self._role(),
+            rules=self._rules(),
             card=self._world.card if "card" in told else "(not known)",
             scripts=_numbered(self._world.scripts) if "scripts" in told else "(not known)",
             state=self._world.state if "state" in told else "(not known)",
@@ -348,7 +353,9 @@ class Model:
         """Asks once; with fewer turns where the endpoint has no room for all."""
         seed = self._options.seed
         while True:
-            messages = conversation.told(text, more=told, moment=step.moment)
+            messages = conversation.told(
+                text, more=told, moment=step.moment, aside=self._aside(conversation, text)
+            )
             step.dropped = max(step.dropped, messages.dropped)
             request = ChatRequest(
                 model=self._options.model,
@@ -394,11 +401,10 @@ class Model:
         """Replies are in this format from now on; turns so far stay as they are."""
         reason = self._options.reason
         self._format = (TextFormat if text else JsonFormat)(self._part, reason=reason)
-        rules = shipped("rules").fill(format=self._format.ask(), endings=self._part.endings_how)
         world = self._world
         system = self._strategy.fill(
-            role=self._part.role(self._kind_options),
-            rules=rules,
+            role=self._role(),
+            rules=self._rules(),
             task=world.task or "No task is given; expect anything.",
             examples=self._examples(),
             card=world.card or "(It is not known more exactly.)",
@@ -409,17 +415,37 @@ class Model:
         self._conversation = Conversation(system, self._room())
         for turn in earlier:
             self._conversation.add(turn)
-        used = [self._strategy, *map(shipped, ("rules", "again", "moment")), *self._format.prompts]
+        used = [
+            self._strategy,
+            *map(shipped, ("rules", "again", "moment", "alike")),
+            *self._format.prompts,
+        ]
         if self._options.critic:
             used += [shipped("critic"), shipped("critique")]
         self._prompt_hash = hash_of(*used)
 
+    def _role(self) -> str:
+        """What is played; which system it is, only where the strategy tells the card."""
+        card = self._world.card if "card" in self._strategy.fields else ""
+        return self._part.role(self._kind_options, card)
+
+    def _rules(self) -> str:
+        return shipped("rules").fill(format=self._format.ask(), endings=self._part.endings_how)
+
     def _examples(self) -> str:
-        if not self._world.examples:
-            return "(There are none for this format.)"
+        return self._written(self._world.examples) or "(There are none for this format.)"
+
+    def _aside(self, conversation: Conversation, action: str) -> str:
+        """Examples of the same commands as an action's; nothing for what is no action."""
+        if conversation is not self._conversation or "examples" not in self._strategy.fields:
+            return ""
+        found = alike(self._world.command_examples, action)
+        return shipped("alike").fill(examples=self._written(found)) if found else ""
+
+    def _written(self, examples: Sequence[Example]) -> str:
         return "\n\n".join(
             f"Action: {example.action}\nAnswer: {self._format.write(self._recalled(example.reply))}"
-            for example in self._world.examples
+            for example in examples
         )
 
     def _recalled(self, reply: Reply) -> Reply:
