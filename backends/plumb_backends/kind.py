@@ -25,12 +25,14 @@ class Reply:
         facts: What else the kind asks for (see `Part.facts`); one that is not known is missing.
         thought: What a model thought before; never shown.
         printed: What is printed by when; empty where all is printed at once.
+        ledger: What a model notes of the state for its own later turns; never shown.
     """
 
     output: str
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     thought: str = ""
     printed: tuple[Printed, ...] = ()
+    ledger: str = ""
 
 
 class Part(Protocol):

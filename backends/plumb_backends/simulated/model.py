@@ -23,6 +23,8 @@ from plumb_backends.simulated.clock import SessionClock
 from plumb_backends.simulated.conversation import Conversation, Exchange
 from plumb_backends.simulated.examples import Example, alike
 from plumb_backends.simulated.excuses import unexcused
+from plumb_backends.simulated.ledger import keeps_ledger
+from plumb_backends.simulated.ledger import told as ledger_told
 from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.moment import Moment, Typed
 from plumb_backends.simulated.options import SimulatorOptions
@@ -49,7 +51,7 @@ _MOST_SHOWN = 4000
 """Characters of a rejected reply that the model is shown again."""
 
 
-_PROMPTS = ("rules", "again", "moment", "alike")
+_PROMPTS = ("rules", "again", "moment", "alike", "ledger_how", "ledger_so_far")
 
 _CRITIC_FIELDS: Fields = {
     "unreal": {"type": "boolean", "description": "whether it is surely not real"},
@@ -145,6 +147,7 @@ class Model:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._conversation = Conversation("", 0)
         self._facts: Mapping[str, Any] = {}
+        self._ledger = ""
         self._turn = 0
         self._use_format(text=endpoint.settings.reply_format is ReplyFormat.TEXT)
 
@@ -166,7 +169,8 @@ class Model:
                 self._note(step, taught)
             raise
         provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
-        if taught:
+        if taught:  # what the model noted is its own, whatever the teacher says
+            taught = dataclasses.replace(taught, ledger=reply.ledger)
             return Acted(reply, provenance, lambda _: self._note(step, taught))
         return Acted(reply, provenance, lambda seen: self._note(step, _as_seen(reply, seen)))
 
@@ -190,6 +194,7 @@ class Model:
         content = self._format.write(past)
         self._conversation.add(Exchange(step.action, content, typed, past.output))
         self._facts = past.facts
+        self._ledger = past.ledger or self._ledger
         took = timedelta(seconds=float(past.facts.get("seconds", 0)))
         self._clock.go_on_from(step.moment.now + took)
         self._next_turn()
@@ -239,6 +244,7 @@ class Model:
         self._conversation.forget()
         self._clock.restart()
         self._facts = {}
+        self._ledger = ""
         self._turn = 0
 
     async def close(self) -> None:
@@ -400,7 +406,12 @@ class Model:
     def _use_format(self, *, text: bool) -> None:
         """Replies are in this format from now on; turns so far stay as they are."""
         reason = self._options.reason
-        self._format = (TextFormat if text else JsonFormat)(self._part, reason=reason)
+        has_ledger = keeps_ledger(self._strategy) and not text  # a text has no room for one
+        self._format = (
+            TextFormat(self._part, reason=reason)
+            if text
+            else JsonFormat(self._part, reason=reason, keeps_ledger=has_ledger)
+        )
         world = self._world
         system = self._strategy.fill(
             role=self._role(),
@@ -410,6 +421,7 @@ class Model:
             card=world.card or "(It is not known more exactly.)",
             scripts=_numbered(world.scripts),
             state=world.state or "(Nothing: it is just as it was installed.)",
+            ledger=shipped("ledger_how").fill() if has_ledger else "",
         )
         earlier = self._conversation.turns
         self._conversation = Conversation(system, self._room())
@@ -436,11 +448,13 @@ class Model:
         return self._written(self._world.examples) or "(There are none for this format.)"
 
     def _aside(self, conversation: Conversation, action: str) -> str:
-        """Examples of the same commands as an action's; nothing for what is no action."""
+        """The ledger, and examples of the same commands as an action's, if it is one."""
+        ledger = ledger_told(self._ledger)
         if conversation is not self._conversation or "examples" not in self._strategy.fields:
-            return ""
+            return ledger
         found = alike(self._world.command_examples, action)
-        return shipped("alike").fill(examples=self._written(found)) if found else ""
+        shown = shipped("alike").fill(examples=self._written(found)) if found else ""
+        return "\n\n".join(filter(None, (shown, ledger)))
 
     def _written(self, examples: Sequence[Example]) -> str:
         return "\n\n".join(
