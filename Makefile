@@ -104,8 +104,8 @@ vendor: ## Takes the terminal emulator of the pages from npm, as package-lock.js
 
 EXAMPLES := backends/plumb_backends/simulated/examples
 examples: setup ## Records the real turns that simulators are shown as examples
-	for kind in shell mysql; do $(RUN)/plumb play $(EXAMPLES)/scenarios/$$kind.jsonl \
-	  --record $(EXAMPLES)/$$kind.jsonl; done
+	for name in shell shell_commands mysql mysql_commands; do \
+	  $(RUN)/plumb play $(EXAMPLES)/scenarios/$$name.jsonl --record $(EXAMPLES)/$$name.jsonl; done
 
 BENCH_OUT ?= $(if $(ONLY)$(SCALE),out/bench,benchmarks/results)
 bench: setup bench-peers ## Measures everything beside others, in one run (ONLY=step,pool SCALE=0.1: some of it)

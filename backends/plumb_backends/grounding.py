@@ -77,8 +77,8 @@ class GroundingCheck:
     """Whether the state that a task needs is really there, by a command that was run for real.
 
     Attributes:
-        command: For a shell a command that succeeds if it is, for a database a query that has rows
-            then.
+        command: For a shell a command that succeeds if it is, for a database a query that gives
+            true values then. It does not where no script has run.
         passed: Whether it is.
         output: What the command printed.
     """
@@ -109,7 +109,7 @@ class GeneratedGrounding:
 
     Attributes:
         scripts: They ran in fresh sandboxes, and the check passed; empty if none did.
-        actions: What somebody who works on the task might type, in order.
+        actions: What somebody who works on the task might type, in order; they reach it.
         check: The check that passed; None if none did.
         state: What the scripts left, what differs from run to run marked; None if none did.
         attempts: Every round, the last one that was taken included.

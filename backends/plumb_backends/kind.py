@@ -25,12 +25,14 @@ class Reply:
         facts: What else the kind asks for (see `Part.facts`); one that is not known is missing.
         thought: What a model thought before; never shown.
         printed: What is printed by when; empty where all is printed at once.
+        ledger: What a model notes of the state for its own later turns; never shown.
     """
 
     output: str
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     thought: str = ""
     printed: tuple[Printed, ...] = ()
+    ledger: str = ""
 
 
 class Part(Protocol):
@@ -51,8 +53,13 @@ class Part(Protocol):
     scripts_how: str
     check_how: str
 
-    def role(self, options: Any) -> str:
-        """What is played, for "You are ...": a few sentences about this very session."""
+    def role(self, options: Any, card: str = "") -> str:
+        """What is played, for "You are ...": a few sentences about this very session.
+
+        Args:
+            options: The session's.
+            card: The image card, where it is known: which system and version it is.
+        """
         ...
 
     def prompt(self, options: Any) -> str:
@@ -133,3 +140,10 @@ class Kind:
             f"kind {self.name!r} has no probe suite {suite!r}; "
             f"use one of: {', '.join(self.probe_suites)}"
         )
+
+
+def card_line(card: str, name: str) -> str:
+    """What an image card says of one thing; empty where it says nothing."""
+    found = (line.removeprefix(f"{name}: ") for line in card.splitlines()
+             if line.startswith(f"{name}: "))  # fmt: skip
+    return next(found, "").strip()

@@ -10,6 +10,7 @@ from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_fidelity import Truth, Verdict
 from plumb_fidelity.action import changes_state
 from plumb_fidelity.failure import failure_of
+from plumb_fidelity.state import compare_state
 from plumb_fidelity.verdict import HALLUCINATIONS, backend_failure
 
 _PROMPT = r"\w[\w.-]*@[\w.-]+:[^\s#$]*[#$] ?"
@@ -193,12 +194,8 @@ def _content(truth: Truth) -> str:
 
 
 def _state(probes: Sequence[Mapping[str, Mapping[str, str]]], turn: Turn) -> dict[str, bool]:
-    """Of each suite, whether the simulator's state is the real one, in what real runs agree on."""
-    agreeing = {}
-    for suite, answered in turn.probes.items():
-        real = [run.get(suite, {}) for run in probes]
-        volatile = {key for run in real for key in run if len({r.get(key) for r in real}) > 1}
-        expected = {key: value for key, value in real[0].items() if key not in volatile}
-        got = {key: value for key, value in answered.items() if key not in volatile}
-        agreeing[suite] = expected == got
-    return agreeing
+    """Of each suite, whether no fact differs from what real runs agree on."""
+    return {
+        suite: compare_state([run.get(suite, {}) for run in probes], answered).agrees
+        for suite, answered in turn.probes.items()
+    }

@@ -53,7 +53,7 @@ int command_read(int count, char **arguments) {
         struct stat status;
         struct sha256 hash;
         char digest[65];
-        int from = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+        int from = open_unseen(AT_FDCWD, path, O_NOFOLLOW);
         if (from < 0 || fstat(from, &status) != 0 || !S_ISREG(status.st_mode)) {
             if (from >= 0)
                 close(from);

@@ -33,6 +33,7 @@ void fail(const char *why) __attribute__((noreturn));
 bool write_all(int to, const void *data, size_t size);
 void *grow(void *block, size_t size);
 void say_file(const char *path, size_t most);
+int open_unseen(int at, const char *path, int flags);
 size_t read_file(int at, const char *path, void *into, size_t most);
 
 struct request {

@@ -145,8 +145,7 @@ static bool walk_folder(struct walk *walk, int folder, dev_t device) {
     struct names below = {0};
     bool go_on = visit_all(walk, folder, device, &below);
     for (size_t at = 0; go_on && at < below.size; at += strlen(below.text + at) + 1) {
-        int next = openat(folder, below.text + at,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        int next = open_unseen(folder, below.text + at, O_DIRECTORY | O_NOFOLLOW);
         if (next < 0) {
             walk->is_whole &= errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
             continue;
@@ -176,7 +175,7 @@ static bool walk_from(struct walk *walk, const char *path) {
         return true;
     walk->length = strcmp(path, "/") == 0 ? 0 : strlen(path);
     snprintf(walk->path, sizeof walk->path, "%s", walk->length == 0 ? "" : path);
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = open_unseen(AT_FDCWD, path, O_DIRECTORY);
     if (folder < 0) {
         walk->is_whole = false;
         return true;

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind, Reply
+from plumb_backends.kind import Kind, Reply, card_line
 from plumb_fidelity import client_table
 from plumb_fidelity.client_table import PrintedResult
 
@@ -117,8 +117,8 @@ _RENDERINGS = {
     Rendering.CLIENT: "Results are printed as the interactive `mysql` client prints them: tables "
     "with borders and `N rows in set (0.00 sec)`, `Empty set (0.00 sec)`, `Query OK, N rows "
     "affected (0.00 sec)` with `Rows matched: ...` where MySQL says so, `Database changed`, "
-    "`ERROR 1146 (42S02): Table 'shop.nope' doesn't exist`, with an empty line between the results "
-    "of several statements.",
+    "`ERROR 1146 (42S02): Table 'shop.nope' doesn't exist`. An empty line stands between "
+    "a result and what follows it, but none behind an error or `Database changed`.",
     Rendering.TUPLES: "Results are printed as Python's `str(cursor.fetchall())`: `[(1, 'a'), "
     "(2, None)]`, `[]` for a statement without rows, and an error as `1146 (42S02): Table "
     "'shop.nope' doesn't exist`.",
@@ -157,9 +157,10 @@ until then, and what would have come later never happens. The session goes on.""
     questions: Mapping[str, str] = {
         "counts": "How many rows does each table and view of the user's databases have? One entry "
         "for each: key `database.table`, value `N rows`.",
-        "rows": "What does each table of the user's databases hold? One entry for each row, in the "
-        "order of the primary key: key `database.table 1`, `database.table 2` and so on, value the "
-        'row as a JSON list, decimals and dates as texts: `[1, "2.50", null]`.',
+        "rows": "What does each table and view of the user's databases hold? One entry for each "
+        "row, in the order of the primary key (of all columns without one): key "
+        "`database.table 1`, `database.table 2` and so on, value the row as a JSON list, decimals "
+        'and dates as texts: `[1, "2.50", null]`.',
         "schema": "Which tables, views, triggers, procedures, functions and events do the user's "
         "databases have? One entry for each: key `database.name` for tables and views, "
         "`database.name (trigger)` and so on for others, value its CREATE statement as SHOW CREATE "
@@ -167,13 +168,16 @@ until then, and what would have come later never happens. The session goes on.""
     }
 
     scripts_how = "Each script is SQL: statements for the database in use, ended by semicolons."
-    check_how = "a SELECT that returns at least one row if it is, and none if not."
+    check_how = "a SELECT of one value that is 1 if it is, and 0 if not."
 
-    def role(self, options: MysqlOptions) -> str:
+    def role(self, options: MysqlOptions, card: str = "") -> str:
+        version = card_line(card, "version") or "8 or later"
         return (
-            "a MySQL server, version 8 or later with its usual sql_mode, together with the client "
+            f"a MySQL server, version {version} with its usual sql_mode, together with the client "
             f"that is connected to it. The database `{options.database}` is in use. "
-            f"{_RENDERINGS[options.rendering]} Several statements give several results."
+            f"{_RENDERINGS[options.rendering]} Statements end with `;` (or what DELIMITER "
+            "says, or `\\G`), and several give several results, one after the other. One that "
+            "fails does not stop those behind it: they run all the same, and give their results."
         )
 
     def prompt(self, options: MysqlOptions) -> str:

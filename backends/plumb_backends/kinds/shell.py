@@ -9,7 +9,7 @@ from typing import Any
 from plumb_backends.echo import around, with_returns
 from plumb_backends.environment import Action, Ending, Observation, ShellDetail
 from plumb_backends.errors import InvalidInput
-from plumb_backends.kind import Kind, Reply
+from plumb_backends.kind import Kind, Reply, card_line
 
 DEFAULT_HOSTNAME = "sandbox"
 DEFAULT_TEXT_BYTES = 64 * 1024
@@ -131,20 +131,22 @@ and `$?` is 130."""
         "account from uid 1000 on: key `user NAME`, value `uid 1000, gid 1000, home /home/x, shell "
         "/bin/bash`; one for each group from gid 1000 on, or with members: key `group NAME`, value "
         "`gid 1000, members a,b` or `gid 1000, members (none)`; one for each background process: "
-        "key `process COMMAND LINE`, value `user root`; one for each variable that the shell began "
-        "with: key `variable NAME`, value `value ...`.",
+        "key `process COMMAND LINE`, value `user root`, or `user root, count 2` where it runs "
+        "twice; one for each variable that the shell began with: key `variable NAME`, value "
+        "`value ...`.",
     }
 
     scripts_how = "Each script is bash, run as root in the home directory; begin it with `set -eu`."
     check_how = "a bash command that ends with status 0 if it is, and with another one if not."
 
-    def role(self, options: ShellOptions) -> str:
+    def role(self, options: ShellOptions, card: str = "") -> str:
         who, where = f"The user is {USER}", f"the first working directory is {HOME}, "
         if options.use_image_user:
             who, where = "The user and the first working directory are the image's own", ""
+        system = card_line(card, "system") or "Linux machine"
         terminal = "a dumb terminal" if options.dumb_terminal else "a terminal (120 by 40, UTF-8)"
         return (
-            f"an interactive bash on {terminal} of a minimal Debian or Ubuntu machine without "
+            f"an interactive bash on {terminal} of a minimal {system} without "
             f"network. {who}, the host is called {options.hostname}, {where}and the time zone is "
             "UTC. Standard output and standard "
             "error both go to the terminal, in the order in which they are written; bash names "

@@ -26,7 +26,7 @@ from plumb_backends.environment import (
     SqlResult,
 )
 from plumb_backends.errors import SandboxUnavailable
-from plumb_backends.grounding import run_scripts
+from plumb_backends.grounding import Grounding, run_scripts
 from plumb_backends.kinds.mysql import KIND, MysqlOptions
 from plumb_backends.real.card import mysql_card
 from plumb_backends.real.sql import probes
@@ -142,7 +142,27 @@ class RealMysql:
 
     async def card(self) -> str:
         """Writes down what the server is; see `Captures.card`."""
-        return await mysql_card(self._here().seat.server)
+        server, options = self._here().seat.server, self._options
+        image = await server.sandbox.image_id() if server.sandbox else server.version
+        key = f"{image} {options.database!r} {options.isolation}"
+        return await self._seats.cards.of(key, self._write_card)
+
+    async def _write_card(self) -> str:
+        """Writes the card in another session, for in this one scripts and actions have run."""
+        spec = dataclasses.replace(self._spec, grounding=Grounding(()))
+        bare = RealMysql(self._seats, spec, self._options, self._limits)
+        await bare.start()
+
+        async def ask(query: str) -> tuple[int, Sequence[Sequence[object]]]:
+            seen = (await bare.step(Action(query.encode()))).sql
+            if seen is None:
+                return 0, ()
+            return seen.errno, [row for result in seen.results for row in result.rows]
+
+        try:
+            return await mysql_card(ask)
+        finally:
+            await asyncio.shield(bare.close())
 
     async def _read(self, work: Callable[[Reader], Coroutine[None, None, Result]]) -> Result:
         seat = self._here().seat

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.bash import Bash, WaitingBash
+from plumb_backends.real.card import Cards
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, Sandbox
 from plumb_backends.real.guest.asking import ask
@@ -108,6 +109,7 @@ class Sandboxes:
         self._engine = engine
         self._creations = creations
         self._usual = dataclasses.replace(usual, session_id=POOLED)
+        self.cards = Cards()
         self.pool = Pool("shell", self._make_warm, pool, watcher) if pool.size else None
 
     async def get(self, spec: SandboxSpec, *, with_shell: bool) -> Taken:

@@ -193,7 +193,16 @@ class RealShell:
     async def card(self) -> str:
         """Writes down what the sandbox is; see `Captures.card`."""
         sandbox, _ = self._here()
-        return await shell_card(sandbox)
+        key = f"{await sandbox.image_id()} {dataclasses.replace(self._spec, session_id='')}"
+        return await self._sandboxes.cards.of(key, self._write_card)
+
+    async def _write_card(self) -> str:
+        """Writes the card in another sandbox, for in this one scripts and actions have run."""
+        bare = await self._sandboxes.get(self._spec, with_shell=False)
+        try:
+            return await shell_card(bare.sandbox, self._spec.limits)
+        finally:
+            await asyncio.shield(self._sandboxes.remove(bare.sandbox))
 
     async def close(self) -> None:
         """Removes the sandbox. Never raises; may be called again."""

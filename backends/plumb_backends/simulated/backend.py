@@ -10,7 +10,7 @@ from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.asking import Endpoint
 from plumb_backends.simulated.baselines import Baseline
-from plumb_backends.simulated.examples import examples
+from plumb_backends.simulated.examples import command_examples, examples
 from plumb_backends.simulated.generation import Generator
 from plumb_backends.simulated.model import Model, World
 from plumb_backends.simulated.options import BASELINE_PREFIX, SimulatorOptions
@@ -69,11 +69,11 @@ class SimulatorProvider:
         strategy = choose_strategy(self._strategies, simulator.strategy)
         truth = await self._truth(spec, strategy.fields)
         scripts = spec.grounding.scripts
+        is_alike = kind.part.reads_like_recordings(options)
         world = World(
             task=spec.grounding.task,
-            examples=examples(kind.name, but_not=scripts)
-            if kind.part.reads_like_recordings(options)
-            else (),
+            examples=examples(kind.name, but_not=scripts) if is_alike else (),
+            command_examples=command_examples(kind.name, but_not=scripts) if is_alike else (),
             scripts=scripts,
             card=truth.card,
             state=render(truth.state) if truth.state else "",

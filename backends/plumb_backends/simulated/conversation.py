@@ -80,7 +80,12 @@ class Conversation:
         return self._turns
 
     def told(
-        self, action: str, *, more: Sequence[Message] = (), moment: Moment | None = None
+        self,
+        action: str,
+        *,
+        more: Sequence[Message] = (),
+        moment: Moment | None = None,
+        aside: str = "",
     ) -> Told:
         """What the model is told for an action.
 
@@ -88,11 +93,13 @@ class Conversation:
             action: What was typed.
             more: What is said after it: replies that were sent back.
             moment: The clock; None where none is told.
+            aside: What is told with this action only, behind the grounding.
 
         Raises:
             ContextFull: There is no room even without any turn.
         """
-        fixed = [self.system, action, *(message.content for message in more)]
+        system = f"{self.system}\n\n{aside}" if aside else self.system
+        fixed = [system, action, *(message.content for message in more)]
         if moment:
             fixed.append(moment.told(()))
         room = self._room - sum(map(estimate_tokens, fixed))
@@ -106,7 +113,7 @@ class Conversation:
         for turn in kept:
             behind += [Message("user", turn.action), Message("assistant", turn.content)]
         behind += [Message("user", action), *more]
-        now, timeless = self.system, self.system
+        now, timeless = system, system
         if moment:
             typed = [turn.typed for turn in kept if turn.typed]
             now += f"\n\n{moment.told(typed)}"

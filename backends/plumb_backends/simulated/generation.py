@@ -1,17 +1,18 @@
 """Writes groundings: a model writes init scripts, they are run for real, and what fails is told it.
 
 Only scripts that ran in fresh sandboxes are given, with the state that they left. A second question
-asks for a command that checks that what the task needs is there, and that is run for real, too:
-scripts that run and leave nothing of use are the commoner failure. Both come from Raj and Niemerg,
-"A study on techniques for improving LLMs as general purpose agents"; that the scripts really run,
-and that the model sees their real errors, is ours.
+asks how to tell that what the task needs is there, and that the task is done; that is run for real,
+too (`verification`): scripts that run and leave nothing of use are the commoner failure. Both come
+from Raj and Niemerg, "A study on techniques for improving LLMs as general purpose agents"; that
+scripts, checks and actions really run, and that the model sees their real errors, is ours.
 """
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
-from plumb_backends.environment import Action, Environment, Executes, Program
+from plumb_backends.environment import Environment
 from plumb_backends.errors import InitFailed, InvalidInput, SandboxUnavailable
 from plumb_backends.grounding import (
     GeneratedGrounding,
@@ -29,13 +30,22 @@ from plumb_backends.simulated.messages import ChatRequest, Message, SchemaUnknow
 from plumb_backends.simulated.prompting import hash_of, shipped
 from plumb_backends.simulated.reply_format import Fields, Malformed, object_schema, read_object
 from plumb_backends.simulated.truth import Truth, Truths
+from plumb_backends.simulated.verification import (
+    CHECK_FIELDS,
+    Checks,
+    ProvesNothing,
+    check_first_state,
+    play,
+    read_checks,
+)
 
 _SCRIPT_SECONDS = 60.0
-_CHECK_SECONDS = 30.0
-_MOST_OUTPUT = 2000
+_MOST_CHECKS = 3
+"""How often the checks of one round are asked for, where they are not as they should be."""
+
+_PROMPTS = ("generate", "generate_again", "check", "check_again")
 _TEXTS = {"type": "array", "items": {"type": "string"}, "description": "texts"}
 _WORLD_FIELDS: Fields = {"scripts": _TEXTS, "actions": _TEXTS}
-_CHECK_FIELDS: Fields = {"check": {"type": "string", "description": "the command"}}
 
 
 class _Rejected(Exception):
@@ -72,11 +82,13 @@ class Generator:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._spent = Spent()
         self._attempts: list[GroundingAttempt] = []
+        self._card = ""
 
     async def generate(self) -> GeneratedGrounding:
         """Tries until a grounding holds, or all rounds are used."""
         bare = await self._truths.of(self._spec(()), with_card=True, with_state=False)
-        told = [Message("system", self._system(bare.card))]
+        self._card = bare.card
+        told = [Message("system", self._system())]
         told.append(Message("user", "Write the scripts and the actions."))
         for number in range(1, self._wish.rounds + 1):
             content = await self._ask(told, _WORLD_FIELDS, number)
@@ -93,22 +105,19 @@ class Generator:
         try:
             world = _read_world(content)
             attempt = dataclasses.replace(attempt, scripts=world.scripts)
-            check = await self._check(world, number)
+            check, why = await self._check(world, number)
             attempt = dataclasses.replace(attempt, check=check)
-            if not check.passed:
-                raise _Rejected(
-                    "the scripts ran, but what the task needs is not there. This check failed:\n"
-                    f"{check.command}\nIt printed:\n{check.output or '(nothing)'}"
-                )
+            if why:
+                raise _Rejected(why)
             truth = await self._truths.of(
                 self._spec(world.scripts), with_card=False, with_state=True
             )
         except SandboxUnavailable as error:
             await self._backends.check()  # raises where it is not the scripts that did it
             raise self._rejected(
-                attempt, f"the sandbox did not survive the scripts: {error}"
+                attempt, f"the sandbox did not survive the scripts, or the actions: {error}"
             ) from error
-        except (Malformed, InitFailed, InvalidInput, _Rejected) as error:
+        except (Malformed, InitFailed, InvalidInput, ProvesNothing, _Rejected) as error:
             raise self._rejected(attempt, str(error)) from error
         self._attempts.append(attempt)
         return self._result(world, check, truth)
@@ -117,42 +126,51 @@ class Generator:
         self._attempts.append(dataclasses.replace(attempt, error=why))
         return _Rejected(why)
 
-    async def _check(self, world: _World, number: int) -> GroundingCheck:
-        """Runs the scripts in a fresh sandbox, and then a command that looks at what they left."""
-        grounded = await self._backends.create(self._spec(world.scripts))
-        try:
-            command = await self._write_check(world, number)
-            return await self._run_check(grounded.environment, command)
-        finally:
-            await grounded.environment.close()
+    async def _check(self, world: _World, number: int) -> tuple[GroundingCheck, str]:
+        """Checks what the scripts leave, plays the actions, and says why that is not good."""
+        async with self._fresh(world.scripts) as grounded, self._fresh(()) as bare:
+            checks, ready = await self._first_state(world, number, grounded, bare)
+            if ready.passed:
+                return ready, await play(checks, grounded, world.actions)
+            return ready, (
+                "the scripts ran, but what the task needs is not there. This check failed:\n"
+                f"{ready.command}\nIt printed:\n{ready.output or '(nothing)'}"
+            )
 
-    async def _write_check(self, world: _World, number: int) -> str:
+    async def _first_state(
+        self, world: _World, number: int, grounded: Environment, bare: Environment
+    ) -> tuple[Checks, GroundingCheck]:
+        """Asks how to tell that all is there, again where the answer proves nothing."""
+        told = self._checks_asked(world)
+        for left in range(_MOST_CHECKS - 1, -1, -1):
+            content = await self._ask(told, CHECK_FIELDS, number)
+            try:
+                checks = read_checks(content)
+                return checks, await check_first_state(checks, grounded, bare)
+            except (Malformed, ProvesNothing) as error:
+                if not left:
+                    raise
+                again = shipped("check_again").fill(error=str(error))
+                told += [Message("assistant", content or ""), Message("user", again)]
+        raise AssertionError("the last time returns or raises")
+
+    def _checks_asked(self, world: _World) -> list[Message]:
         system = shipped("check").fill(
             task=self._wish.task,
-            role=self._kind.part.role(self._options),
+            role=self._kind.part.role(self._options, self._card),
             scripts="\n\n".join(world.scripts),
             how=self._kind.part.check_how,
         )
-        told = [Message("system", system), Message("user", "Write the check.")]
-        command: str = read_object(await self._ask(told, _CHECK_FIELDS, number), _CHECK_FIELDS)[
-            "check"
-        ]
-        if not command.strip():
-            raise Malformed("the check is empty")
-        return command
+        return [Message("system", system), Message("user", "Write the check.")]
 
-    async def _run_check(self, environment: Environment, command: str) -> GroundingCheck:
-        if isinstance(environment, Executes):
-            program = Program(["bash", "-c", command], timeout=_CHECK_SECONDS)
-            result = await environment.execute(program)
-            output = (result.stdout + result.stderr).decode(errors="replace")
-            passed = result.exit_code == 0 and not result.timed_out
-        else:
-            seen = await environment.step(Action(command.encode(), timeout=_CHECK_SECONDS))
-            output = seen.text
-            results = seen.sql.results if seen.sql and not seen.sql.errno else ()
-            passed = bool(results) and all(result.total_rows for result in results)
-        return GroundingCheck(command=command, passed=passed, output=output[:_MOST_OUTPUT])
+    @asynccontextmanager
+    async def _fresh(self, scripts: tuple[str, ...]) -> AsyncIterator[Environment]:
+        """A real sandbox in which these scripts have run, and nothing else."""
+        grounded = await self._backends.create(self._spec(scripts))
+        try:
+            yield grounded.environment
+        finally:
+            await grounded.environment.close()
 
     # Asking.
 
@@ -166,7 +184,7 @@ class Generator:
                 max_reply_tokens=self._endpoint.settings.max_reply_tokens,
                 temperature=self._wish.temperature,
             )
-            prompts = hash_of(shipped("generate"), shipped("generate_again"), shipped("check"))
+            prompts = hash_of(*map(shipped, _PROMPTS))
             key = key_of(request, prompts=prompts, grounding="", sample=number)
             try:
                 reply = await self._endpoint.ask(
@@ -181,10 +199,10 @@ class Generator:
             return reply.content
         raise AssertionError("an endpoint that is asked for text cannot refuse a schema")
 
-    def _system(self, card: str) -> str:
+    def _system(self) -> str:
         return shipped("generate").fill(
-            role=self._kind.part.role(self._options),
-            card=card,
+            role=self._kind.part.role(self._options, self._card),
+            card=self._card,
             task=self._wish.task,
             how=self._kind.part.scripts_how,
             seconds=f"{_SCRIPT_SECONDS:g}",

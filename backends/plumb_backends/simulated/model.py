@@ -21,8 +21,10 @@ from plumb_backends.simulated.budget import Budget
 from plumb_backends.simulated.cassette import digest_of, key_of
 from plumb_backends.simulated.clock import SessionClock
 from plumb_backends.simulated.conversation import Conversation, Exchange
-from plumb_backends.simulated.examples import Example
+from plumb_backends.simulated.examples import Example, alike
 from plumb_backends.simulated.excuses import unexcused
+from plumb_backends.simulated.ledger import keeps_ledger
+from plumb_backends.simulated.ledger import told as ledger_told
 from plumb_backends.simulated.messages import ChatReply, ChatRequest, Message, SchemaUnknown
 from plumb_backends.simulated.moment import Moment, Typed
 from plumb_backends.simulated.options import SimulatorOptions
@@ -49,6 +51,8 @@ _MOST_SHOWN = 4000
 """Characters of a rejected reply that the model is shown again."""
 
 
+_PROMPTS = ("rules", "again", "moment", "alike", "ledger_how", "ledger_so_far")
+
 _CRITIC_FIELDS: Fields = {
     "unreal": {"type": "boolean", "description": "whether it is surely not real"},
     "why": {"type": "string", "description": "what is wrong, or an empty text"},
@@ -63,7 +67,8 @@ class World:
 
     Attributes:
         task: What the agent is to do.
-        examples: Recorded real turns of other sessions.
+        examples: Recorded real turns of other sessions, which are always shown.
+        command_examples: More of them, which are shown with actions of the same commands.
         card: What was there before them; empty where it is not known.
         scripts: The init scripts, in order.
         state: What those really left; empty where the strategy does not tell it.
@@ -71,6 +76,7 @@ class World:
 
     task: str = ""
     examples: Sequence[Example] = ()
+    command_examples: Sequence[Example] = ()
     card: str = ""
     scripts: Sequence[str] = ()
     state: str = ""
@@ -141,6 +147,7 @@ class Model:
         self._budget = Budget(endpoint.settings.session_budget, "session", endpoint.budget)
         self._conversation = Conversation("", 0)
         self._facts: Mapping[str, Any] = {}
+        self._ledger = ""
         self._turn = 0
         self._use_format(text=endpoint.settings.reply_format is ReplyFormat.TEXT)
 
@@ -162,7 +169,8 @@ class Model:
                 self._note(step, taught)
             raise
         provenance = dataclasses.replace(self._provenance(step), thought=reply.thought)
-        if taught:
+        if taught:  # what the model noted is its own, whatever the teacher says
+            taught = dataclasses.replace(taught, ledger=reply.ledger)
             return Acted(reply, provenance, lambda _: self._note(step, taught))
         return Acted(reply, provenance, lambda seen: self._note(step, _as_seen(reply, seen)))
 
@@ -187,6 +195,7 @@ class Model:
         content = self._format.write(whole)
         self._conversation.add(Exchange(step.action, content, typed, past.output))
         self._facts = past.facts
+        self._ledger = past.ledger or self._ledger
         took = timedelta(seconds=float(past.facts.get("seconds", 0)))
         self._clock.go_on_from(step.moment.now + took)
         self._next_turn()
@@ -239,6 +248,7 @@ class Model:
         self._conversation.forget()
         self._clock.restart()
         self._facts = {}
+        self._ledger = ""
         self._turn = 0
 
     async def close(self) -> None:
@@ -313,7 +323,8 @@ class Model:
         """What the critic finds; empty where it finds nothing, or says nothing of use."""
         told = self._strategy.fields  # the critic must not know more than the one it criticises
         system = shipped("critic").fill(
-            role=self._part.role(self._kind_options),
+            role=self._role(),
+            rules=self._rules(),
             card=self._world.card if "card" in told else "(not known)",
             scripts=_numbered(self._world.scripts) if "scripts" in told else "(not known)",
             state=self._world.state if "state" in told else "(not known)",
@@ -358,7 +369,9 @@ class Model:
         """Asks once; with fewer turns where the endpoint has no room for all."""
         seed = self._options.seed
         while True:
-            messages = conversation.told(text, more=told, moment=step.moment)
+            messages = conversation.told(
+                text, more=told, moment=step.moment, aside=self._aside(conversation, text)
+            )
             step.dropped = max(step.dropped, messages.dropped)
             request = ChatRequest(
                 model=self._options.model,
@@ -403,33 +416,60 @@ class Model:
     def _use_format(self, *, text: bool) -> None:
         """Replies are in this format from now on; turns so far stay as they are."""
         reason = self._options.reason
-        self._format = (TextFormat if text else JsonFormat)(self._part, reason=reason)
-        rules = shipped("rules").fill(format=self._format.ask(), endings=self._part.endings_how)
+        has_ledger = keeps_ledger(self._strategy) and not text  # a text has no room for one
+        self._format = (
+            TextFormat(self._part, reason=reason)
+            if text
+            else JsonFormat(self._part, reason=reason, keeps_ledger=has_ledger)
+        )
         world = self._world
         system = self._strategy.fill(
-            role=self._part.role(self._kind_options),
-            rules=rules,
+            role=self._role(),
+            rules=self._rules(),
             task=world.task or "No task is given; expect anything.",
             examples=self._examples(),
             card=world.card or "(It is not known more exactly.)",
             scripts=_numbered(world.scripts),
             state=world.state or "(Nothing: it is just as it was installed.)",
+            ledger=shipped("ledger_how").fill() if has_ledger else "",
         )
         earlier = self._conversation.turns
         self._conversation = Conversation(system, self._room())
         for turn in earlier:
             self._conversation.add(turn)
-        used = [self._strategy, *map(shipped, ("rules", "again", "moment")), *self._format.prompts]
+        used = [
+            self._strategy,
+            *map(shipped, ("rules", "again", "moment", "alike")),
+            *self._format.prompts,
+        ]
         if self._options.critic:
             used += [shipped("critic"), shipped("critique")]
         self._prompt_hash = hash_of(*used)
 
+    def _role(self) -> str:
+        """What is played; which system it is, only where the strategy tells the card."""
+        card = self._world.card if "card" in self._strategy.fields else ""
+        return self._part.role(self._kind_options, card)
+
+    def _rules(self) -> str:
+        return shipped("rules").fill(format=self._format.ask(), endings=self._part.endings_how)
+
     def _examples(self) -> str:
-        if not self._world.examples:
-            return "(There are none for this format.)"
+        return self._written(self._world.examples) or "(There are none for this format.)"
+
+    def _aside(self, conversation: Conversation, action: str) -> str:
+        """The ledger, and examples of the same commands as an action's, if it is one."""
+        ledger = ledger_told(self._ledger)
+        if conversation is not self._conversation or "examples" not in self._strategy.fields:
+            return ledger
+        found = alike(self._world.command_examples, action)
+        shown = shipped("alike").fill(examples=self._written(found)) if found else ""
+        return "\n\n".join(filter(None, (shown, ledger)))
+
+    def _written(self, examples: Sequence[Example]) -> str:
         return "\n\n".join(
             f"Action: {example.action}\nAnswer: {self._format.write(self._recalled(example.reply))}"
-            for example in self._world.examples
+            for example in examples
         )
 
     def _recalled(self, reply: Reply) -> Reply:

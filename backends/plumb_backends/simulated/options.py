@@ -87,8 +87,8 @@ class SimulatorOptions:
             )
         if not self.is_baseline and not _NAME.fullmatch(self.strategy):
             raise InvalidInput(
-                f"simulator.strategy is {self.strategy!r}; use naive, few_shot, grounded, snapshot "
-                "or one of the server's own"
+                f"simulator.strategy is {self.strategy!r}; use naive, few_shot, grounded, "
+                "snapshot, ledger or one of the server's own"
             )
         if self.temperature is not None and not 0 <= self.temperature <= MAX_TEMPERATURE:
             raise InvalidInput(

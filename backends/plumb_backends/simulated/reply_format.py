@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from plumb_backends.kind import Part, Printed, Reply
+from plumb_backends.simulated.ledger import FIELD, LEDGER, MOST_CHARACTERS
 from plumb_backends.simulated.messages import sendable
 from plumb_backends.simulated.prompting import Prompt, shipped
 
@@ -34,7 +35,7 @@ _TYPES: Mapping[object, type | tuple[type, ...]] = {
     "boolean": bool,
     "array": list,
 }
-_MAY_LACK = ("ending", "printed")
+_MAY_LACK = ("ending", "printed", FIELD)
 """Fields that some endpoints leave out where they do not hold to schemas: the usual is meant."""
 
 _END_TAG = re.compile(r"(?:^|\n)<end((?: +\w+=\"[^\"\n]*\")*) */>\s*\Z")
@@ -143,12 +144,15 @@ class JsonFormat:
     Args:
         part: What the kind asks for.
         reason: Whether the model thinks first; the first field is the thought then.
+        keeps_ledger: Whether the last field is a ledger; see `ledger`.
     """
 
-    def __init__(self, part: Part, *, reason: bool) -> None:
+    def __init__(self, part: Part, *, reason: bool, keeps_ledger: bool = False) -> None:
         thought = {"thought": _THOUGHT} if reason else {}
         self._part = part
         self._fields: Fields = {**thought, "output": _OUTPUT, **part.facts, "printed": _PRINTED}
+        if keeps_ledger:
+            self._fields = {**self._fields, FIELD: LEDGER}
         self._reason = reason
         self.schema: Mapping[str, object] | None = object_schema(self._fields)
 
@@ -184,7 +188,10 @@ class JsonFormat:
         if impossible := self._part.check_facts(facts):
             raise Malformed(impossible)
         printed = tuple(map(_read_printed, data.get("printed", ())))
-        return Reply(data["output"], facts, str(data.get("thought", "")), printed)
+        ledger = str(data.get(FIELD, ""))
+        if len(ledger) > MOST_CHARACTERS:
+            raise Malformed(f"the ledger has {len(ledger)} characters, more than {MOST_CHARACTERS}")
+        return Reply(data["output"], facts, str(data.get("thought", "")), printed, ledger)
 
     def read_output(self, content: str | None) -> Reply | None:
         """What is left of a reply that is malformed: its output, or a text; None where none is."""

@@ -229,7 +229,7 @@ class GroundingCheck(message.Message):
     OUTPUT_FIELD_NUMBER: builtins.int
     command: builtins.str
     """For a shell a command that succeeds if it is, for a database a query that
-    has rows then.
+    gives true values then. It does not where no script has run.
     """
     passed: builtins.bool
     """Whether it is."""

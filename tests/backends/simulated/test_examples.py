@@ -9,7 +9,7 @@ import pytest
 
 from plumb_backends.registry import all_kinds
 from plumb_backends.simulated import examples as module
-from plumb_backends.simulated.examples import episodes, examples
+from plumb_backends.simulated.examples import alike, command_examples, episodes, examples
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("kind", all_kinds())
 def test_every_kind_has_examples_that_fail_succeed_and_say_nothing(kind: str) -> None:
     turns = examples(kind, but_not=())
-    assert len(turns) > 10
+    assert 9 < len(turns) < 13  # a few hard ones: they are in every prompt
     statuses = {
         bool(turn.reply.facts.get("exit_code") or turn.reply.facts.get("errno")) for turn in turns
     }
@@ -62,3 +62,56 @@ def test_a_recording_that_is_not_of_a_real_session_is_refused(
 
 def test_a_kind_without_recordings_has_no_examples() -> None:
     assert examples("household", but_not=()) == ()
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_the_examples_that_are_always_shown_are_hard_ones(kind: str) -> None:
+    turns = examples(kind, but_not=())
+    endings = {turn.reply.facts.get("ending", "exited") for turn in turns}
+    if kind == "shell":
+        assert endings == {"exited", "timed_out", "shell_exited", "signaled"}
+        assert any("[1]" in turn.reply.output for turn in turns)
+        assert not any("^C" in turn.reply.output for turn in turns)
+    else:
+        assert endings == {"exited", "timed_out"}
+        assert any(
+            "ERROR" in turn.reply.output and "row in set" in turn.reply.output for turn in turns
+        )
+
+
+def test_an_example_that_was_stopped_at_its_timeout_would_never_have_ended() -> None:
+    (turn,) = [turn for turn in examples("shell", but_not=()) if turn.action.startswith("tail -f")]
+    assert turn.reply.output == "milk\neggs\nflour\n"
+    assert (turn.reply.facts["ending"], turn.reply.facts["seconds"]) == ("timed_out", 999999)
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "found"),
+    [
+        ("shell", "git log --oneline", "git init"),
+        ("shell", "ls | awk '{ print $1 }'", "awk"),
+        ("shell", "cd /x && tar xf a.tgz", "tar"),
+        ("shell", "useradd bob", "useradd"),
+        ("shell", "for f in *; do sha256sum $f; done; sha256sum x", "sha256sum"),
+        ("mysql", "ALTER TABLE a DROP COLUMN b", "ALTER TABLE"),
+        ("mysql", "explain select 1", "EXPLAIN"),
+        ("mysql", "SELECT RANK() OVER (ORDER BY a) FROM t", "RANK()"),
+    ],
+)
+def test_examples_of_the_same_commands_are_found(kind: str, action: str, found: str) -> None:
+    shown = alike(command_examples(kind, but_not=()), action)
+    assert 1 <= len(shown) <= 3
+    assert any(found in example.action for example in shown)
+
+
+@pytest.mark.parametrize("action", ["frobnicate --all", "", "   ", "|||", "\0", "((((((" * 10_000])
+def test_an_action_like_no_example_is_shown_none(action: str) -> None:
+    assert alike(command_examples("shell", but_not=()), action) == ()
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_the_examples_that_are_looked_up_are_never_of_the_session_s_own_world(kind: str) -> None:
+    path = Path(module.__file__).parent / "scenarios" / f"{kind}_commands.jsonl"
+    own = json.loads(path.read_text("utf-8"))["init"][0]
+    assert command_examples(kind, but_not=[own]) == ()
+    assert len(command_examples(kind, but_not=())) > 20

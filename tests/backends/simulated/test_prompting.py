@@ -20,8 +20,8 @@ from plumb_backends.simulated.prompting import (
 FOLDER = Path(prompting.__file__).parent / "prompts"
 
 
-def test_the_four_strategies_are_shipped() -> None:
-    assert list(read_strategies()) == ["few_shot", "grounded", "naive", "snapshot"]
+def test_the_five_strategies_are_shipped() -> None:
+    assert list(read_strategies()) == ["few_shot", "grounded", "ledger", "naive", "snapshot"]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.md")), ids=lambda path: path.stem)
@@ -40,6 +40,7 @@ def test_every_prompt_says_its_version_and_purpose_on_its_first_line(path: Path)
         ("few_shot", {"role", "rules", "task", "examples"}),
         ("grounded", {"role", "rules", "task", "examples", "card", "scripts"}),
         ("snapshot", {"role", "rules", "task", "examples", "card", "scripts", "state"}),
+        ("ledger", {"role", "rules", "task", "examples", "card", "scripts", "state", "ledger"}),
     ],
 )
 def test_a_strategy_tells_what_its_name_says_and_no_more(strategy: str, fields: set[str]) -> None:
@@ -82,7 +83,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_strategy_is_answered_with_those_there_are() -> None:
-    with pytest.raises(InvalidInput, match="use one of: few_shot, grounded, naive, snapshot"):
+    with pytest.raises(InvalidInput, match="use one of: few_shot, grounded, ledger, naive"):
         choose_strategy(read_strategies(), "nope")
 
 

@@ -137,10 +137,11 @@ def test_ground_makes_scenarios_of_tasks_and_goes_on_after_an_interruption(tmp_p
         told = json.dumps(body["messages"])
         is_shell, is_hopeless = "interactive bash" in told, "Task number 3." in told
         if body["messages"][-1]["content"] == "Write the check.":
-            reply: dict[str, Any] = {"check": "test -s /srv/n" if is_shell else "SELECT * FROM t"}
+            command = "test -s /srv/n" if is_shell else "SELECT COUNT(*) = 1 FROM t"
+            reply: dict[str, Any] = {"check": command, "done": "", "answer": "1"}
         elif is_shell:
             script = "exit 9" if is_hopeless else "echo 1 > /srv/n"
-            reply = {"scripts": [script], "actions": ["cat /srv/n", "cat /srv/m"]}
+            reply = {"scripts": [script], "actions": ["cat /srv/m", "cat /srv/n"]}
         else:
             script = "CREATE TABLE t (a INT); INSERT INTO t VALUES (1)"
             reply = {"scripts": [script], "actions": ["SELECT * FROM t"]}

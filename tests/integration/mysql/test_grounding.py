@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import MakeMysql
 
 from plumb_backends.environment import Action
-from plumb_backends.kinds.mysql import MysqlOptions
+from plumb_backends.kinds.mysql import Isolation, MysqlOptions
 from plumb_backends.snapshot import Snapshot, common
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -93,3 +93,36 @@ async def test_the_snapshot_of_each_shipped_scenario_is_the_same_in_fresh_databa
             await db.close()
         volatile = [entry.key for entry in common(*seen).entries if entry.volatile]
         assert volatile == [], scenario["id"]
+
+
+# The image card.
+
+
+async def test_the_card_says_what_a_session_sees_before_any_script(make_mysql: MakeMysql) -> None:
+    changed = ["CREATE DATABASE zoo", "SET GLOBAL max_connections = 7, GLOBAL sql_mode = ''"]
+    db = await make_mysql(
+        init=changed, options=MysqlOptions(database="shop", isolation=Isolation.DEDICATED)
+    )
+    said = dict(line.split(": ", 1) for line in (await db.card()).splitlines())
+    assert said["max_connections"] == "151"
+    assert said["sql_mode"].startswith("ONLY_FULL_GROUP_BY")
+    assert said["databases"] == "information_schema, mysql, performance_schema, shop, sys"
+    assert said["user"].startswith("root@")
+    assert said["explain_format"]
+    removed = said["functions that this version has not"]
+    assert "ENCODE (error 1305)" in removed
+    assert "SHA1" not in removed
+    assert "zoo" in (await db.step(Action(b"SHOW DATABASES"))).text  # the session is another one
+
+
+async def test_a_shared_server_s_account_and_its_card_name_nothing_of_plumb_s(
+    make_mysql: MakeMysql,
+) -> None:
+    db = await make_mysql(options=MysqlOptions(database="shop", isolation=Isolation.SHARED))
+    asked = b"SHOW GRANTS; SELECT USER(), CURRENT_USER(), DATABASE(); SHOW DATABASES; SHOW TABLES"
+    seen = (await db.step(Action(asked))).text
+    assert "agent_" in seen
+    assert "plumb" not in seen
+    card = await db.card()
+    assert "plumb" not in card
+    assert "shop_(12 random digits)" in card

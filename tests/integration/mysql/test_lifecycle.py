@@ -37,7 +37,7 @@ async def left_on(server: Server) -> tuple[list[str], list[str]]:
         "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA "
         "WHERE SCHEMA_NAME REGEXP '_[0-9a-f]{12}$'"
     )
-    users = await server.ask("SELECT User FROM mysql.user WHERE User REGEXP '^plumb_[0-9a-f]{12}$'")
+    users = await server.ask("SELECT User FROM mysql.user WHERE User REGEXP '^agent_[0-9a-f]{12}$'")
     return [str(name) for (name,) in databases], [str(name) for (name,) in users]
 
 

@@ -51,21 +51,24 @@ def world(*scripts: str, actions: tuple[str, ...] = ("ls",)) -> Any:
     return says({"scripts": list(scripts), "actions": list(actions)})
 
 
-def check(command: str) -> Any:
-    return says({"check": command})
+def check(command: str, *, done: str = "", answer: str = "") -> Any:
+    return says({"check": command, "done": done, "answer": answer})
 
 
 def test_scripts_that_ran_are_given_with_the_state_that_they_left(
     plumb: plumb_client.Plumb, endpoint: Endpoint
 ) -> None:
     endpoint.script(
-        world("set -eu\nmkdir /srv/logs; echo ERROR > /srv/logs/a", actions=("ls /srv", "wc -l x")),
-        check("grep -q ERROR /srv/logs/a"),
+        world(
+            "set -eu\nmkdir /srv/logs; echo ERROR > /srv/logs/a",
+            actions=("ls /srv", "wc -l x", "grep -c ERROR /srv/logs/a"),
+        ),
+        check("grep -q ERROR /srv/logs/a", answer="1"),
     )
     made = plumb.generate_grounding("shell", "Count the errors.", "m")
     assert made.grounded
     assert made.init == ("set -eu\nmkdir /srv/logs; echo ERROR > /srv/logs/a",)
-    assert made.actions == ("ls /srv", "wc -l x")
+    assert made.actions == ("ls /srv", "wc -l x", "grep -c ERROR /srv/logs/a")
     assert made.check is not None
     assert (made.check.command, made.check.passed) == ("grep -q ERROR /srv/logs/a", True)
     state = {entry.key: entry for entry in made.state}
@@ -86,9 +89,9 @@ def test_a_real_error_is_told_the_model_and_every_attempt_is_given(
         says("no JSON"),
         world("true", "mkdir /no/such/dir"),
         world("touch /srv/other"),
-        check("cat /srv/needed"),
-        world("echo 1 > /srv/needed"),
-        check("cat /srv/needed"),
+        check("cat /srv/needed", answer="1"),
+        world("echo 1 > /srv/needed", actions=("cat /srv/needed",)),
+        check("cat /srv/needed", answer="1"),
     )
     made = plumb.generate_grounding("shell", "Read it.", "m")
     assert made.grounded
@@ -120,7 +123,10 @@ def test_a_task_that_cannot_be_grounded_is_told_and_no_error(
 def test_what_differs_from_run_to_run_is_marked(
     plumb: plumb_client.Plumb, endpoint: Endpoint
 ) -> None:
-    endpoint.script(world("echo $RANDOM$RANDOM$RANDOM > /srv/r; echo 1 > /srv/s"), check("true"))
+    endpoint.script(
+        world("echo $RANDOM$RANDOM$RANDOM > /srv/r; echo 1 > /srv/s", actions=("ls /srv",)),
+        check("test -s /srv/r", answer="r"),
+    )
     made = plumb.generate_grounding("shell", "Look.", "m")
     state = {entry.key: entry for entry in made.state}
     assert "content" in state["/srv/r"].volatile
@@ -132,11 +138,13 @@ def test_a_generated_script_cannot_hurt(
     plumb: plumb_client.Plumb, endpoint: Endpoint, server: Server, kit: type[Kit]
 ) -> None:
     worlds = [world("rm -rf --no-preserve-root / 2>/dev/null; true"), world(":(){ :|:& };:"),
-              world("echo 1 > /srv/a")]  # fmt: skip
+              world("echo 1 > /srv/a", actions=("rm /srv/a",))]  # fmt: skip
 
     async def answer(body: Body) -> Any:
         is_check = body["messages"][-1]["content"] == "Write the check."
-        return await (check("test -s /srv/a") if is_check else worlds.pop(0))(body)
+        return await (
+            check("test -s /srv/a", done="! test -e /srv/a") if is_check else worlds.pop(0)
+        )(body)
 
     endpoint.otherwise = answer
     made = plumb.generate_grounding("shell", "Survive.", "m")
@@ -152,17 +160,106 @@ def test_a_database_is_grounded_and_checked_by_a_query(
 ) -> None:
     table = "CREATE TABLE orders (id INT PRIMARY KEY, total DECIMAL(6,2))"
     endpoint.script(
-        world(table, actions=("SELECT * FROM orders",)),
-        check("SELECT * FROM orders"),
-        world(table, "INSERT INTO orders VALUES (1, 2.50)", actions=("SELECT 1",)),
-        check("SELECT * FROM orders WHERE total > 1"),
+        world(table, actions=("SELECT SUM(total) FROM orders",)),
+        check("SELECT COUNT(*) > 0 FROM orders", answer="2.50"),
+        world(
+            table,
+            "INSERT INTO orders VALUES (1, 2.50)",
+            actions=("SELECT * FROM order", "SELECT SUM(total) FROM orders"),
+        ),
+        check("SELECT COUNT(*) > 0 FROM orders", answer="2.50"),
     )
     made = plumb.generate_grounding("mysql", "Add up the orders.", "m", database="shop")
     assert made.grounded
     assert len(made.attempts) == 2
-    assert "Empty set" in made.attempts[0].error
+    assert "|            0 |" in made.attempts[0].error  # a row is no yes
     state = {entry.key: entry.fields for entry in made.state}
     assert state["shop.orders holds"]["content"] == '[1, "2.50"]\n'
+
+
+def test_a_check_that_passes_where_no_script_has_run_is_asked_for_again(
+    plumb: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.script(
+        world("echo 42 > /srv/n", actions=("cat /srv/n",)),
+        check("true", answer="42"),
+        check("test -d /srv", answer="42"),
+        check("grep -q 42 /srv/n", answer="42"),
+    )
+    made = plumb.generate_grounding("shell", "Say the number.", "m")
+    assert made.grounded
+    assert made.check is not None
+    assert made.check.command == "grep -q 42 /srv/n"
+    told = [request["messages"][-1]["content"] for request in endpoint.requests[2:]]
+    assert all("passes on a fresh machine" in one for one in told)
+    assert "true" in told[0]
+    assert "test -d /srv" in told[1]
+
+
+def test_a_task_whose_checks_prove_nothing_is_refused_with_the_reason(
+    plumb: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    commands = ["ls", "test -d /root && whoami", "! test -e /x"]
+    endpoint.script(world("echo 42 > /srv/n"), *[check(one, answer="42") for one in commands])
+    made = plumb.generate_grounding("shell", "Say the number.", "m", rounds=1)
+    assert not made.grounded
+    (attempt,) = made.attempts
+    assert "the check passes on a fresh machine, on which no script has run" in attempt.error
+    assert "! test -e /x" in attempt.error
+
+
+def test_a_check_of_done_that_passes_at_once_proves_nothing(
+    plumb: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.script(
+        world("echo 42 > /srv/n", actions=("cp /srv/n /srv/m",)),
+        check("test -s /srv/n", done="test -s /srv/n"),
+        check("test -s /srv/n"),
+        check("test -s /srv/n", done="cmp /srv/n /srv/m"),
+    )
+    assert plumb.generate_grounding("shell", "Copy n to m.", "m").grounded
+    told = [request["messages"][-1]["content"] for request in endpoint.requests[2:]]
+    assert "`done` passes before any action" in told[0]
+    assert "`done` and `answer` are both empty" in told[1]
+
+
+def test_actions_that_do_not_reach_the_task_are_written_again(
+    plumb: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    made_so = "echo 42 > /srv/n"
+    done = "cmp /srv/n /srv/m"
+    endpoint.script(
+        world(made_so, actions=("cat /srv/m", "cp /srv/m /srv/n")),
+        check("test -s /srv/n", done=done),
+        world(made_so, actions=("cat /srv/m", "cp /srv/n /srv/m")),
+        check("test -s /srv/n", done=done),
+    )
+    made = plumb.generate_grounding("shell", "Copy n to m.", "m")
+    assert made.grounded
+    assert made.actions == ("cat /srv/m", "cp /srv/n /srv/m")
+    assert "the actions do not complete the task" in made.attempts[0].error
+    assert "cp: cannot stat '/srv/m'" in endpoint.requests[2]["messages"][-1]["content"]
+    assert {entry.key for entry in made.state if entry.key.startswith("/srv/")} == {"/srv/n"}
+
+
+def test_a_query_that_says_no_in_a_row_does_not_pass(
+    plumb: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    made_so = "CREATE TABLE t (a INT, b BIT(1)); INSERT INTO t VALUES (1, 1), (2, 1)"
+    actions = ("SELECT SUM(a) FROM nope", "SELECT SUM(a) FROM t")
+    endpoint.script(
+        world(made_so, actions=actions),
+        check("SELECT COUNT(*) > 1000 FROM t", answer="3"),
+        world(made_so, actions=actions),
+        check("SELECT 1", answer="3"),  # passes without a script, too
+        check("SELECT SUM(a) = 3, MAX(b) FROM t", answer="3"),
+    )
+    made = plumb.generate_grounding("mysql", "Add up.", "m")
+    assert made.grounded
+    assert made.check is not None
+    assert made.check.command == "SELECT SUM(a) = 3, MAX(b) FROM t"
+    assert "COUNT(*) > 1000" in made.attempts[0].error
+    assert "SELECT 1" in endpoint.requests[4]["messages"][-1]["content"]
 
 
 def test_a_model_that_fails_is_an_error(plumb: plumb_client.Plumb, endpoint: Endpoint) -> None:

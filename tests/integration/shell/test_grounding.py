@@ -278,3 +278,48 @@ async def test_a_program_that_lists_all_processes_does_not_end_its_own_output(
     shell = await make_shell()
     program = Program(["bash", "-c", "cat /proc/*/cmdline; echo; echo end"])
     assert (await shell.execute(program)).stdout.endswith(b"\nend\n")
+
+
+# The image card.
+
+
+async def test_the_card_says_what_was_there_before_any_script_or_action(
+    make_shell: MakeShell,
+) -> None:
+    shell = await make_shell(init=["touch ~/made /made; rm /usr/bin/git; umask 077"])
+    await shell.step(Action(b"rm /usr/bin/python3; touch /later; cd /tmp"))
+    card = await shell.card()
+    said = dict(line.split(": ", 1) for line in card.splitlines())
+    assert said["git"][0].isdigit()
+    assert said["python"][0].isdigit()
+    assert "git" in said["installed"].split()
+    assert "made" not in card
+    assert "later" not in card
+    assert said["limits"].endswith("open files of each")
+    assert "256 processes" in said["limits"]
+    assert (await shell.step(Action(b"pwd; ls /later"))).text == "/tmp\n/later\n"
+
+
+async def test_the_card_of_an_image_is_written_once(
+    make_shell: MakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await make_shell(), await make_shell(init=["touch /made"])
+    card = await first.card()
+
+    async def fails() -> str:
+        raise AssertionError("it is known already")
+
+    monkeypatch.setattr(second, "_write_card", fails)
+    assert await second.card() == card
+
+
+async def test_a_capture_leaves_the_access_times_of_files_as_they_are(
+    make_shell: MakeShell,
+) -> None:
+    made = "mkdir /srv/d; echo a > /srv/n; echo b > /srv/d/m; cp /bin/true /srv/t"
+    shell = await make_shell(init=[f"{made}; touch -a -d 2020-01-01 /srv/n /srv/d/m /srv/t"])
+    await shell.capture()
+    await shell.probe("files")
+    await shell.probe("environment")
+    seen = await shell.step(Action(b"stat -c '%x' /srv/n /srv/d/m /srv/t | cut -d. -f1"))
+    assert seen.text == "2020-01-01 00:00:00\n" * 3

@@ -60,7 +60,7 @@ async def create_account(
         SandboxUnavailable: The server does not answer.
     """
     number = secrets.token_hex(6)
-    user, real = f"plumb_{number}", f"{database}_{number}"
+    user, real = f"agent_{number}", f"{database}_{number}"
     password = secrets.token_urlsafe(24)
     attribute = ""
     if server.sandbox is None:
@@ -170,7 +170,7 @@ async def _sizes(server: Server) -> dict[str, tuple[str, int]]:
         "FROM information_schema.INNODB_SESSION_TEMP_TABLESPACES s "
         "JOIN information_schema.PROCESSLIST p ON p.ID = s.ID WHERE p.USER = a.USER) "
         "FROM (SELECT User AS USER, REPLACE(Db, '\\\\', '') AS DB FROM mysql.db "
-        "WHERE User REGEXP '^plumb_[0-9a-f]{12}$') a"
+        "WHERE User REGEXP '^agent_[0-9a-f]{12}$') a"
     )
     return {str(user): (str(database), int(str(size))) for user, database, size in rows}
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 from plumb_backends.errors import LimitReached, SandboxUnavailable
 from plumb_backends.kinds.mysql import Isolation
+from plumb_backends.real.card import Cards
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.pool import Pool, PoolSettings, kept
 from plumb_backends.real.sql.account import (
@@ -113,6 +114,7 @@ class Seats:
         self._creations = creations
         self._max_life = max_life
         self._max_servers = max_servers
+        self.cards = Cards()
         self._count = 0  # of servers of sessions' own
         self.pool = Pool("mysql", self._make_warm, pool, watcher) if pool.size else None
 
