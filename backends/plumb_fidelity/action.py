@@ -248,7 +248,7 @@ def shows_process_ids(action: str) -> bool:
 @_cached
 def sql_order(statement: str) -> Order:
     """Whether rows have an order: where there is an ORDER BY outside of every parenthesis."""
-    words = [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
+    words = sql_words(statement)
     first = words[0].lower() if words else ""
     if first in ("show", "desc", "describe", "explain"):
         return Order(fixed=True)
@@ -258,6 +258,11 @@ def sql_order(statement: str) -> Order:
         if depth == 0 and word.lower() == "order" and words[at + 1 : at + 2] != []:
             start = at + 2 if words[at + 1].lower() == "by" else start
     return Order(fixed=False) if start is None else Order(fixed=True, keys=_keys(words[start:]))
+
+
+def sql_words(statement: str) -> list[str]:
+    """A statement's words, texts and marks, without its comments."""
+    return [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
 
 
 def _is_comment(word: str) -> bool:

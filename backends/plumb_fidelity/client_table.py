@@ -34,6 +34,8 @@ class PrintedResult:
     Attributes:
         columns: The columns' names; empty for a statement without rows, or that failed.
         numeric: Of each column, whether its values stand on the right as numbers do.
+        sides: Of each column, where its values stand: `left`, `right`, or `full` where they are
+            as wide as it is; `right` are numbers.
         rows: As many cells as columns each.
         affected_rows: How many rows it says that it changed.
         warnings: How many warnings it says that there were.
@@ -44,6 +46,7 @@ class PrintedResult:
 
     columns: tuple[str, ...] = ()
     numeric: tuple[bool, ...] = ()
+    sides: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     affected_rows: int = 0
     warnings: int = 0
@@ -168,6 +171,7 @@ class _Reader:
             PrintedResult(
                 columns=tuple(names),
                 numeric=tuple(_numeric(rows, index) for index in range(len(names))),
+                sides=tuple(_side(rows, index) for index in range(len(names))),
                 rows=tuple(tuple(map(_value, row)) for row in rows),
                 warnings=warnings,
             )
@@ -235,6 +239,13 @@ def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
         _NUMBER.fullmatch(value.strip()) and value.endswith(" ") and not value.endswith("  ")
         for value in values
     )
+
+
+def _side(rows: Sequence[Sequence[str]], index: int) -> str:
+    values = [row[index] for row in rows if row[index].strip()]
+    if any(value.endswith("  ") for value in values):
+        return "left"
+    return "right" if any(value.startswith("  ") for value in values) else "full"
 
 
 def _short(line: str) -> str:
