@@ -39,6 +39,7 @@ class PrintedResult:
         rows: As many cells as columns each.
         affected_rows: How many rows it says that it changed.
         warnings: How many warnings it says that there were.
+        info: What it adds to them, as `Rows matched: 2  Changed: 1  Warnings: 0`.
         errno: MySQL's number; 0 without an error.
         sqlstate: Its five characters.
         message: What it says, on one line.
@@ -50,6 +51,7 @@ class PrintedResult:
     rows: tuple[tuple[Cell, ...], ...] = ()
     affected_rows: int = 0
     warnings: int = 0
+    info: str = ""
     errno: int = 0
     sqlstate: str = ""
     message: str = ""
@@ -117,7 +119,10 @@ class _Reader:
             self._skip_message()
         elif _CHANGED.fullmatch(line):
             self.results.append(PrintedResult())
-        elif not _INFO.fullmatch(line):
+        elif _INFO.fullmatch(line):
+            if self.results and not self.results[-1].errno:
+                self.results[-1] = dataclasses.replace(self.results[-1], info=line)
+        else:
             self.problems.append(f"the client does not print {_short(line)}")
 
     def _skip_message(self) -> list[str]:

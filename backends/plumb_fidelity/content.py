@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.messages import same_message
-from plumb_fidelity.normalise import CELL, Section, sections, shown
+from plumb_fidelity.normalise import CELL, INFO, Section, sections, shown
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
 from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
@@ -282,7 +282,9 @@ class Content:
         if real == simulated or is_real != is_simulated:
             return  # one failed and the other did not: that is told by the statuses
         if not is_real:
-            self._judge_pair(template, 0, simulated)
+            head, info, _ = simulated.partition(INFO)
+            if head != real.partition(INFO)[0] or (info and INFO in real):
+                self._judge_pair(template, 0, simulated)
             return
         if _number(real) == _number(simulated) and not same_message(real, simulated):
             self._judge_pair(template, 0, simulated)

@@ -95,6 +95,13 @@ class Reading:
         self._spaces = [spaces for _, spaces in read]
         self._parts = _licensed(runs[0], merge([tokens for tokens, _ in read]), licence, clock)
 
+    @property
+    def exact(self) -> list[Token]:
+        """The tokens that have to be the same."""
+        if any(shape.free(self._runs[0]) for shape in self._licence.shapes):
+            return []
+        return [part for part in self._parts if isinstance(part, Token)]
+
     def fit(self, simulated: str) -> tuple[str, str]:
         """Whether another line can stand for it: SAME, VOLATILE, IMPLAUSIBLE or WRONG; and why."""
         for shape in self._licence.shapes:

@@ -17,6 +17,9 @@ from plumb_fidelity.sql_licences import of_result
 CELL = "\x1f"
 """Between two cells of a row: ASCII's unit separator."""
 
+INFO = " info: "
+"""Before what a statement adds to the number of rows; either side may leave it out."""
+
 NULL = "\x00NULL"
 """A cell that is NULL, which the text `NULL` is not."""
 
@@ -111,6 +114,8 @@ def _table_sections(printed: client_table.Printed, action: str) -> list[Section]
 def _result_sections(result: client_table.PrintedResult, statement: str) -> list[Section]:
     order = sql_order(statement)
     said = f"affected {result.affected_rows} warnings {result.warnings}"
+    if result.info:
+        said += INFO + " ".join(result.info.split())
     if result.errno:
         said = f"error {result.errno} {result.message}"
     fixed = Order(fixed=True)

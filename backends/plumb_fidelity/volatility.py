@@ -78,10 +78,17 @@ class Line:
     def _fit(self, key: str, clock: Clock) -> tuple[str, str]:
         if self.licences.cells is not None:
             return self._fits_row(key, clock)
+        return self._read(clock).fit(key)
+
+    def exact(self, clock: Clock) -> list[Token]:
+        """The tokens of a line of text that have to be the same."""
+        return self._read(clock).exact
+
+    def _read(self, clock: Clock) -> Reading:
         if self._reading is None:
             runs = (self.key, *self.others)
             self._reading = Reading(runs, self.licences.at(self.key), clock)
-        return self._reading.fit(key)
+        return self._reading
 
     def _fits_row(self, key: str, clock: Clock) -> tuple[str, str]:
         runs = [text.split(CELL) for text in (self.key, *self.others)]
