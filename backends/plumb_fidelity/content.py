@@ -116,7 +116,7 @@ class Content:
         def likely(i: int, j: int) -> float:
             score = alike(i, j)
             line = template.lines[i]
-            if score or line.others or line.licences.at(line.key).shapes:
+            if score or line.is_loose(clock):
                 fits = line.fits(part.lines[j], clock)[0]
                 return 1.0 if fits in (SAME, VOLATILE) else score
             return score

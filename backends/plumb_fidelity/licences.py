@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from plumb_fidelity.kinds import PID, STAMP, WORD, Kind, Shape
+from plumb_fidelity.kinds import DRAWN, PID, STAMP, WORD, Kind, Shape
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ LITERAL = Licence(
     kinds=(STAMP,),
     fields=(
         Field(re.compile(r"/tmp/tmp\.(\w{10})\b"), WORD),  # noqa: S108 - only looked for
+        Field(re.compile(r"(?:pipe|socket):\[(\d+)\]"), DRAWN),
         Field(
             re.compile(r": line \d+: +(\d+) (?:Killed|Terminated|Segmentation|Aborted|Hangup)"),
             PID._replace(is_single=False),
@@ -85,8 +86,8 @@ LITERAL = Licence(
 )
 """Content: exact, but for what only the clock or the kernel can have put into it.
 
-With one run that is a time of day to the second about now, and a name that `mktemp` made; always
-the process in what bash says of one that was killed.
+With one run that is a time of day to the second about now, a name that `mktemp` made and a pipe's
+number; always the process in what bash says of one that was killed.
 """
 
 

@@ -106,6 +106,8 @@ def grants(words: Words, *, is_source: bool, is_last: bool) -> list[Grant]:
     found: list[Grant] = []
     if any("/dev/urandom" in word or "/dev/random" in word for word in words):
         found.append(Grant(Licence(kinds=(WORD, HASH), shapes=(_BASE64, _OCTETS))))
+    if any(_PROCESS_FILE.match(word) for word in words):
+        found.append(Grant(Licence(kinds=(DRAWN,))))
     if program in _RULES:
         return found + list(_RULES[program](words))
     if program.startswith("mysql"):
@@ -115,6 +117,7 @@ def grants(words: Words, *, is_source: bool, is_last: bool) -> list[Grant]:
     return [*found, Grant(_UNKNOWN)]
 
 
+_PROCESS_FILE = _C(r"/proc/(?:self|thread-self|\d+|\$\w+|\$\$)/")
 _LONGEST_NAME = 64
 _BASE64 = Shape(_C(r"[A-Za-z0-9+/]{8,}={0,2}"))
 _OCTETS = Shape(_C(r"(?:[0-9a-f]{7,8}:? )?[0-9a-f]{2,}(?: [0-9a-f]{2,})*"))

@@ -51,6 +51,7 @@ class Line:
     licences: Licences = NOTHING
     _pattern: list[Token | Hole] | None = None
     _reading: Reading | None = None
+    _loose: bool | None = None
     _last: tuple[str, tuple[str, str]] | None = None  # it is asked for twice: to align, to judge
 
     @property
@@ -79,6 +80,12 @@ class Line:
         if self.licences.cells is not None:
             return self._fits_row(key, clock)
         return self._read(clock).fit(key)
+
+    def is_loose(self, clock: Clock) -> bool:
+        """Whether something in it may differ, so that another line may stand for it."""
+        if self._loose is None:
+            self._loose = bool(self.others) or self.licensed(clock) > 0
+        return self._loose
 
     def exact(self, clock: Clock) -> list[Token]:
         """The tokens of a line of text that have to be the same."""
