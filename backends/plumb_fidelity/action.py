@@ -52,9 +52,6 @@ _SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
 _TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
 _LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
-_PROCESS = re.compile(
-    r"\$\$|\$!|\$\{?(?:PPID|BASHPID)\b|\b(?:ps|pgrep|pidof|top|pstree|lsof)\b|\bjobs -l|&\s*$"
-)
 _SQL_TOKEN = re.compile(
     # What is not closed goes on to the end: else each of its beginnings would be looked through.
     r"'(?:[^'\\]|''|\\.?)*+(?:'|\Z)|\"(?:[^\"\\]|\"\"|\\.?)*+(?:\"|\Z)|`[^`]*+(?:`|\Z)"
@@ -238,11 +235,6 @@ def _takes_random_lines(action: str) -> bool:
                     return True
                 break
     return False
-
-
-def shows_process_ids(action: str) -> bool:
-    """Whether numbers in its output may be ids of processes."""
-    return bool(_PROCESS.search(action))
 
 
 @_cached

@@ -26,12 +26,12 @@ _DATED = re.compile(r"\d{4}-\d\d-\d\d|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b")
 _CLOCK: tuple[Kind, ...] = (NOW, TIME_OF_DAY, EPOCH)
 _PART = CLOCK_PART._replace(is_single=False)
 _CLOCK_PATTERNS = {
-    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "e": r" ?\d{1,2}", "H": r"\d\d",
-    "I": r"\d\d", "M": r"\d\d", "S": r"\d\d", "N": r"\d{1,9}", "j": r"\d{3}", "U": r"\d\d",
-    "W": r"\d\d", "V": r"\d\d", "u": r"\d", "w": r"\d", "k": r" ?\d{1,2}", "l": r" ?\d{1,2}",
+    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "e": r" ?\d{1,2}+", "H": r"\d\d",
+    "I": r"\d\d", "M": r"\d\d", "S": r"\d\d", "N": r"\d{1,9}+", "j": r"\d{3}", "U": r"\d\d",
+    "W": r"\d\d", "V": r"\d\d", "u": r"\d", "w": r"\d", "k": r" ?\d{1,2}+", "l": r" ?\d{1,2}+",
     "a": r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)", "A": r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day",
-    "b": r"[A-Z][a-z]{2}", "B": r"[A-Z][a-z]{2,8}", "p": r"[AP]M", "P": r"[ap]m",
-    "F": r"\d{4}-\d\d-\d\d", "T": r"\d\d:\d\d:\d\d", "R": r"\d\d:\d\d", "s": r"\d{10,11}",
+    "b": r"[A-Z][a-z]{2}", "B": r"[A-Z][a-z]{2,8}+", "p": r"[AP]M", "P": r"[ap]m",
+    "F": r"\d{4}-\d\d-\d\d", "T": r"\d\d:\d\d:\d\d", "R": r"\d\d:\d\d", "s": r"\d{10,11}+",
     "D": r"\d\d/\d\d/\d\d", "%": "%",
 }  # fmt: skip
 
@@ -93,7 +93,7 @@ def fields_of_format(form: str, volatile: str) -> tuple[Field, ...]:
                 break  # nothing tells two fields apart that touch
         else:
             parts.append(f"[^{re.escape(behind)}]*+")
-    return (Field(re.compile("".join(parts)), DRAWN),)
+    return (Field(re.compile("^" + "".join(parts)), DRAWN),)
 
 
 _NUMBER, _WORD = r"[\d.]+", r"\S+"
@@ -103,7 +103,7 @@ _VOLATILE_COLUMNS = {
     "pmem": _NUMBER, "%mem": _NUMBER, "vsz": _NUMBER, "vsize": _NUMBER, "rss": _NUMBER,
     "rssize": _NUMBER, "rsz": _NUMBER, "sz": _NUMBER, "size": _NUMBER, "tty": _WORD, "tt": _WORD,
     "tname": _WORD, "stat": _WORD, "state": _WORD, "s": _WORD, "start": _WORD, "psr": r"\d+",
-    "stime": _WORD, "start_time": _WORD, "bsdstart": r"\S+(?: \d+)?",
+    "stime": _WORD, "start_time": _WORD, "bsdstart": r"\S+(?: \d+)?+",
     "lstart": r"\S+ \S+ +\d+ \S+ \d+",
     "time": _WORD, "cputime": _WORD, "etime": _WORD, "etimes": r"\d+", "cputimes": r"\d+",
     "bsdtime": _WORD, "wchan": _WORD,

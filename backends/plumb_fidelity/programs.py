@@ -48,11 +48,11 @@ _NUMBERED = _C(r"\s*\d+[\t ]")
 _LONG = _C(r"\s*(?:\d+ +)*[-dlcbps][rwxsStT-]{9}[.+@]? |total \d")
 _LONG_LINE = Licence(
     kinds=(NOW,),
-    fields=(Field(_C(r"\s*(?:\d+ +)*d[rwxsStT-]{9}[.+@]? +(\d+) "),
+    fields=(Field(_C(r"^\s*(?:\d+ +)*d[rwxsStT-]{9}[.+@]? +(\d+) "),
                   DRAWN._replace(is_single=False)),),
     columns=True,
 )  # fmt: skip
-_INODE = Grant(Licence(fields=(Field(_C(r"\s*(\d+) "), DRAWN),), columns=True), _C(r"\s*\d+ "))
+_INODE = Grant(Licence(fields=(Field(_C(r"^\s*(\d+) "), DRAWN),), columns=True), _C(r"\s*\d+ "))
 
 JOB = Grant(
     Licence(shapes=(Shape(_C(r"\[(\d+)\]([+-]?) (?P<pid>\d+)(.*)")),), columns=True),
@@ -60,10 +60,11 @@ JOB = Grant(
 )
 """What the shell says of a job; its process is volatile."""
 
+_ELAPSED = Shape(_C(r"[\d.]+user [\d.]+system [\d:.]+elapsed \d+%CPU.*"))
 TIME = (
     Grant(Licence(kinds=(SPENT, SHARE._replace(is_single=False)), columns=True),
           _C(r"(?:real|user|sys)\s")),
-    Grant(Licence(shapes=(Shape(_C(r".*elapsed.*CPU.*")), Shape(_C(r"\d+inputs\+.*swaps")))),
+    Grant(Licence(shapes=(_ELAPSED, Shape(_C(r"\d+inputs\+.*swaps")))),
           _C(r"\d+(?:\.\d+user|inputs)")),
 )  # fmt: skip
 """What `time` prints, the shell's own and the program."""

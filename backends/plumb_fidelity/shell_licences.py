@@ -39,7 +39,8 @@ _EXPANSIONS = (
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")
 _TIMED = re.compile(r"\btime\b")
 _RACES = re.compile(
-    r"\btee +(?:-a +)?/dev/(?:stderr|tty|fd/2)\b|\b(?:xargs|make)\b[^|;]*? (?:-P|-j|--max-procs)"
+    r"\btee +(?:-a +)?/dev/(?:stderr|tty|fd/2)\b"
+    r"|\b(?:xargs|make)\b[^|;]{0,200}? (?:-P|-j|--max-procs)"
     r"|\bparallel\b|(?<![&>|])& *(?:;? *done\b|\})|>\(tee\b|>&2 *\|"
 )
 _HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
