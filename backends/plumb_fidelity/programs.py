@@ -69,9 +69,10 @@ TIME = (
 )  # fmt: skip
 """What `time` prints, the shell's own and the program."""
 
+_LOAD = Shape(_C(r"(top - )?\d\d:\d\d:\d\d up .*load average: .*"))
 _UPTIME = (
-    Grant(Licence(shapes=(Shape(_C(r"\d\d:\d\d:\d\d up .*load average: .*")),), columns=True),
-          _C(r"\s*\d\d:\d\d:\d\d up ")),
+    Grant(Licence(shapes=(_LOAD,), columns=True),
+          _C(r"(?:top -)?\s*\d\d:\d\d:\d\d up ")),
     Grant(Licence(shapes=(Shape(_C(r"up \d+ (?:week|day|hour|minute).*")),)), _C(r"up \d")),
 )  # fmt: skip
 
@@ -264,13 +265,14 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "mktemp": _mktemp,
     "uuidgen": _always(Grant(Licence(kinds=(UUID,)))),
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
+    "top": _always(*_UPTIME, Grant(_COLUMNS)),
     "who": _LISTED, "last": _LISTED, "tar": _LISTED, "unzip": _LISTED, "zipinfo": _LISTED,
     "gzip": _LISTED, "zip": _LISTED, "rsync": _always(*_TIMED, Grant(_COLUMNS)),
     "jobs": _always(JOB, Grant(_COLUMNS, _C(r"\[\d+\]"))),
 } | dict.fromkeys(
     ("python", "python3", "perl", "ruby", "node", "php", "lua"), _interpreter
 ) | dict.fromkeys(
-    ("df", "free", "column", "pr", "lsblk", "lscpu", "mount", "ip", "ifconfig", "top", "vmstat",
+    ("df", "free", "column", "pr", "lsblk", "lscpu", "mount", "ip", "ifconfig", "vmstat",
      "iostat", "chage", "dpkg", "apt", "pip", "pip3", "systemctl", "service", "lsb_release",
      "ulimit", "tree", "file", "md5sum", "sha1sum", "sha256sum", "cksum", "getfacl", "cal",
      "docker", "npm"),

@@ -30,13 +30,14 @@ _NUMBER = re.compile(r"[0-9.]+[smhd]?")
 _WORD = re.compile(r"\w+")
 _SUBSTITUTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _EXPANSIONS = (
-    (re.compile(r"\$\{?S?RANDOM\b"), Licence(kinds=(DRAWN,))),
+    (re.compile(r"\$\{?S?RANDOM\b|\(\([^()]{0,200}\bS?RANDOM\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?SECONDS\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?EPOCH(?:REALTIME|SECONDS)\b"), Licence(kinds=(EPOCH,))),
     (re.compile(r"\$\$|\$!|\$\{?(?:PPID|BASHPID|!|\$)"), Licence(kinds=(PID,))),
     (re.compile(r"/proc/sys/kernel/random/uuid"), Licence(kinds=(UUID,))),
 )
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")
+_RECKONED = re.compile(r"\([^()]*\)|-i ?\d+-\d+")  # bounds, and what may come out
 _TIMED = re.compile(r"\btime\b")
 _RACES = re.compile(
     r"\btee +(?:-a +)?/dev/(?:stderr|tty|fd/2)\b"
@@ -61,7 +62,7 @@ def of_shell(action: str) -> Licences:
 
 def _read(action: str) -> Licences:
     grants = tuple(dict.fromkeys(itertools.islice(_grants(action, 0), _MOST_GRANTS)))
-    written = frozenset(_WORD.findall(action))
+    written = frozenset(_WORD.findall(_RECKONED.sub(" ", action)))
     return Licences(
         tuple(
             Grant(Licence(written=written) | grant.licence, grant.lines)

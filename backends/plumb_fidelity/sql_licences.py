@@ -65,7 +65,6 @@ _SHOW = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SELECT = re.compile(r"\s*(?:\(\s*)*select\b(?:\s+(?:distinct|all|sql_\w+)\b)*", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
 _MOST_COLUMNS = 4096
 
 
@@ -80,14 +79,12 @@ def of_result(statement: str, names: Sequence[str], sides: Sequence[str]) -> Lic
     selected = select_list(statement)
     by_position = selected if len(selected) == len(names) else ()
     shown = _shown(statement)
-    written = frozenset(_WORD.findall(statement[:_MOST_COLUMNS]))
     return of_columns(
         [
             _column(
                 by_position[at] if by_position else "",
                 sides[at] if at < len(sides) else FULL,
                 shown.get(name.lower(), ()),
-                written,
             )
             for at, name in enumerate(names)
         ]
@@ -99,9 +96,7 @@ def _shown(statement: str) -> dict[str, tuple[Kind, ...]]:
     return _SHOWN[" ".join((found[1] or found[2]).lower().split())] if found else {}
 
 
-def _column(
-    expression: str, side: str, shown: tuple[Kind, ...], written: frozenset[str]
-) -> Licence:
+def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
     kinds = (*shown, *(kind for pattern, kinds in _EXPRESSIONS if pattern.search(expression)
                        for kind in kinds))  # fmt: skip
     if _RAND.search(expression):
@@ -114,7 +109,6 @@ def _column(
         kinds=(STAMPED, *kinds),
         numbers=is_number,
         floats=side != LEFT,
-        written=written if kinds else frozenset(),
     )
 
 
