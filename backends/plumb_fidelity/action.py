@@ -52,9 +52,6 @@ _SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
 _TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
 _LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
-_PROCESS = re.compile(
-    r"\$\$|\$!|\$\{?(?:PPID|BASHPID)\b|\b(?:ps|pgrep|pidof|top|pstree|lsof)\b|\bjobs -l|&\s*$"
-)
 _SQL_TOKEN = re.compile(
     # What is not closed goes on to the end: else each of its beginnings would be looked through.
     r"'(?:[^'\\]|''|\\.?)*+(?:'|\Z)|\"(?:[^\"\\]|\"\"|\\.?)*+(?:\"|\Z)|`[^`]*+(?:`|\Z)"
@@ -240,15 +237,10 @@ def _takes_random_lines(action: str) -> bool:
     return False
 
 
-def shows_process_ids(action: str) -> bool:
-    """Whether numbers in its output may be ids of processes."""
-    return bool(_PROCESS.search(action))
-
-
 @_cached
 def sql_order(statement: str) -> Order:
     """Whether rows have an order: where there is an ORDER BY outside of every parenthesis."""
-    words = [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
+    words = sql_words(statement)
     first = words[0].lower() if words else ""
     if first in ("show", "desc", "describe", "explain"):
         return Order(fixed=True)
@@ -258,6 +250,11 @@ def sql_order(statement: str) -> Order:
         if depth == 0 and word.lower() == "order" and words[at + 1 : at + 2] != []:
             start = at + 2 if words[at + 1].lower() == "by" else start
     return Order(fixed=False) if start is None else Order(fixed=True, keys=_keys(words[start:]))
+
+
+def sql_words(statement: str) -> list[str]:
+    """A statement's words, texts and marks, without its comments."""
+    return [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
 
 
 def _is_comment(word: str) -> bool:

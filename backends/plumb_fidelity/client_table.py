@@ -34,9 +34,12 @@ class PrintedResult:
     Attributes:
         columns: The columns' names; empty for a statement without rows, or that failed.
         numeric: Of each column, whether its values stand on the right as numbers do.
+        sides: Of each column, where its values stand: `left`, `right`, or `full` where they are
+            as wide as it is; `right` are numbers.
         rows: As many cells as columns each.
         affected_rows: How many rows it says that it changed.
         warnings: How many warnings it says that there were.
+        info: What it adds to them, as `Rows matched: 2  Changed: 1  Warnings: 0`.
         errno: MySQL's number; 0 without an error.
         sqlstate: Its five characters.
         message: What it says, on one line.
@@ -44,9 +47,11 @@ class PrintedResult:
 
     columns: tuple[str, ...] = ()
     numeric: tuple[bool, ...] = ()
+    sides: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     affected_rows: int = 0
     warnings: int = 0
+    info: str = ""
     errno: int = 0
     sqlstate: str = ""
     message: str = ""
@@ -114,7 +119,10 @@ class _Reader:
             self._skip_message()
         elif _CHANGED.fullmatch(line):
             self.results.append(PrintedResult())
-        elif not _INFO.fullmatch(line):
+        elif _INFO.fullmatch(line):
+            if self.results and not self.results[-1].errno:
+                self.results[-1] = dataclasses.replace(self.results[-1], info=line)
+        else:
             self.problems.append(f"the client does not print {_short(line)}")
 
     def _skip_message(self) -> list[str]:
@@ -168,6 +176,7 @@ class _Reader:
             PrintedResult(
                 columns=tuple(names),
                 numeric=tuple(_numeric(rows, index) for index in range(len(names))),
+                sides=tuple(_side(rows, index) for index in range(len(names))),
                 rows=tuple(tuple(map(_value, row)) for row in rows),
                 warnings=warnings,
             )
@@ -235,6 +244,13 @@ def _numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
         _NUMBER.fullmatch(value.strip()) and value.endswith(" ") and not value.endswith("  ")
         for value in values
     )
+
+
+def _side(rows: Sequence[Sequence[str]], index: int) -> str:
+    values = [row[index] for row in rows if row[index].strip()]
+    if any(value.endswith("  ") for value in values):
+        return "left"
+    return "right" if any(value.startswith("  ") for value in values) else "full"
 
 
 def _short(line: str) -> str:

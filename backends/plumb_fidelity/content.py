@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
-from plumb_fidelity.normalise import CELL, Section, identifiers, sections, shown
+from plumb_fidelity.messages import same_message
+from plumb_fidelity.normalise import CELL, INFO, Section, sections, shown
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
 from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
@@ -15,7 +16,7 @@ from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Templa
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
 
-_SYNTAX_ERROR = "1064"  # what it quotes is where a version's parser gave up
+_MOST_SPACE = 120  # columns of a terminal: so much may stand at the ends of lines
 _NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
 _LONGEST_LOOP = 8
 _LOOP_TIMES = 4
@@ -44,6 +45,7 @@ class Content:
 
     def compare(self) -> bool:
         """Compares what was printed; whether there is something to compare."""
+        self._padding()
         real, simulated = self._real.text.strip(), self._simulated.text.strip()
         if simulated in _NOTHING and real not in _NOTHING and not self._truth.is_table:
             simulated = ""
@@ -66,6 +68,13 @@ class Content:
             )
         self._loops(parts)
         return True
+
+    def _padding(self) -> None:
+        """Space that nobody sees is no answer, and an agent pays for it."""
+        more = _space(self._simulated.text) - _space(self._real.text)
+        visible = len(self._simulated.text) - _space(self._simulated.text)
+        if more > _MOST_SPACE + visible:
+            self._found.flag("OVERRUN", f"{more} characters of white space too many")
 
     def _alone(self, real: str, simulated: str) -> None:
         self._found.aligned += [
@@ -106,8 +115,9 @@ class Content:
 
         def likely(i: int, j: int) -> float:
             score = alike(i, j)
-            if score or template.lines[i].others:
-                fits = template.lines[i].fits(part.lines[j], clock)[0]
+            line = template.lines[i]
+            if score or line.is_loose(clock):
+                fits = line.fits(part.lines[j], clock)[0]
                 return 1.0 if fits in (SAME, VOLATILE) else score
             return score
 
@@ -144,11 +154,17 @@ class Content:
     def _judge_pairs(
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
     ) -> None:
+        keys = template.keys
+        pairs = [
+            (i, j)
+            for i, j in pairs
+            if (i is not None and j is not None)
+            or not _is_sandboxs(template, keys[i] if i is not None else part.lines[j or 0])
+        ]
         missing = [
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
         extra = [j for i, j in pairs if i is None and j is not None]
-        keys = template.keys
         moved = self._moved(keys, part, missing, extra)
         counted = frozenset(missing)
         wrong = 0
@@ -266,10 +282,11 @@ class Content:
         if real == simulated or is_real != is_simulated:
             return  # one failed and the other did not: that is told by the statuses
         if not is_real:
-            self._judge_pair(template, 0, simulated)
+            head, info, _ = simulated.partition(INFO)
+            if head != real.partition(INFO)[0] or (info and INFO in real):
+                self._judge_pair(template, 0, simulated)
             return
-        is_same_error = _number(real) == _number(simulated) != _SYNTAX_ERROR
-        if is_same_error and identifiers(real) != identifiers(simulated):
+        if _number(real) == _number(simulated) and not same_message(real, simulated):
             self._judge_pair(template, 0, simulated)
 
     def _loops(self, parts: Sequence[Section]) -> None:
@@ -281,6 +298,11 @@ class Content:
         times, period = _longest_loop(lines)
         if times >= _LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
+
+
+def _is_sandboxs(template: Template, line: str) -> bool:
+    """Whether a line shows the sandbox's own first process, which either side may lack."""
+    return template.section.licences.at(line).is_sandboxs(line)
 
 
 def _is_cut_off(real: str, simulated: str) -> bool:
@@ -297,6 +319,10 @@ def _says_it_is_cut(line: str) -> bool:
 
 def _is_number(text: str) -> bool:
     return text.replace(",", "").replace(".", "", 1).isdigit()
+
+
+def _space(text: str) -> int:
+    return sum(map(text.count, " \n\t\r"))
 
 
 def _number(line: str) -> str:

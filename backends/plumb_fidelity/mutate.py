@@ -15,11 +15,12 @@ from plumb_fidelity.failure import failure_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.tokens import is_of_now, tokenise
 from plumb_fidelity.truth import Truth
-from plumb_fidelity.volatility import Hole, Line
+from plumb_fidelity.volatility import Hole
 
 Plant: TypeAlias = Callable[[Truth, random.Random], Seen | None]
 
 _DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"(?<![\w.])\d{1,18}(?![\w.])")
 _ERRORS = {
     "ENOENT": "{program}: cannot access 'example': No such file or directory",
     "EACCES": "{program}: cannot open 'example': Permission denied",
@@ -164,40 +165,47 @@ def _omitted(truth: Truth, rng: random.Random) -> Seen | None:
 
 
 def _wrong_value(truth: Truth, rng: random.Random) -> Seen | None:
-    """Changes a digit of a number that is neither volatile nor of an error."""
+    """Changes a digit of a number that is not masked."""
     if truth.is_table:
         return _with_rows(truth, 1, lambda rows: _change_cell(rows, rng))
-    if not _succeeds(truth):
-        return None
-    lines = _lines(truth)
     learnt = [line for template in truth.templates for line in template.lines]
+    lines = _lines(truth)
     if len(learnt) != len(lines):
         return None
+    exact = [
+        {token.text for token in line.exact(truth.clock)} if line.is_everywhere else set()
+        for line in learnt
+    ]
+    return _other_digit(
+        truth,
+        rng,
+        lambda at, found: found[0] in exact[at] and lines[at].count(found[0]) == 1,
+    )
+
+
+def wrong_value_anywhere(truth: Truth, rng: random.Random) -> Seen | None:
+    """Changes a digit of any number, masked ones too: what is found of these is unconditional."""
+    if truth.is_table:
+        return _wrong_value(truth, rng)  # its masks are in few columns, and are planted in already
+    return _other_digit(truth, rng, lambda *_: True)
+
+
+def _other_digit(
+    truth: Truth, rng: random.Random, is_place: Callable[[int, re.Match[str]], bool]
+) -> Seen | None:
+    lines = _lines(truth)
     places = [
-        (at, token.text)
-        for at, line in enumerate(learnt)
-        for token in _exact_numbers(line, truth)
-        if lines[at].count(token.text) == 1
+        (at, found)
+        for at, line in enumerate(lines)
+        for found in _NUMBER.finditer(line)
+        if is_place(at, found)
     ]
-    if not places:
+    if not places or not _succeeds(truth):
         return None
-    at, number = rng.choice(places)
-    lines[at] = lines[at].replace(number, _other_number(number, rng))
+    at, found = rng.choice(places)
+    line, number = lines[at], _other_number(found[0], rng)
+    lines[at] = line[: found.start()] + number + line[found.end() :]
     return _answer(truth, "\n".join(lines) + "\n")
-
-
-def _exact_numbers(line: Line, truth: Truth) -> list:  # type: ignore[type-arg]
-    """The numbers of a line that all runs agree on, and that are no date or time."""
-    if not line.is_everywhere or re.match(r"\[\d+\]|d[rwxsStT-]{9}", line.key):
-        return []
-    return [
-        part
-        for part in line.pattern
-        if not isinstance(part, Hole)
-        and part.type == "number"
-        and not is_of_now(part, truth.clock.at)
-        and part.text.isdigit()
-    ]
 
 
 def _other_number(number: str, rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""Outputs as sections of lines that can be compared: what is layout only is taken off.
+"""Outputs as sections of lines that can be compared, without what is licensed as layout.
 
 A shell's output is one section of lines. What the `mysql` client prints becomes sections for each
 result: its columns, its rows (cells joined by `CELL`), and what it says of itself. So text and rows
@@ -9,18 +9,27 @@ import dataclasses
 import re
 
 from plumb_fidelity import client_table
-from plumb_fidelity.action import Order, prints_names, shell_order, sql_order, sql_statements
+from plumb_fidelity.action import Order, prints_names, sql_order, sql_statements
+from plumb_fidelity.licences import NOTHING, Licence, Licences
+from plumb_fidelity.shell_licences import of_shell, order_of
+from plumb_fidelity.sql_licences import of_result
 
 CELL = "\x1f"
 """Between two cells of a row: ASCII's unit separator."""
 
+INFO = " info: "
+"""Before what a statement adds to the number of rows; either side may leave it out."""
+
 NULL = "\x00NULL"
 """A cell that is NULL, which the text `NULL` is not."""
 
-_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
+"""Typographic quotes, which programs print by their locale."""
+
 _POSITION = re.compile(r"[0-9]{1,9}")
 _NAMES_BREAK = re.compile(r"\s+")
+_MESSAGE = re.compile(r"[\w./+@-]+(?:\[\d+\])?: ")
+_MESSAGES = Licence(columns=True)
 _CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})
 
 
@@ -33,12 +42,14 @@ class Section:
         lines: Normalised, so that equal lines are equal texts.
         order: Whether the order of the lines says anything.
         keys: For rows, the columns that they are sorted by, by index from 0.
+        licences: What its lines or cells may differ in.
     """
 
     name: str
     lines: tuple[str, ...]
     order: Order
     keys: tuple[int, ...] = ()
+    licences: Licences = NOTHING
 
 
 def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
@@ -47,7 +58,9 @@ def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
         return _table_sections(client_table.read(text), action)
     if prints_names(action):
         return [Section("names", _names(text), Order(fixed=False))]
-    return [Section("text", tuple(map(line_key, body_lines(text))), shell_order(action))]
+    licences = of_shell(action)
+    lines = tuple(line_key(line, licences.at(line)) for line in body_lines(text))
+    return [Section("text", lines, order_of(action), licences=licences)]
 
 
 def body_lines(text: str) -> list[str]:
@@ -58,10 +71,24 @@ def body_lines(text: str) -> list[str]:
     return lines
 
 
-def line_key(line: str) -> str:
-    """A line without its layout: space folded, typographic quotes made plain."""
-    folded = " ".join(line.split()) if "  " in line or "\t" in line else line.strip()
-    return folded if folded.isascii() and "`" not in folded else folded.translate(_QUOTES)
+def line_key(line: str, licence: Licence) -> str:
+    """A line without its layout, as far as its licence goes.
+
+    Space is folded, or only the margin's; typographic quotes become plain in messages of programs.
+    """
+    if licence.columns:
+        line = _folded(line)
+    elif licence.margin and (found := licence.margin.match(line)):
+        line = f"{_folded(found[0])} {line[found.end() :]}"
+    return line.translate(QUOTES) if not _is_plain(line) and _MESSAGE.match(line) else line
+
+
+def _folded(line: str) -> str:
+    return " ".join(line.split()) if "  " in line or "\t" in line else line.strip()
+
+
+def _is_plain(line: str) -> bool:
+    return line.isascii() and "`" not in line
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -69,7 +96,7 @@ def _names(text: str) -> tuple[str, ...]:
     names: list[str] = []
     for line in body_lines(text):
         if line.startswith(("ls: ", "bash: ")):
-            names.append(line_key(line))
+            names.append(line_key(line, _MESSAGES))
         else:
             names += filter(None, _NAMES_BREAK.split(line))
     return tuple(names)
@@ -80,12 +107,15 @@ def _table_sections(printed: client_table.Printed, action: str) -> list[Section]
     found: list[Section] = []
     for at, result in enumerate(printed.results):
         statement = statements[at] if at < len(statements) else ""
-        found += _result_sections(result, sql_order(statement))
+        found += _result_sections(result, statement)
     return found
 
 
-def _result_sections(result: client_table.PrintedResult, order: Order) -> list[Section]:
+def _result_sections(result: client_table.PrintedResult, statement: str) -> list[Section]:
+    order = sql_order(statement)
     said = f"affected {result.affected_rows} warnings {result.warnings}"
+    if result.info:
+        said += INFO + " ".join(result.info.split())
     if result.errno:
         said = f"error {result.errno} {result.message}"
     fixed = Order(fixed=True)
@@ -93,15 +123,20 @@ def _result_sections(result: client_table.PrintedResult, order: Order) -> list[S
     columns = tuple(" ".join(name.split()) for name in result.columns)
     return [
         Section("columns", (CELL.join(columns),) if columns else (), fixed),
-        Section("rows", tuple(map(_row, result.rows)), order, _key_columns(order, columns)),
+        Section(
+            "rows",
+            tuple(map(_row, result.rows)),
+            order,
+            _key_columns(order, columns),
+            of_result(statement, columns, result.sides),
+        ),
         Section("result", (said,), fixed),
     ]
 
 
 def _row(cells: tuple[client_table.Cell, ...]) -> str:
     return CELL.join(
-        NULL if cell is None else " ".join(cell.translate(_CELL_ESCAPES).split(" ")).rstrip()
-        for cell in cells
+        NULL if cell is None else cell.translate(_CELL_ESCAPES).rstrip() for cell in cells
     )
 
 
@@ -118,11 +153,6 @@ def _key_columns(order: Order, columns: tuple[str, ...]) -> tuple[int, ...]:
         else:
             break
     return tuple(found)
-
-
-def identifiers(message: str) -> tuple[str, ...]:
-    """What an error's message quotes, which versions of a server word alike."""
-    return tuple(found[0][1:-1].lower() for found in _QUOTED.finditer(message.translate(_QUOTES)))
 
 
 def shown(line: str) -> str:

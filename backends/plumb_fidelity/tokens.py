@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     rf"|{_MONTH} +\d{{1,2}} +(?:\d{{1,2}}:\d{{2}}(?::\d{{2}})?|\d{{4}})\b"
     r"|\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:[+-]\d{2}:?\d{2}|Z))?)?\b)"
     r"|(?P<duration>\d+m\d+\.\d{3}s\b|\b\d+(?:\.\d+)?(?:e-\d+)? ?(?:seconds|secs|sec|ms|us|s)\b)"
-    r"|(?P<rate>\b\d+(?:\.\d+)? [KMGT]i?B/s)"
+    r"|(?P<rate>\b\d+(?:\.\d+)? [kKMGT]?i?B/s)"
     r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     r"|(?P<time>\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\b)"
     r"|(?P<number>(?<![\w.])[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]))"
@@ -34,6 +34,7 @@ _CLOCK_REACH = datetime.timedelta(hours=36)
 _HEX = re.compile(r"[0-9a-f]+")
 _UNIT_SEPARATOR = "\x1f"  # Python takes it for space; here it stands between cells
 _LONGEST_DATE = 64
+_CODE = re.compile(r"[+-]?0\d")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _PID = re.compile(r"[0-9]{1,10}")
 _LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
@@ -57,6 +58,31 @@ def tokenise(line: str) -> list[Token]:
         for found in _TOKEN.finditer(line, 0, end)
         if (group := found.lastgroup)  # every branch has a name
     ]
+
+
+def scan(line: str) -> tuple[list[Token], list[str]]:
+    """Cuts a line into its tokens and the space before each."""
+    make, types = tuple.__new__, _TYPES
+    end = max(len(line.rstrip()), line.rfind(_UNIT_SEPARATOR) + 1)
+    tokens: list[Token] = []
+    spaces: list[str] = []
+    for found in _TOKEN.finditer(line, 0, end):
+        group = found.lastgroup
+        if group:  # every branch has a name
+            tokens.append(make(Token, (types[group], found[group])))
+            spaces.append(line[found.start() : found.start(group)])
+    return tokens, spaces
+
+
+def starts_of(line: str) -> list[int]:
+    """Where each token of a line begins."""
+    starts: list[int] = []
+    at = 0
+    for token, space in zip(*scan(line), strict=True):
+        at += len(space)
+        starts.append(at)
+        at += len(token.text)
+    return starts
 
 
 def date_of(text: str, year: int) -> datetime.datetime | None:
@@ -100,14 +126,26 @@ def same_value(real: str, simulated: str) -> bool:
     """Whether two numbers are the same: decimals exactly, floats to 1e-9 relative.
 
     What is real tells which it is: a simulator that rounds a float is right, one that prints a
-    decimal with more digits is not.
+    decimal with more digits is not. Zeros before a number make it a code: `007` is not `7`.
     """
+    if _CODE.match(real) or _CODE.match(simulated):
+        return False
     try:
         left, right = decimal.Decimal(real), decimal.Decimal(simulated)
     except decimal.InvalidOperation:
         return False
-    if left == right:
-        return True
+    return left == right or _is_close(real, left, right)
+
+
+def same_float(real: str, simulated: str) -> bool:
+    """Whether a real number is a float, and another is the same to 1e-9 relative."""
+    try:
+        return _is_close(real, decimal.Decimal(real), decimal.Decimal(simulated))
+    except decimal.InvalidOperation:
+        return False
+
+
+def _is_close(real: str, left: decimal.Decimal, right: decimal.Decimal) -> bool:
     if not _is_float(real):
         return False
     try:

@@ -7,7 +7,7 @@ differs between them is not held against a simulator.
 import datetime
 from collections.abc import Iterable, Sequence
 
-from plumb_fidelity.action import is_random, shows_process_ids
+from plumb_fidelity.action import is_random
 from plumb_fidelity.judgement import judge
 from plumb_fidelity.normalise import Section, sections
 from plumb_fidelity.seen import Seen
@@ -93,12 +93,12 @@ class Truth:
         self.action = action
         self.prompt = prompt
         self.is_table = is_table
-        ids = len(real) == 1 and not is_table and shows_process_ids(action)
-        self.clock = Clock(at, process_ids=ids)
+        self.clock = Clock(at, is_single=len(real) == 1)
         self._elsewhere = elsewhere
         self._templates: list[Template] | None = None
         self._unstable = ""
         self._masked = 0.0
+        self._licensed: float | None = None
 
     @property
     def templates(self) -> list[Template]:
@@ -110,9 +110,15 @@ class Truth:
 
     @property
     def masked(self) -> float:
-        """The share of the real text that runs do not agree on, 0 to 1."""
-        _ = self.templates
-        return self._masked
+        """The share of the real text, 0 to 1, that is held to its type only.
+
+        Where runs differ, or where the action licenses it.
+        """
+        if self._licensed is None:
+            sizes = [template.holes()[1] for template in self.templates]
+            free = sum(template.licensed(self.clock) for template in self.templates)
+            self._licensed = free / sum(sizes) if sum(sizes) else 0.0
+        return min(1.0, self._masked + self._licensed)
 
     @property
     def unstable(self) -> str:

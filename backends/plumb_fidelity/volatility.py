@@ -2,62 +2,37 @@
 
 Several runs in fresh sandboxes are aligned; where they differ there is a hole that is held to the
 type of what real runs had there, and everything else must be the same. Two equal runs are not
-enough: after two the third still differed in 4.7 % of the steps that were looked at. What is
-volatile by its type alone (a date that is now, a duration, a process's id behind `[1]`) is so even
-where all runs agree, for they may do so by chance.
+enough: after two the third still differed in 4.7 % of the steps that were looked at. What the
+action licenses to differ (see `licences`) may do so where all runs agree by chance, too; the look
+of a text alone licenses nothing.
 """
 
 import collections
 import dataclasses
-import datetime
 import re
 from collections.abc import Callable, Sequence
 
 from plumb_fidelity.align import align, match_in_any_order
-from plumb_fidelity.normalise import CELL, Section
-from plumb_fidelity.tokens import (
-    Token,
-    is_of_now,
-    same_value,
-    tokenise,
-    why_not_of_type,
-    why_not_pid,
+from plumb_fidelity.fitting import (
+    IMPLAUSIBLE,
+    SAME,
+    VOLATILE,
+    WRONG,
+    Hole,
+    Reading,
+    free_characters,
+    merge,
 )
+from plumb_fidelity.kinds import Clock
+from plumb_fidelity.licences import NOTHING, Licences
+from plumb_fidelity.normalise import CELL, Section
+from plumb_fidelity.tokens import Token, tokenise
 
-_JOB = re.compile(r"\[\d+\][+-]? +(\d+)\b")
-_DIRECTORY = re.compile(r"d[rwxsStT-]{9}[.+@]? (\d+) ")
+__all__ = ["IMPLAUSIBLE", "SAME", "VOLATILE", "WRONG", "Clock", "Hole", "Line", "Template", "learn"]
+
 _DIGITS = re.compile(r"\d+")
 _LEAST_ALIKE = 0.5
 _MOST_FIELDS = 100  # as many fields are looked at, and what is behind them is one more
-
-SAME, VOLATILE, IMPLAUSIBLE, WRONG = "same", "volatile", "implausible", "wrong"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hole:
-    """A place where real runs differ.
-
-    Attributes:
-        samples: What they had there.
-        is_wide: Whether they had a different number of tokens there.
-    """
-
-    samples: tuple[str, ...]
-    is_wide: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Clock:
-    """When the real runs were made, and what else tells volatile values.
-
-    Attributes:
-        at: The time, UTC and without a zone; None where it is not known: no date is "now" then.
-        process_ids: Whether plain numbers may be ids of processes: with one run only, for more
-            runs show which are.
-    """
-
-    at: datetime.datetime | None = None
-    process_ids: bool = False
 
 
 @dataclasses.dataclass(slots=True)
@@ -73,13 +48,17 @@ class Line:
     key: str
     others: list[str] = dataclasses.field(default_factory=list)
     is_everywhere: bool = True
+    licences: Licences = NOTHING
     _pattern: list[Token | Hole] | None = None
+    _reading: Reading | None = None
+    _loose: bool | None = None
+    _last: tuple[str, tuple[str, str]] | None = None  # it is asked for twice: to align, to judge
 
     @property
     def pattern(self) -> list[Token | Hole]:
         """The line's tokens, with holes where runs differ."""
         if self._pattern is None:
-            self._pattern = _merge([tokenise(text) for text in (self.key, *self.others)])
+            self._pattern = merge([tokenise(text) for text in (self.key, *self.others)])
         return self._pattern
 
     def fits(self, key: str, clock: Clock) -> tuple[str, str]:
@@ -93,7 +72,57 @@ class Line:
             return SAME, ""
         if key in self.others:
             return VOLATILE, ""
-        return _fit(self.pattern, tokenise(key), _masked(self.key), clock)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._fit(key, clock))
+        return self._last[1]
+
+    def _fit(self, key: str, clock: Clock) -> tuple[str, str]:
+        if self.licences.cells is not None:
+            return self._fits_row(key, clock)
+        return self._read(clock).fit(key)
+
+    def is_loose(self, clock: Clock) -> bool:
+        """Whether something in it may differ, so that another line may stand for it."""
+        if self._loose is None:
+            self._loose = bool(self.others) or self.licensed(clock) > 0
+        return self._loose
+
+    def exact(self, clock: Clock) -> list[Token]:
+        """The tokens of a line of text that have to be the same."""
+        return self._read(clock).exact
+
+    def _read(self, clock: Clock) -> Reading:
+        if self._reading is None:
+            runs = (self.key, *self.others)
+            self._reading = Reading(runs, self.licences.at(self.key), clock)
+        return self._reading
+
+    def _fits_row(self, key: str, clock: Clock) -> tuple[str, str]:
+        runs = [text.split(CELL) for text in (self.key, *self.others)]
+        cells = key.split(CELL)
+        if {len(run) for run in runs} != {len(cells)}:
+            return WRONG, f"{len(cells)} cells instead of {len(runs[0])}"
+        worst, reason = SAME, ""
+        for at, (cell, *real) in enumerate(zip(cells, *runs, strict=True)):
+            if cell == real[0]:
+                continue
+            seen = tuple(dict.fromkeys(real))
+            licence = self.licences.of_cell(at)
+            how, why = (VOLATILE, "") if cell in seen else Reading(seen, licence, clock).fit(cell)
+            if how == WRONG:
+                return WRONG, why
+            if how == IMPLAUSIBLE or worst == SAME:
+                worst, reason = how, why
+        return worst, reason
+
+    def licensed(self, clock: Clock) -> int:
+        """How many characters may differ by licence, in a line that all runs agree on."""
+        if self.licences.cells is None:
+            return free_characters(self.key, self.licences.at(self.key), clock)
+        return sum(
+            free_characters(cell, self.licences.of_cell(at), clock)
+            for at, cell in enumerate(self.key.split(CELL))
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -120,6 +149,12 @@ class Template:
         """Whether all runs are alike."""
         return all(line.is_everywhere and not line.others for line in self.lines)
 
+    def licensed(self, clock: Clock) -> int:
+        """How many characters may differ by licence, beside those that `holes` counts."""
+        return sum(
+            line.licensed(clock) for line in self.lines if line.is_everywhere and not line.others
+        )
+
     def holes(self) -> tuple[int, int]:
         """How many characters are in holes, or in lines that come and go; and how many there are.
 
@@ -143,7 +178,7 @@ class Template:
 def learn(runs: Sequence[Section]) -> Template:
     """Learns a template from the same section of every run; one run is its own template."""
     first = runs[0]
-    lines = [Line(key) for key in first.lines]
+    lines = [Line(key, licences=first.licences) for key in first.lines]
     is_ordered = first.order.fixed
     for run in runs[1:]:
         if is_ordered and _is_reordered(first.lines, run.lines):
@@ -166,7 +201,7 @@ def _merge_run(template: Template, run: Section) -> None:
     for left, right in pair(keys, run.lines, likeness(keys, run.lines)):
         if left is None:
             assert right is not None  # noqa: S101 - one of the two is there
-            merged.append(Line(run.lines[right], is_everywhere=False))
+            merged.append(Line(run.lines[right], is_everywhere=False, licences=run.licences))
             continue
         line = template.lines[left]
         merged.append(line)
@@ -221,89 +256,3 @@ def _shared(one: Sequence[str], other: Sequence[str]) -> int:
         if here >= len(one) - 1:  # as in most that real runs pair, and counting them costs more
             return here
     return sum((collections.Counter(one) & collections.Counter(other)).values())
-
-
-def _merge(runs: Sequence[list[Token]]) -> list[Token | Hole]:
-    """Makes one pattern of a line's tokens in several runs."""
-    first = runs[0]
-    if len(runs) == 1:
-        return list(first)
-    if len({len(run) for run in runs}) == 1:
-        columns = list(zip(*runs, strict=True))
-        return [column[0] if len(set(column)) == 1 else _hole(column) for column in columns]
-    head = _common(runs, lambda run, at: run[at])
-    tail = min(_common(runs, lambda run, at: run[-1 - at]), min(map(len, runs)) - head)
-    middles = ["".join(token.text for token in run[head : len(run) - tail]) for run in runs]
-    return [*first[:head], Hole(tuple(middles), is_wide=True), *first[len(first) - tail :]]
-
-
-def _hole(column: Sequence[Token]) -> Hole:
-    return Hole(tuple(token.text for token in column))
-
-
-def _common(runs: Sequence[list[Token]], at: Callable[[list[Token], int], Token]) -> int:
-    count = 0
-    shortest = min(map(len, runs))
-    while count < shortest and len({at(run, count) for run in runs}) == 1:
-        count += 1
-    return count
-
-
-def _masked(key: str) -> str:
-    """A number of the line that is volatile by where it stands: a job's process, link counts."""
-    found = _JOB.match(key) or _DIRECTORY.match(key)
-    return found[1] if found else ""
-
-
-def _fit(
-    pattern: Sequence[Token | Hole], tokens: Sequence[Token], masked: str, clock: Clock
-) -> tuple[str, str]:
-    if len(pattern) != len(tokens):
-        tokens = _stretch(pattern, tokens)
-    if len(pattern) != len(tokens):
-        return WRONG, ""
-    worst = SAME
-    reason = ""
-    for part, token in zip(pattern, tokens, strict=True):
-        how, why = _fit_token(part, token, masked, clock)
-        if how == WRONG:
-            return WRONG, why
-        if how == IMPLAUSIBLE or (how == VOLATILE and worst == SAME):
-            worst, reason = how, why or reason
-    return worst, reason
-
-
-def _stretch(pattern: Sequence[Token | Hole], tokens: Sequence[Token]) -> list[Token]:
-    """Joins the tokens that stand in the place of a hole of several; else leaves them."""
-    holes = [at for at, part in enumerate(pattern) if isinstance(part, Hole) and part.is_wide]
-    extra = len(tokens) - len(pattern)
-    if len(holes) != 1 or extra < -1:
-        return list(tokens)
-    at = holes[0]
-    middle = Token("text", "".join(token.text for token in tokens[at : at + extra + 1]))
-    return [*tokens[:at], middle, *tokens[at + extra + 1 :]]
-
-
-def _fit_token(part: Token | Hole, token: Token, masked: str, clock: Clock) -> tuple[str, str]:
-    if isinstance(part, Hole):
-        if token.text in part.samples:
-            return (SAME if token.text == part.samples[0] else VOLATILE), ""
-        return _judge(why_not_of_type(part.samples, token.text, clock.at))
-    if part == token:
-        return SAME, ""
-    if masked and part.text == masked and token.type == "number":
-        return _judge(why_not_pid(token.text))
-    if is_of_now(part, clock.at) or part.type in ("duration", "rate"):
-        return _judge(why_not_of_type((part.text,), token.text, clock.at))
-    if part.type == token.type == "number":
-        if same_value(part.text, token.text):
-            return SAME, ""
-        if clock.process_ids and not masked and part.text.isdigit() and not why_not_pid(part.text):
-            return _judge(why_not_pid(token.text))
-    return WRONG, f"{token.text!r} instead of {part.text!r}"
-
-
-def _judge(why: str) -> tuple[str, str]:
-    if not why:
-        return VOLATILE, ""
-    return (IMPLAUSIBLE if why.startswith("implausible") else WRONG), why

@@ -40,7 +40,7 @@ def test_an_alarmed_differ_fails_it(
 ) -> None:
     from plumb_fidelity import volatility
 
-    monkeypatch.setattr(volatility, "_fit", lambda *_: ("wrong", ""))
+    monkeypatch.setattr(volatility.Line, "_fit", lambda *_: ("wrong", ""))
     assert mutation_check.main([*SCENARIOS, "--runs", str(RUNS)]) == 1
     assert "false alarms in" in capsys.readouterr().err
 

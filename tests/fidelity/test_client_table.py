@@ -98,7 +98,7 @@ def test_several_results_and_their_counts() -> None:
     printed = read(SEVERAL)
     assert printed.problems == ()
     assert printed.results == (
-        PrintedResult(affected_rows=3, warnings=1),
+        PrintedResult(affected_rows=3, warnings=1, info="Records: 3  Duplicates: 0  Warnings: 1"),
         PrintedResult(),
         PrintedResult(),
         PrintedResult(errno=1146, sqlstate="42S02", message="Table 'a.b' doesn't exist"),

@@ -16,13 +16,15 @@ from plumb_fidelity.action import (
     is_random,
     prints_names,
     shell_order,
-    shows_process_ids,
     sql_order,
     sql_statements,
 )
 from plumb_fidelity.breaks import find_breaks
 from plumb_fidelity.invariants import broken
+from plumb_fidelity.messages import same_message
+from plumb_fidelity.shell_licences import of_shell, order_of
 from plumb_fidelity.signature import render, weight, without_controls
+from plumb_fidelity.sql_licences import of_result
 from plumb_fidelity.tokens import tokenise
 
 _SMALL, _TIMES = 1_000, 8
@@ -44,7 +46,8 @@ _REPEATED = [
     "I am sorry ", "The is a ", "```", "```\n", "root@h:/# ", "root@h:/# a\n", "(x) ", "a@b:",
     "...", "[ ...", "(1 more ", "\x1b", "\x1b[", "\x1b]0;", "\x1b[K", "\r", "\x08", "\x00",
     "\x1f", "\u65e5", "e\u0301", "\ufffd", "find -name '*a*", "ls ", "sudo ", "a=b ",
-    "line 1 x\n", "d", "drwxr-xr-x 1 root root 1 Jan 1 12:00 a\n", "[1] ", "[1]+ ",
+    "line 1 x\n", "$(a ", "$(", "xargs ", "tee ", "1 elapsed ", "near 'a' ",
+    "d", "drwxr-xr-x 1 root root 1 Jan 1 12:00 a\n", "[1] ", "[1]+ ",
 ]  # fmt: skip
 
 
@@ -86,11 +89,17 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
         commands(text),
         shell_order(text),
         prints_names(text),
-        shows_process_ids(text),
+        of_shell(text).at(text),
+        order_of(text),
         [(is_random(text, sql=sql), changes_state(text, sql=sql)) for sql in (True, False)],
         [is_about_host(text, sql=sql) for sql in (True, False)],
     ),
-    "statements": lambda text: (sql_statements(text), sql_order(text)),
+    "statements": lambda text: (
+        sql_statements(text),
+        sql_order(text),
+        of_result(text, ["a"], ["full"]),
+        same_message(f"error 1064 {text}", f"error 1064 x{text}"),
+    ),
     "breaks": lambda text: find_breaks(text, text, prompt=_PROMPT, is_table=True),
     "invariants": lambda text: (broken(text, text), broken(text, _TABLE, is_table=True)),
     "an own glob": lambda text: broken(f"find -name {text}", text),
