@@ -11,6 +11,7 @@ from plumb_fidelity.action import is_random, shows_process_ids
 from plumb_fidelity.judgement import judge
 from plumb_fidelity.normalise import Section, sections
 from plumb_fidelity.seen import Seen
+from plumb_fidelity.stopped import without_stop
 from plumb_fidelity.verdict import Verdict
 from plumb_fidelity.volatility import Clock, Template, learn
 
@@ -89,7 +90,8 @@ class Truth:
     ) -> None:
         if not real:
             raise ValueError("there is no real run to compare with; give at least one")
-        self.real = real
+        self._endings = {seen.ending for seen in real}
+        self.real = [without_stop(seen, self._endings) for seen in real]
         self.action = action
         self.prompt = prompt
         self.is_table = is_table
@@ -150,6 +152,7 @@ class Truth:
 
     def judge(self, simulated: Seen, *, history: Sequence[tuple[str, str]] = ()) -> Verdict:
         """Compares one answer."""
+        simulated = without_stop(simulated, {*self._endings, simulated.ending})
         if self._is_plainly_right(simulated):
             return Verdict("AGREES", ("AGREES",), ())
         return judge(self, simulated, history)
@@ -158,7 +161,12 @@ class Truth:
         if self._templates is not None and self._unstable:
             return False
         first = self.real[0]
-        same = simulated.text == first.text and simulated.status in ("", first.status)
+        same = (
+            simulated.text == first.text
+            and simulated.ends_like(first)
+            and simulated.cwd in ("", first.cwd)
+            and not (first.failed and simulated.failed is None)
+        )
         return same and (len(self.real) == 1 or not self.unstable)
 
     def in_other_worlds(self) -> "Truth | None":
