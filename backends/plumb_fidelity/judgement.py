@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plumb_fidelity import client_table, invariants
-from plumb_fidelity.action import is_about_host, is_silent
+from plumb_fidelity.action import is_silent
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
@@ -16,6 +16,12 @@ from plumb_fidelity.volatility import SAME, VOLATILE, Line
 
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
+
+_KNOWABLE = frozenset(
+    {"FORMAT_BREAK", "CHARACTER_BREAK", "FALSE_SUCCESS", "FALSE_FAILURE", "DEFAULT_ERROR",
+     "WRONG_ERROR", "EMPTY", "SPURIOUS", "OVERRUN", "IMPLAUSIBLE_VOLATILE"}
+)  # fmt: skip
+"""Classes that no lack of knowledge explains."""
 
 
 def judge(truth: "Truth", simulated: Seen, history: Sequence[tuple[str, str]]) -> Verdict:
@@ -42,9 +48,16 @@ class _Judgement:
         self._place()
         self._exempt()
         if not self._found.flags:
-            same = _visible(self._simulated.text) == _visible(self._real.text)
-            self._found.flag("AGREES" if same else "AGREES_BUT_LAYOUT")
+            self._found.flag(self._how_right())
         return self._found.verdict(self._truth.masked)
+
+    def _how_right(self) -> str:
+        if _visible(self._simulated.text) == _visible(self._real.text):
+            return "AGREES"
+        if self._truth.veil.is_needed:
+            self._found.evidence.append("some of it is the host's, and was left out")
+            return "VOLATILE_ONLY"
+        return "AGREES_BUT_LAYOUT"
 
     # What needs no reference, or only to know whether the real thing says the same.
 
@@ -164,9 +177,11 @@ class _Judgement:
     # What cannot be held against a simulator.
 
     def _exempt(self) -> None:
-        status = {"FORMAT_BREAK", "CHARACTER_BREAK", "FALSE_SUCCESS", "FALSE_FAILURE", "EMPTY",
-                  "SPURIOUS", "OVERRUN", "WRONG_ERROR", "IMPLAUSIBLE_VOLATILE"}  # fmt: skip
-        if self._found.flags & status and not self._truth.unstable:
+        if self._truth.veil.hides_all:
+            self._found.flags &= _KNOWABLE
+            self._found.flag("UNKNOWABLE", "the answer is the host's; no grounding tells it")
+            return
+        if self._found.flags & _KNOWABLE and not self._truth.unstable:
             return
         wrong = self._found.flags - {"VOLATILE_ONLY"}
         if self._truth.unstable:
@@ -175,8 +190,6 @@ class _Judgement:
                 self._found.flags = kept
             else:
                 self._found.excuse("UNSCORABLE", self._truth.unstable)
-        elif wrong and is_about_host(self._truth.action, sql=self._truth.is_table):
-            self._found.excuse("UNKNOWABLE", "the answer is the host's; no grounding tells it")
         elif wrong and self._is_right_elsewhere():
             self._found.excuse("UNKNOWABLE", "it is so in another world that is as valid")
 

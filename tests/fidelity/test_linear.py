@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from plumb_fidelity import client_table, compare, foreign
+from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
 from plumb_fidelity.action import (
     changes_state,
     commands,
-    is_about_host,
     is_random,
     prints_names,
     shell_order,
@@ -87,7 +86,7 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
         prints_names(text),
         shows_process_ids(text),
         [(is_random(text, sql=sql), changes_state(text, sql=sql)) for sql in (True, False)],
-        [is_about_host(text, sql=sql) for sql in (True, False)],
+        (host_shell.shares(text), host_sql.own_of(text)),
     ),
     "statements": lambda text: (sql_statements(text), sql_order(text)),
     "breaks": lambda text: find_breaks(text, text, prompt=_PROMPT, is_table=True),

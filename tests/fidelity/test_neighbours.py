@@ -52,6 +52,7 @@ def test_a_pair_has_its_class(case: dict[str, Any]) -> None:
         at=at,
         elsewhere=[seen(run, case, 0) for run in case.get("elsewhere", [])],
         history=[(action, text) for action, text in case.get("past", [])],
+        told=case.get("told", ""),
     )
     assert found.verdict == case["is"], (found.flags, found.evidence)
     assert found.flags[0] == case["is"]
