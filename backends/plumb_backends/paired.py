@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from plumb_backends.comparison import compared, remembered
+from plumb_backends.comparison import compared, typed
 from plumb_backends.environment import (
     Action,
     Environment,
@@ -28,6 +28,7 @@ from plumb_backends.errors import InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
+from plumb_fidelity.rules import remembered
 from plumb_fidelity.verdict import backend_failure
 
 REAL, SIMULATED = "real", "simulated"
@@ -67,13 +68,22 @@ class Paired:
         real: The real side.
         simulated: The other one.
         observe: Which one the agent sees.
+        told: What the simulated side was told of the world.
     """
 
     def __init__(
-        self, kind: Kind, options: Any, real: Environment, simulated: Environment, observe: str
+        self,
+        kind: Kind,
+        options: Any,
+        real: Environment,
+        simulated: Environment,
+        observe: str,
+        *,
+        told: str = "",
     ) -> None:
         self._kind = kind
         self._options = options
+        self._told = told
         self._sides = {REAL: real, SIMULATED: simulated}
         self._shown = observe
         self._other = SIMULATED if observe == REAL else REAL
@@ -117,10 +127,11 @@ class Paired:
             [real],
             simulated,
             history=self._past,
+            told=self._told,
             seconds=seconds,
             owner=f"pair {id(self)}",
         )
-        self._past = remembered(self._past, action, simulated)
+        self._past = remembered(self._past, typed(action), simulated.text)
         if self._missed:
             turns = ", ".join(map(str, self._missed))
             note = f"one side took no part in turn {turns} of this pair, and may have parted there"
@@ -191,7 +202,8 @@ class PairedProvider:
             raise
         sides = real.environment, simulated.environment
         make = PairedExecuting if isinstance(real.environment, Executes) else Paired
-        return Grounded(make(kind, options, *sides, pair.observe), real.init_results)
+        made = make(kind, options, *sides, pair.observe, told=simulated.told)
+        return Grounded(made, real.init_results)
 
     async def check(self) -> None:
         """Stands on the other backends, which are asked themselves."""

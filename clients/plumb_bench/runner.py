@@ -237,6 +237,7 @@ def recorded_turns(scenario: Scenario, simulator: Simulator) -> tuple[Turn, ...]
             exit_code=turn.exit_code,
             errno=turn.errno,
             ending="TIMED_OUT" if turn.timed_out else "",
+            cwd=turn.cwd,
         )
         for turn in turns
     ]

@@ -25,6 +25,7 @@ class Turn:
         exit_code: The shell's; None where it is not known, as for SQL.
         errno: MySQL's, 0 for none; None where it is not known, as for shells.
         ending: As in `Seen`.
+        cwd: As in `Seen`.
         failure: Why there is no observation; empty where there is one.
         seconds: How long the call took; 0 for recorded turns.
         prompt_tokens: Sent to the model; `completion_tokens` were received.
@@ -38,6 +39,7 @@ class Turn:
     exit_code: int | None = None
     errno: int | None = None
     ending: str = ""
+    cwd: str = ""
     failure: str = ""
     seconds: float = 0.0
     prompt_tokens: int = 0
@@ -49,7 +51,13 @@ class Turn:
     @property
     def seen(self) -> Seen:
         """As the differ takes it."""
-        return Seen(text=self.text, exit_code=self.exit_code, errno=self.errno, ending=self.ending)
+        return Seen(
+            text=self.text,
+            exit_code=self.exit_code,
+            errno=self.errno,
+            ending=self.ending,
+            cwd=self.cwd,
+        )
 
     @classmethod
     def of(
@@ -68,6 +76,7 @@ class Turn:
             exit_code=seen.exit_code,
             errno=seen.errno if is_sql else None,
             ending=seen.ending.name,
+            cwd=seen.cwd,
             seconds=seconds,
             prompt_tokens=seen.provenance.prompt_tokens,
             completion_tokens=seen.provenance.completion_tokens,

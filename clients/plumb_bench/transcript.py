@@ -30,6 +30,7 @@ class RecordedTurn:
         exit_code: None where it is not known.
         errno: None where it is not known.
         timed_out: Whether it was stopped at its timeout.
+        cwd: The shell's working directory afterwards; empty where it is not known.
     """
 
     action: str
@@ -37,6 +38,7 @@ class RecordedTurn:
     exit_code: int | None = None
     errno: int | None = None
     timed_out: bool = False
+    cwd: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ def _read_turn(data: Any, place: str) -> RecordedTurn:
         exit_code=_number(data, place, "exit_code", most=255),
         errno=_number(data, place, "errno", most=1_000_000),
         timed_out=bool(data.get("timed_out", False)),
+        cwd=take(data, place, "cwd", "a text", is_text) if data.get("cwd") is not None else "",
     )
 
 
