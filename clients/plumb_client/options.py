@@ -26,8 +26,8 @@ class RecordedTurn:
     timed_out: bool = False
 
 
-class SessionOptions(TypedDict, total=False):
-    """What `session` takes beside kind and backend; everything may be left out.
+class ComparedOptions(TypedDict, total=False):
+    """What both `session` and `compare` take beside kind and backend; all may be left out.
 
     Attributes:
         init: The init scripts, at most 256.
@@ -70,6 +70,16 @@ class SessionOptions(TypedDict, total=False):
     task: str
     replay_from: str
     replay_until: int
+
+
+class SessionOptions(ComparedOptions, total=False):
+    """What `session` takes beside kind and backend: `ComparedOptions`, and more.
+
+    Attributes:
+        replicas: How many real sandboxes take each action, 1 to 10, default 1; with backend paired.
+    """
+
+    replicas: int
 
 
 NAMES = tuple(SessionOptions.__annotations__)
