@@ -16,8 +16,8 @@ from plumb_backends.kind import Kind
 from plumb_backends.registry import Backends, Grounded, Spec, all_kinds
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
 from plumb_backends.workers import WorkCut
+from plumb_fidelity.rules import Rules, remembered
 from plumb_fidelity.seen import Seen
-from plumb_fidelity.truth import compare
 from plumb_fidelity.verdict import Verdict, backend_failure
 
 DEFAULT_REPLICAS = 3
@@ -26,8 +26,6 @@ MOST_ACTIONS = 1000
 
 _SMALL = 4096  # characters that are compared at once, in some 2 ms
 _LEAST_SECONDS, _MOST_SECONDS = 5.0, 60.0
-_MOST_PAST = 20
-_REMEMBERED = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +75,14 @@ class Comparison:
     """Both sides, grounded. Made by `open_comparison`."""
 
     def __init__(
-        self, wish: ComparisonWish, reals: Sequence[Environment], simulated: Environment
+        self,
+        wish: ComparisonWish,
+        reals: Sequence[Environment],
+        simulated: Environment,
+        told: str = "",
     ) -> None:
         self._wish = wish
+        self._told = told
         self._reals = reals
         self._simulated = simulated
         self._past: list[tuple[str, str]] = []
@@ -114,21 +117,29 @@ class Comparison:
                 real,
                 answer,
                 history=self._past,
+                told=self._told,
                 seconds=action.timeout,
                 owner=self._owner,
             )
-            self._past = remembered(self._past, action, answer)
+            self._past = remembered(self._past, typed(action), answer.text)
             yield ComparedStep(turn, action, real[0], answer, verdict)
 
 
 def seen_of(observation: Observation) -> Seen:
     """An observation as the differ takes it."""
+    is_recorded = observation.provenance.backend == "replay"  # where it is is not recorded
     return Seen(
         text=observation.text,
         exit_code=observation.exit_code,
         errno=observation.sql.errno if observation.sql else None,
         ending=observation.ending.name,
+        cwd=observation.shell.cwd if observation.shell and not is_recorded else "",
     )
+
+
+def typed(action: Action) -> str:
+    """An action as the differ takes it."""
+    return action.text.decode(errors="replace")
 
 
 async def compared(
@@ -141,6 +152,7 @@ async def compared(
     history: Sequence[tuple[str, str]],
     seconds: float,
     owner: str,
+    told: str = "",
 ) -> Verdict:
     """Compares one step, in a worker process unless it is small.
 
@@ -153,21 +165,21 @@ async def compared(
         history: The simulated side's turns before.
         seconds: How much of the action's time is left.
         owner: Whose step it is; see `Workers.run`.
+        told: What the simulator was told of its world.
 
     Returns:
         The verdict; UNSCORABLE where there was not time enough to find it.
     """
-    typed = action.text.decode(errors="replace")
     seen, answer = [seen_of(one) for one in real], seen_of(simulated)
     judge = functools.partial(
-        compare,
-        action=typed,
-        prompt=kind.part.prompt(options),
-        is_table=kind.part.is_table(options),
+        _judge,
+        Rules(kind.part.prompt(options), kind.part.is_table(options)),
+        action=typed(action),
         at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         history=history,
+        told=told,
     )
-    if len(typed) + len(answer.text) + sum(len(one.text) for one in seen) <= _SMALL:
+    if len(action.text) + len(answer.text) + sum(len(one.text) for one in seen) <= _SMALL:
         return judge(seen, answer)
     within = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
     try:
@@ -176,17 +188,18 @@ async def compared(
         return Verdict("UNSCORABLE", ("UNSCORABLE",), (f"the comparison was cut off: {cut}",))
 
 
-def remembered(
-    past: Sequence[tuple[str, str]], action: Action, answer: Observation
-) -> list[tuple[str, str]]:
-    """The turns that a later one may contradict, with this one; long texts only begin.
-
-    Nothing is known before an action that is too long to be kept.
-    """
-    typed = action.text.decode(errors="replace")
-    if len(typed) > _REMEMBERED:
-        return []
-    return [*past[-_MOST_PAST:], (typed, answer.text[:_REMEMBERED])]
+def _judge(
+    rules: Rules,
+    real: Sequence[Seen],
+    simulated: Seen,
+    *,
+    action: str,
+    at: datetime.datetime,
+    history: Sequence[tuple[str, str]],
+    told: str,
+) -> Verdict:
+    """Compares one step; a function of its own, so that a worker process can be given it."""
+    return rules.truth(real, action=action, at=at, told=told).judge(simulated, history=history)
 
 
 def _observed(answer: Observation | BaseException) -> Observation:
@@ -214,7 +227,8 @@ async def open_comparison(backends: Backends, wish: ComparisonWish) -> AsyncIter
                 raise result
         simulated = await backends.create(_simulated(wish, made[0]))
         made.append(simulated)
-        yield Comparison(wish, [one.environment for one in made[:-1]], simulated.environment)
+        reals = [one.environment for one in made[:-1]]
+        yield Comparison(wish, reals, simulated.environment, simulated.told)
     finally:
         ends = asyncio.gather(*(one.environment.close() for one in made))
         await asyncio.shield(ends)

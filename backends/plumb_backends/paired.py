@@ -8,11 +8,12 @@ an observation whose verdict says so.
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from plumb_backends.comparison import compared, remembered
+from plumb_backends.comparison import MOST_REPLICAS, compared, typed
 from plumb_backends.environment import (
     Action,
     Environment,
@@ -27,7 +28,9 @@ from plumb_backends.environment import (
 from plumb_backends.errors import InvalidInput, PlumbError, SandboxUnavailable
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
+from plumb_backends.replicas import Replicas, in_time
 from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
+from plumb_fidelity.rules import remembered
 from plumb_fidelity.verdict import backend_failure
 
 REAL, SIMULATED = "real", "simulated"
@@ -40,17 +43,21 @@ class PairedOptions:
     Attributes:
         simulated: Who plays the simulated side: a simulator, or a recording.
         observe: Whose observations the agent sees: `real` or `simulated`.
+        replicas: How many real sandboxes there are: one, and more beside it for the comparison.
 
     Raises:
-        InvalidInput: There is no such side.
+        InvalidInput: There is no such side, or the number is out of its range.
     """
 
     simulated: SimulatorOptions | ReplayOptions
     observe: str = REAL
+    replicas: int = 1
 
     def __post_init__(self) -> None:
         if self.observe not in (REAL, SIMULATED):
             raise InvalidInput(f"observe is {self.observe!r}; use {REAL!r} or {SIMULATED!r}")
+        if not 1 <= self.replicas <= MOST_REPLICAS:
+            raise InvalidInput(f"replicas is {self.replicas}; use 1 to {MOST_REPLICAS}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,13 +74,25 @@ class Paired:
         real: The real side.
         simulated: The other one.
         observe: Which one the agent sees.
+        told: What the simulated side was told of the world.
+        replicas: More real sandboxes, for the comparison.
     """
 
     def __init__(
-        self, kind: Kind, options: Any, real: Environment, simulated: Environment, observe: str
+        self,
+        kind: Kind,
+        options: Any,
+        real: Environment,
+        simulated: Environment,
+        observe: str,
+        *,
+        told: str = "",
+        replicas: Sequence[Environment] = (),
     ) -> None:
         self._kind = kind
         self._options = options
+        self._told = told
+        self._replicas = Replicas(replicas)
         self._sides = {REAL: real, SIMULATED: simulated}
         self._shown = observe
         self._other = SIMULATED if observe == REAL else REAL
@@ -86,6 +105,7 @@ class Paired:
         self._kind.part.check(action)  # before either side does anything
         self._turn += 1
         started = asyncio.get_running_loop().time()
+        beside = self._replicas.begin(action)
         shown, other = await asyncio.gather(
             self._sides[self._shown].step(action, on_output=on_output),
             self._sides[self._other].step(action),
@@ -104,23 +124,33 @@ class Paired:
             return dataclasses.replace(shown, verdict=failure)
         assert isinstance(other, Observation)  # noqa: S101 - see above
         spent = asyncio.get_running_loop().time() - started
-        return await self._compared(action, shown, other, action.timeout - spent)
+        more = await in_time(beside, spent)
+        return await self._compared(action, shown, other, more, action.timeout - spent)
 
     async def _compared(
-        self, action: Action, shown: Observation, other: Observation, seconds: float
+        self,
+        action: Action,
+        shown: Observation,
+        other: Observation,
+        more: Sequence[Observation],
+        seconds: float,
     ) -> Observation:
         real, simulated = (shown, other) if self._shown == REAL else (other, shown)
         verdict = await compared(
             self._kind,
             self._options,
             action,
-            [real],
+            [real, *more],
             simulated,
             history=self._past,
+            told=self._told,
             seconds=seconds,
             owner=f"pair {id(self)}",
         )
-        self._past = remembered(self._past, action, simulated)
+        self._past = remembered(self._past, typed(action), simulated.text)
+        if len(more) < len(self._replicas):
+            note = f"{1 + len(more)} of {1 + len(self._replicas)} real runs were there in time"
+            verdict = dataclasses.replace(verdict, evidence=(*verdict.evidence, note))
         if self._missed:
             turns = ", ".join(map(str, self._missed))
             note = f"one side took no part in turn {turns} of this pair, and may have parted there"
@@ -129,7 +159,8 @@ class Paired:
 
     async def reset(self) -> None:
         """Goes back to the grounded state on both sides; see `Environment.reset`."""
-        await asyncio.gather(*(side.reset() for side in self._sides.values()))
+        sides = (side.reset() for side in self._sides.values())
+        await asyncio.gather(*sides, self._replicas.reset())
         self._turn = 0
         self._missed.clear()
         self._past = []
@@ -140,11 +171,13 @@ class Paired:
 
     async def close(self) -> None:
         """Ends both sides. Never raises; may be called again."""
-        await asyncio.gather(*(side.close() for side in self._sides.values()))
+        sides = (side.close() for side in self._sides.values())
+        await asyncio.gather(*sides, self._replicas.close())
 
     def interrupt(self) -> bool:
         """Asks for the real side's action to be stopped; a simulated one takes no time."""
         real = self._sides[REAL]
+        self._replicas.interrupt()
         return isinstance(real, Interruptible) and real.interrupt()
 
 
@@ -181,17 +214,40 @@ class PairedProvider:
             )
         kind = all_kinds()[spec.kind]
         options = spec.options or kind.options_type()
-        real = await self._backends.create(
-            dataclasses.replace(spec, backend="real", backend_options=None)
-        )
+        reals = await self._reals(spec, pair.replicas)
+        real, *beside = reals
         try:
             simulated = await self._backends.create(_simulated(spec, pair, real))
         except BaseException:
-            await asyncio.shield(real.environment.close())
+            await asyncio.shield(_closed(reals))
             raise
         sides = real.environment, simulated.environment
         make = PairedExecuting if isinstance(real.environment, Executes) else Paired
-        return Grounded(make(kind, options, *sides, pair.observe), real.init_results)
+        made = make(
+            kind,
+            options,
+            *sides,
+            pair.observe,
+            told=simulated.told,
+            replicas=[one.environment for one in beside],
+        )
+        return Grounded(made, real.init_results)
+
+    async def _reals(self, spec: Spec, count: int) -> list[Grounded]:
+        """Makes the real side, and replicas of it; all or none."""
+        first = dataclasses.replace(spec, backend="real", backend_options=None)
+        specs = [first]
+        for _ in range(count - 1):
+            specs.append(dataclasses.replace(first, session_id=str(uuid.uuid4())))
+        creations = [asyncio.create_task(self._backends.create(one)) for one in specs]
+        try:
+            return await asyncio.gather(*creations)
+        except BaseException:
+            for creation in creations:
+                creation.cancel()
+            ended = await asyncio.gather(*creations, return_exceptions=True)
+            await asyncio.shield(_closed([one for one in ended if isinstance(one, Grounded)]))
+            raise
 
     async def check(self) -> None:
         """Stands on the other backends, which are asked themselves."""
@@ -199,6 +255,10 @@ class PairedProvider:
     async def sweep(self) -> int:
         """Leaves nothing of its own."""
         return 0
+
+
+async def _closed(made: Sequence[Grounded]) -> None:
+    await asyncio.gather(*(one.environment.close() for one in made))
 
 
 def _simulated(spec: Spec, pair: PairedOptions, real: Grounded) -> Spec:

@@ -53,10 +53,17 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Grounded:
-    """A new environment, and what its init scripts did."""
+    """A new environment.
+
+    Attributes:
+        environment: The environment.
+        init_results: What its init scripts did.
+        told: What its simulator was told of the world; empty where nothing was, or it is real.
+    """
 
     environment: Environment
     init_results: Sequence[ProgramResult]
+    told: str = ""
 
 
 class Provider(Protocol):

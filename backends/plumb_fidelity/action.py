@@ -18,25 +18,11 @@ _WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "command", "builtin", "ex
                        "else", "if", "while", "until", "!", "{", "xargs"})  # fmt: skip
 _UNORDERED = frozenset({"find", "du", "shuf", "locate", "lsof"})
 _SORTERS = frozenset({"sort", "wc", "uniq", "tsort"})
-_SILENT = frozenset({"cd", "mkdir", "export", "touch", "set", "unset", "rm", "cp", "mv", "chmod",
+SILENT = frozenset({"cd", "mkdir", "export", "touch", "set", "unset", "rm", "cp", "mv", "chmod",
                      "chown", "ln", "alias", "source", ".", "umask", "shopt", "true", "kill",
                      "pkill", "sleep", "wait"})  # fmt: skip
 _LISTERS = frozenset({"ls", "find", "tree", "du", "locate", "which", "dir", "readlink", "realpath"})
-_HOST = frozenset({"uname", "nproc", "free", "df", "lscpu", "lsblk", "lsmem", "uptime", "arch",
-                   "ifconfig", "ip", "hostname", "hostid", "lsb_release", "hostnamectl", "dmesg",
-                   "mount", "vmstat", "iostat", "top", "htop", "sysctl", "getconf", "ulimit",
-                   "ping", "nslookup", "dig", "last", "who", "w"})  # fmt: skip
-_HOST_WORDS = re.compile(
-    r"/proc/(?!self\b)|/sys/|--version\b|/etc/os-release|/etc/issue|/etc/debian_version"
-    r"|\bdpkg\b|\bapt(?:-get|-cache)?\b"
-)
-_HOST_SQL = re.compile(
-    r"\bversion\s*\(|@@|\binformation_schema\b|\bperformance_schema\b|^\s*show\s+(?:full\s+)?"
-    r"(?:global\s+|session\s+)?(?:processlist|status|variables|engines|plugins|grants"
-    r"|databases|schemas|privileges|character|collation)|^\s*explain\b",
-    re.IGNORECASE,
-)
-_CHANGING = _SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
+_CHANGING = SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
     {"tee", "useradd", "groupadd", "usermod", "userdel", "passwd", "tar", "unzip", "gzip", "gunzip",
      "git", "crontab", "install", "truncate", "dd", "rmdir", "rename", "patch", "split", "mount"}
 )  # fmt: skip
@@ -52,7 +38,7 @@ _SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
 _TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
 _LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
-_SQL_TOKEN = re.compile(
+SQL_TOKEN = re.compile(
     # What is not closed goes on to the end: else each of its beginnings would be looked through.
     r"'(?:[^'\\]|''|\\.?)*+(?:'|\Z)|\"(?:[^\"\\]|\"\"|\\.?)*+(?:\"|\Z)|`[^`]*+(?:`|\Z)"
     r"|--[^\n]*|\#[^\n]*|/\*.*?(?:\*/|\Z)"
@@ -130,10 +116,15 @@ def programs(action: str) -> tuple[str, ...]:
 
 
 def _program(command: Sequence[str]) -> str:
-    for word in command:
+    return next(iter(arguments(command)), "").rpartition("/")[2]
+
+
+def arguments(command: Sequence[str]) -> Sequence[str]:
+    """A command from its program on, without wrappers and assignments before it."""
+    for at, word in enumerate(command):
         if word not in _WRAPPERS and not re.match(r"\w+=", word):
-            return word.rpartition("/")[2]
-    return ""
+            return command[at:]
+    return ()
 
 
 @_cached
@@ -146,7 +137,7 @@ def shell_order(action: str) -> Order:
     printing = [
         pipeline
         for pipeline in commands(action)
-        if pipeline and _program(pipeline[-1]) not in _SILENT
+        if pipeline and _program(pipeline[-1]) not in SILENT
     ]
     return Order(fixed=not printing or not all(map(_leaves_order_open, printing)))
 
@@ -170,7 +161,7 @@ def _leaves_order_open(pipeline: Sequence[Sequence[str]]) -> bool:
 @_cached
 def prints_names(action: str) -> bool:
     """Whether it is a plain `ls`, which prints names in as many columns as the terminal has."""
-    found = [pipeline for pipeline in commands(action) if _program(pipeline[-1]) not in _SILENT]
+    found = [pipeline for pipeline in commands(action) if _program(pipeline[-1]) not in SILENT]
     if not found or any(len(p) > 1 or _program(p[0]) != "ls" for p in found):
         return False
     words = [word for pipeline in found for word in pipeline[0][1:]]
@@ -184,20 +175,6 @@ def lists_names(action: str) -> bool:
     return bool(found) and any(_program(pipeline[-1]) in _LISTERS for pipeline in found)
 
 
-def is_about_host(action: str, *, sql: bool) -> bool:
-    """Whether the answer is the host's or the version's, which no grounding tells.
-
-    Every command that prints has to be so: `uname -r; cat f` is about `f`, too.
-    """
-    if sql:
-        return bool(_HOST_SQL.search(action))
-    found = [p for p in commands(action) if _program(p[0]) not in _SILENT]
-    return bool(found) and all(
-        _program(pipeline[0]) in _HOST or _HOST_WORDS.search(" ".join(pipeline[0]))
-        for pipeline in found
-    )
-
-
 def changes_state(action: str, *, sql: bool) -> bool:
     """Whether it is meant to leave something behind: most actions only look."""
     if sql:
@@ -208,7 +185,7 @@ def changes_state(action: str, *, sql: bool) -> bool:
 @_cached
 def is_silent(action: str) -> bool:
     """Whether a shell action prints nothing where it succeeds."""
-    return bool(programs(action)) and set(programs(action)) <= _SILENT and "-v" not in action
+    return bool(programs(action)) and set(programs(action)) <= SILENT and "-v" not in action
 
 
 def is_random(action: str, *, sql: bool) -> bool:
@@ -254,10 +231,11 @@ def sql_order(statement: str) -> Order:
 
 def sql_words(statement: str) -> list[str]:
     """A statement's words, texts and marks, without its comments."""
-    return [word for word in _SQL_TOKEN.findall(statement) if not _is_comment(word)]
+    return [word for word in SQL_TOKEN.findall(statement) if not is_comment(word)]
 
 
-def _is_comment(word: str) -> bool:
+def is_comment(word: str) -> bool:
+    """Whether a token of a statement is a comment."""
     return word.startswith(("--", "#", "/*"))
 
 
@@ -279,7 +257,7 @@ def sql_statements(action: str) -> tuple[str, ...]:
     """The statements of an action, split at semicolons outside of quotes."""
     statements: list[str] = []
     start = 0
-    for found in _SQL_TOKEN.finditer(action):
+    for found in SQL_TOKEN.finditer(action):
         if found[0] == ";":
             statements.append(action[start : found.start()])
             start = found.end()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.messages import same_message
-from plumb_fidelity.normalise import CELL, INFO, Section, sections, shown
+from plumb_fidelity.normalise import CELL, INFO, Section, shown
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
 from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
@@ -57,7 +57,7 @@ class Content:
                 self._alone(self._real.text, self._simulated.text)
             return bool(simulated)
         templates = self._truth.templates
-        parts = sections(self._simulated.text, self._truth.action, is_table=self._truth.is_table)
+        parts = self._truth.cut(self._simulated)
         for template, part in zip(templates, parts, strict=False):
             self._section(template, part)
         if len(templates) > len(parts) > 0:

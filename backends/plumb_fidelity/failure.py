@@ -59,9 +59,16 @@ def _errnos(seen: Seen) -> Iterator[str]:
     yield from map(str, found)
 
 
+def is_complaint(line: str) -> bool:
+    """Whether a line of a shell's output says that something failed."""
+    return bool(_class_of(line))
+
+
 def _classes(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        if _COMPLAINT.match(line):
-            name = next((name for name, pattern in _PATTERNS if pattern.search(line)), "")
-            if name:
-                yield name
+    yield from filter(None, map(_class_of, lines))
+
+
+def _class_of(line: str) -> str:
+    if not _COMPLAINT.match(line):
+        return ""
+    return next((name for name, pattern in _PATTERNS if pattern.search(line)), "")

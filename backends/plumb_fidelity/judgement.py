@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plumb_fidelity import client_table, invariants
-from plumb_fidelity.action import is_about_host, is_silent
+from plumb_fidelity.action import is_silent
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import AGREEING, Findings, Verdict
+from plumb_fidelity.volatility import SAME, VOLATILE, Line
 
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
+
+_KNOWABLE = frozenset(
+    {"FORMAT_BREAK", "CHARACTER_BREAK", "FALSE_SUCCESS", "FALSE_FAILURE", "DEFAULT_ERROR",
+     "WRONG_ERROR", "EMPTY", "SPURIOUS", "OVERRUN", "IMPLAUSIBLE_VOLATILE"}
+)  # fmt: skip
+"""Classes that no lack of knowledge explains."""
 
 
 def judge(truth: "Truth", simulated: Seen, history: Sequence[tuple[str, str]]) -> Verdict:
@@ -38,11 +45,19 @@ class _Judgement:
         content = Content(self._truth, self._simulated, self._found)
         if content.compare():
             self._consistency()
+        self._place()
         self._exempt()
         if not self._found.flags:
-            same = _visible(self._simulated.text) == _visible(self._real.text)
-            self._found.flag("AGREES" if same else "AGREES_BUT_LAYOUT")
+            self._found.flag(self._how_right())
         return self._found.verdict(self._truth.masked)
+
+    def _how_right(self) -> str:
+        if _visible(self._simulated.text) == _visible(self._real.text):
+            return "AGREES"
+        if self._truth.veil.is_needed:
+            self._found.evidence.append("some of it is the host's, and was left out")
+            return "VOLATILE_ONLY"
+        return "AGREES_BUT_LAYOUT"
 
     # What needs no reference, or only to know whether the real thing says the same.
 
@@ -80,22 +95,35 @@ class _Judgement:
         texts_differ = real.text != simulated.text
         expected = failure_of(real, is_table=table).classes if texts_differ else ()
         found = failure_of(simulated, is_table=table).classes if texts_differ else ()
-        if real.status and simulated.status:
+        if not simulated.ends_like(real):
             self._known_statuses(found)
         if not self._found.flags & {"FALSE_SUCCESS", "FALSE_FAILURE", "WRONG_ERROR"}:
             self._classes(expected, found)
+        if not self._found.flags & {"FALSE_SUCCESS", "WRONG_ERROR"}:
+            self._unknown_status(found)
+
+    def _unknown_status(self, found: Sequence[str]) -> None:
+        """A failure that a side does not tell is none: who reads its answer takes it for success.
+
+        Where both print the same, the text tells as much as the real one's.
+        """
+        real, simulated = self._real, self._simulated
+        if real.failed and simulated.failed is None and not found:
+            is_told = bool(real.text.strip()) and _visible(simulated.text) == _visible(real.text)
+            if not is_told:
+                self._found.flag("FALSE_SUCCESS", f"real: {real.status}; simulated: not told")
 
     def _known_statuses(self, found: Sequence[str]) -> None:
         real, simulated = self._real, self._simulated
-        if real.status == simulated.status:
-            return
         said = f"real: {real.status}; simulated: {simulated.status}"
         if real.failed and not simulated.failed:
             self._found.flag("FALSE_SUCCESS", said)
         elif simulated.failed and not real.failed:
             self._false_failure(found, said)
-        else:
+        elif real.failed:
             self._found.flag("WRONG_ERROR", said)
+        else:
+            self._found.flag("WRONG_VALUE", said)
 
     def _classes(self, expected: Sequence[str], found: Sequence[str]) -> None:
         """Compares what the texts say that failed."""
@@ -135,12 +163,25 @@ class _Judgement:
             history=self._history,
         )
 
+    def _place(self) -> None:
+        """Where the shell is afterwards, as far as both sides say it."""
+        real, *others = (run.cwd for run in self._truth.real)
+        simulated = self._simulated.cwd
+        if not (real and simulated):
+            return
+        expected = Line(real, [other for other in others if other != real])
+        if expected.fits(simulated, self._truth.clock)[0] not in (SAME, VOLATILE):
+            said = f"the working directory is {simulated[:200]}, and not {real[:200]}"
+            self._found.flag("WRONG_VALUE", said)
+
     # What cannot be held against a simulator.
 
     def _exempt(self) -> None:
-        status = {"FORMAT_BREAK", "CHARACTER_BREAK", "FALSE_SUCCESS", "FALSE_FAILURE", "EMPTY",
-                  "SPURIOUS", "OVERRUN", "WRONG_ERROR", "IMPLAUSIBLE_VOLATILE"}  # fmt: skip
-        if self._found.flags & status and not self._truth.unstable:
+        if self._truth.veil.hides_all:
+            self._found.flags &= _KNOWABLE
+            self._found.flag("UNKNOWABLE", "the answer is the host's; no grounding tells it")
+            return
+        if self._found.flags & _KNOWABLE and not self._truth.unstable:
             return
         wrong = self._found.flags - {"VOLATILE_ONLY"}
         if self._truth.unstable:
@@ -149,8 +190,6 @@ class _Judgement:
                 self._found.flags = kept
             else:
                 self._found.excuse("UNSCORABLE", self._truth.unstable)
-        elif wrong and is_about_host(self._truth.action, sql=self._truth.is_table):
-            self._found.excuse("UNKNOWABLE", "the answer is the host's; no grounding tells it")
         elif wrong and self._is_right_elsewhere():
             self._found.excuse("UNKNOWABLE", "it is so in another world that is as valid")
 

@@ -11,6 +11,8 @@ from plumb_fidelity.action import is_random
 from plumb_fidelity.judgement import judge
 from plumb_fidelity.normalise import Section, sections
 from plumb_fidelity.seen import Seen
+from plumb_fidelity.stopped import without_stop
+from plumb_fidelity.veil import Veil
 from plumb_fidelity.verdict import Verdict
 from plumb_fidelity.volatility import Clock, Template, learn
 
@@ -28,6 +30,7 @@ def compare(
     at: datetime.datetime | None = None,
     elsewhere: Sequence[Seen | str] = (),
     history: Sequence[tuple[str, str]] = (),
+    told: str = "",
 ) -> Verdict:
     """Compares what a simulator answered with real runs of the same.
 
@@ -41,6 +44,7 @@ def compare(
         elsewhere: Runs in other worlds that are as valid (another version): what differs only
             there cannot be known.
         history: The simulator's turns before, as action and text, for what it contradicts.
+        told: What the simulator was told of its world: what of the host stands there is known.
 
     Raises:
         ValueError: There is no real run.
@@ -53,6 +57,7 @@ def compare(
         is_table=is_table,
         at=at,
         elsewhere=_runs("elsewhere", elsewhere),
+        told=told,
     )
     return truth.judge(_seen("simulated", simulated), history=history)
 
@@ -86,15 +91,19 @@ class Truth:
         is_table: bool = False,
         at: datetime.datetime | None = None,
         elsewhere: Sequence[Seen] = (),
+        told: str = "",
     ) -> None:
         if not real:
             raise ValueError("there is no real run to compare with; give at least one")
-        self.real = real
+        self._endings = {seen.ending for seen in real}
+        self.real = [without_stop(seen, self._endings) for seen in real]
         self.action = action
         self.prompt = prompt
         self.is_table = is_table
         self.clock = Clock(at, is_single=len(real) == 1)
         self._elsewhere = elsewhere
+        self._told = told
+        self._veil: Veil | None = None
         self._templates: list[Template] | None = None
         self._unstable = ""
         self._masked = 0.0
@@ -126,11 +135,23 @@ class Truth:
         _ = self.templates
         return self._unstable
 
-    def _cut(self, seen: Seen) -> list[Section]:
+    @property
+    def veil(self) -> Veil:
+        """What of the output cannot be known; decided by the action, whatever is answered."""
+        if self._veil is None:
+            first = self._sections(self.real[0])
+            self._veil = Veil(self.action, first, is_table=self.is_table, told=self._told)
+        return self._veil
+
+    def cut(self, seen: Seen) -> list[Section]:
+        """The sections of an output, without what cannot be known."""
+        return self.veil.over(self._sections(seen))
+
+    def _sections(self, seen: Seen) -> list[Section]:
         return sections(seen.text, self.action, is_table=self.is_table)
 
     def _learn(self) -> None:
-        runs = [self._cut(seen) for seen in self.real]
+        runs = [self.cut(seen) for seen in self.real]
         if len({seen.status for seen in self.real}) > 1:
             statuses = ", ".join(dict.fromkeys(seen.status for seen in self.real))
             self._unstable = f"real runs end differently: {statuses}"
@@ -156,15 +177,21 @@ class Truth:
 
     def judge(self, simulated: Seen, *, history: Sequence[tuple[str, str]] = ()) -> Verdict:
         """Compares one answer."""
+        simulated = without_stop(simulated, {*self._endings, simulated.ending})
         if self._is_plainly_right(simulated):
             return Verdict("AGREES", ("AGREES",), ())
         return judge(self, simulated, history)
 
     def _is_plainly_right(self, simulated: Seen) -> bool:
-        if self._templates is not None and self._unstable:
+        if self.veil.hides_all or (self._templates is not None and self._unstable):
             return False
         first = self.real[0]
-        same = simulated.text == first.text and simulated.status in ("", first.status)
+        same = (
+            simulated.text == first.text
+            and simulated.ends_like(first)
+            and simulated.cwd in ("", first.cwd)
+            and not (first.failed and simulated.failed is None)
+        )
         return same and (len(self.real) == 1 or not self.unstable)
 
     def in_other_worlds(self) -> "Truth | None":
@@ -177,6 +204,7 @@ class Truth:
             prompt=self.prompt,
             is_table=self.is_table,
             at=self.clock.at,
+            told=self._told,
         )
         other._learn()
         other._unstable = ""  # worlds may differ in everything; the question is who is like one

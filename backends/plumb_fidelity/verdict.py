@@ -81,8 +81,16 @@ class Verdict:
 
     @property
     def is_scored(self) -> bool:
-        """Whether it is a statement about right or wrong."""
-        return self.verdict not in UNSCORED
+        """Whether it is a statement about right or wrong.
+
+        A step that is all the host's says nothing, whatever was answered: its action decides.
+        """
+        return self.verdict not in UNSCORED and "UNKNOWABLE" not in self.flags
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the simulator is wrong, in a step that is scored."""
+        return self.is_scored and self.verdict in HALLUCINATIONS
 
 
 def backend_failure(side: str, why: str) -> Verdict:

@@ -10,10 +10,9 @@ from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
 from plumb_fidelity import Truth, Verdict
 from plumb_fidelity.action import changes_state
 from plumb_fidelity.failure import failure_of
+from plumb_fidelity.rules import remembered, rules_of
 from plumb_fidelity.state import compare_state
-from plumb_fidelity.verdict import HALLUCINATIONS, backend_failure
-
-_PROMPT = r"\w[\w.-]*@[\w.-]+:[^\s#$]*[#$] ?"
+from plumb_fidelity.verdict import backend_failure
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Step:
     @property
     def is_hallucination(self) -> bool:
         """Whether the simulator is wrong."""
-        return self.verdict.verdict in HALLUCINATIONS
+        return self.verdict.is_wrong
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,15 +124,10 @@ def _why(runs: Sequence[Trajectory]) -> str:
 
 def _truths(scenario: Scenario, runs: Sequence[Trajectory]) -> list[Truth]:
     at = datetime.datetime.fromtimestamp(runs[0].at, datetime.UTC).replace(tzinfo=None)
-    is_table = scenario.environment == "mysql"
+    rules = rules_of(scenario.environment)
+    told = "\n".join(scenario.init)  # the same for every simulator: what is excluded is, too
     return [
-        Truth(
-            [run.turns[number].seen for run in runs],
-            action=action,
-            prompt="" if is_table else _PROMPT,
-            is_table=is_table,
-            at=at,
-        )
+        rules.truth([run.turns[number].seen for run in runs], action=action, at=at, told=told)
         for number, action in enumerate(scenario.actions)
     ]
 
@@ -166,7 +160,7 @@ def _steps(
             verdict = backend_failure("simulated", turn.failure)
         else:
             verdict = truth.judge(turn.seen, history=history)
-            history.append((turn.action, turn.text))
+            history = remembered(history, turn.action, turn.text)
         probes = [real.turns[number].probes for real in reals]
         steps.append(
             Step(

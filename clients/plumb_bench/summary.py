@@ -37,7 +37,7 @@ def summarise_row(row: Row, *, seed: int) -> dict[str, Any]:
     steps = row.steps
     verdicts = collections.Counter(step.verdict.verdict for step in steps)
     scored = [step for step in steps if step.verdict.is_scored]
-    wrong = sum(verdicts[name] for name in HALLUCINATIONS)
+    wrong = sum(step.verdict.is_wrong for step in steps)
 
     def agreement(which: Callable[[Step], bool] = lambda _: True) -> dict[str, Any] | None:
         return _interval(statistics.mean_of(_outcomes(row, which), seed=seed))

@@ -51,7 +51,13 @@ class Turn:
     @property
     def seen(self) -> Seen:
         """As the differ takes it."""
-        return Seen(text=self.text, exit_code=self.exit_code, errno=self.errno, ending=self.ending)
+        return Seen(
+            text=self.text,
+            exit_code=self.exit_code,
+            errno=self.errno,
+            ending=self.ending,
+            cwd=self.cwd,
+        )
 
     @classmethod
     def of(

@@ -32,7 +32,7 @@ from plumb_client.journal import (
     StepPage,
 )
 from plumb_client.opening import Opening
-from plumb_client.options import SessionOptions
+from plumb_client.options import ComparedOptions, SessionOptions
 from plumb_client.session import Session
 from plumb_client.stream import Stream
 from plumb_client.tls import Tls
@@ -174,7 +174,7 @@ class Plumb(StaysHere):
         *,
         replicas: int = 3,
         timeout: float | None = None,
-        **options: Unpack[SessionOptions],
+        **options: Unpack[ComparedOptions],
     ) -> AsyncGenerator[ComparedStep | Report, None]:
         """Plays actions on fresh real sandboxes and on a simulator, and compares every step.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from plumb.v1 import fidelity_pb2 as wire
 from plumb_client import checks, requests, values
-from plumb_client.options import SessionOptions
+from plumb_client.options import ComparedOptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ _OPTIONS = frozenset(
 def write_request(
     kind: str,
     actions: Sequence[str | bytes],
-    options: SessionOptions,
+    options: ComparedOptions,
     *,
     replicas: int,
     timeout: float | None,

@@ -33,8 +33,8 @@ class RecordedTurn:
     ending: Ending | None = dataclasses.field(default=None, kw_only=True)
 
 
-class SessionOptions(TypedDict, total=False):
-    """What `session` takes beside kind and backend; everything may be left out.
+class ComparedOptions(TypedDict, total=False):
+    """What both `session` and `compare` take beside kind and backend; all may be left out.
 
     Attributes:
         init: The init scripts, at most 256.
@@ -77,6 +77,16 @@ class SessionOptions(TypedDict, total=False):
     task: str
     replay_from: str
     replay_until: int
+
+
+class SessionOptions(ComparedOptions, total=False):
+    """What `session` takes beside kind and backend: `ComparedOptions`, and more.
+
+    Attributes:
+        replicas: How many real sandboxes take each action, 1 to 10, default 1; with backend paired.
+    """
+
+    replicas: int
 
 
 NAMES = tuple(SessionOptions.__annotations__)

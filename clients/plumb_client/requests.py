@@ -33,6 +33,7 @@ def create_session(
             "tolerate_init_failures", given.get("tolerate_init_failures", False)
         ),
         observe=checks.text("observe", given.get("observe", "")),
+        replicas=checks.whole("replicas", given.get("replicas", 0), bits=32),
         task=checks.text("task", given.get("task", "")),
         shell=options.shell(kind, given),
         mysql=options.mysql(kind, given),

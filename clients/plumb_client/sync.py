@@ -17,7 +17,7 @@ from plumb_client.journal import (
     StepPage,
 )
 from plumb_client.loop_thread import LoopThread, run
-from plumb_client.options import SessionOptions
+from plumb_client.options import ComparedOptions, SessionOptions
 from plumb_client.sync_session import AgentSession, Session, Stream
 from plumb_client.tls import Tls
 
@@ -168,7 +168,7 @@ class Plumb(StaysHere):
         *,
         replicas: int = 3,
         timeout: float | None = None,
-        **options: Unpack[SessionOptions],
+        **options: Unpack[ComparedOptions],
     ) -> Iterator[ComparedStep | Report]:
         """Plays actions on fresh real sandboxes and on a simulator, and compares every step.
 

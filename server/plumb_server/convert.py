@@ -87,6 +87,10 @@ def spec_from_wire(request: wire.CreateSessionRequest, session_id: str) -> Spec:
         raise InvalidInput(
             f"observe is {request.observe!r}, but {backend!r} has one side only; leave it out"
         )
+    if request.replicas and backend != "paired":
+        raise InvalidInput(
+            f"replicas is {request.replicas}, but {backend!r} compares nothing; leave it out"
+        )
     return Spec(
         kind=request.kind,
         backend=backend,
@@ -320,7 +324,7 @@ def _paired_options(request: wire.CreateSessionRequest) -> PairedOptions:
         if request.HasField("simulator")
         else _replay_options(request.replay)
     )
-    return PairedOptions(simulated, observe=request.observe or REAL)
+    return PairedOptions(simulated, observe=request.observe or REAL, replicas=request.replicas or 1)
 
 
 def _mysql_options(options: wire.MysqlOptions) -> MysqlOptions:

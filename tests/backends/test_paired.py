@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -71,8 +72,15 @@ class Side:
         return ProgramResult(stdout=self.name.encode(), stderr=b"", exit_code=0)
 
 
-def pair(real: Side, simulated: Side, observe: str = "real", make: Any = Paired) -> Any:
-    return make(all_kinds()["shell"], ShellOptions(), real, simulated, observe)
+def pair(
+    real: Side,
+    simulated: Side,
+    observe: str = "real",
+    make: Any = Paired,
+    replicas: Sequence[Side] = (),
+) -> Any:
+    kind = all_kinds()["shell"]
+    return make(kind, ShellOptions(), real, simulated, observe, replicas=replicas)
 
 
 async def test_both_sides_get_every_action_and_only_the_chosen_side_is_shown() -> None:
@@ -193,3 +201,64 @@ def test_bad_simulator_options_are_refused_with_the_mend(
 ) -> None:
     with pytest.raises(InvalidInput, match=says):
         SimulatorOptions(**options)
+
+
+async def test_replicas_tell_what_is_volatile_and_are_never_shown() -> None:
+    real, simulated = Side("real", "a 1 of many words"), Side("simulated", "a 7 of many words")
+    beside = [Side("real", "a 2 of many words"), Side("real", "a 3 of many words")]
+    seen = await pair(real, simulated, replicas=beside).step(Action(b"x"))
+    assert seen.text == "a 1 of many words"
+    assert seen.verdict is not None
+    assert seen.verdict.verdict == "VOLATILE_ONLY"
+    assert [one.given for one in beside] == [[b"x"], [b"x"]]
+
+
+async def test_a_replica_that_hangs_is_not_waited_for_and_takes_its_steps_in_order() -> None:
+    late = Side("real", "same", "same")
+    late.gate = asyncio.Event()
+    paired = pair(Side("real"), Side("simulated"), replicas=[late])
+    first = await paired.step(Action(b"one"))
+    assert first.verdict is not None
+    assert first.verdict.verdict == "AGREES"
+    assert first.verdict.evidence == ("1 of 2 real runs were there in time",)
+    await paired.step(Action(b"two"))
+    assert late.given == [b"one"]
+    late.gate.set()
+    await asyncio.sleep(0)
+    third = await paired.step(Action(b"three"))
+    assert third.text == "same"
+    await paired.reset()
+    assert late.given[:2] == [b"one", b"two"]
+    assert late.resets == 1
+
+
+async def test_a_replica_that_fails_is_left_out_until_the_reset() -> None:
+    broken = Side("real", SandboxUnavailable("it is gone"))
+    paired = pair(Side("real"), Side("simulated"), replicas=[broken])
+    for action in (b"one", b"two"):
+        seen = await paired.step(Action(action))
+        assert seen.verdict is not None
+        assert seen.verdict.verdict == "AGREES"
+    assert broken.given == [b"one"]
+    await paired.reset()
+    seen = await paired.step(Action(b"three"))
+    assert broken.given == [b"one", b"three"]
+    assert seen.verdict is not None
+    assert not seen.verdict.evidence
+
+
+async def test_replicas_end_with_the_pair_and_are_interrupted_with_it() -> None:
+    beside = Side("real")
+    beside.gate = asyncio.Event()
+    paired = pair(Side("real"), Side("simulated"), replicas=[beside])
+    await paired.step(Action(b"sleep"))
+    assert paired.interrupt()
+    assert beside.interrupted
+    await paired.close()
+    assert beside.closes == 1
+
+
+@pytest.mark.parametrize("count", [0, -1, 11])
+def test_a_number_of_replicas_has_its_range(count: int) -> None:
+    with pytest.raises(InvalidInput, match=f"replicas is {count}; use 1 to 10"):
+        PairedOptions(SimulatorOptions(model="baseline:always_empty"), replicas=count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_planted_errors_are_found_and_real_runs_raise_no_alarm(
 ) -> None:
     assert mutation_check.main([*SCENARIOS, "--runs", str(RUNS), "--seed", str(seed)]) == 0
     out = capsys.readouterr().out
-    assert "false alarms, real against real, at most 1%: 0 of 1136" in out
+    assert re.search(r"false alarms, real against real, at most 1%: 0 of 11\d\d\n", out)
     for kind in ("shell", "mysql"):
         assert f"  {kind:6} WRONG_VALUE " in out
 

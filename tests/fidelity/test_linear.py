@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from plumb_fidelity import client_table, compare, foreign
+from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
 from plumb_fidelity.action import (
     changes_state,
     commands,
-    is_about_host,
     is_random,
     prints_names,
     shell_order,
@@ -92,7 +91,7 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
         of_shell(text).at(text),
         order_of(text),
         [(is_random(text, sql=sql), changes_state(text, sql=sql)) for sql in (True, False)],
-        [is_about_host(text, sql=sql) for sql in (True, False)],
+        (host_shell.shares(text), host_sql.own_of(text)),
     ),
     "statements": lambda text: (
         sql_statements(text),

@@ -25,7 +25,8 @@ def name(case: dict[str, Any]) -> str:
 
 def seen(answer: Any, case: dict[str, Any], side: int) -> Seen:
     if isinstance(answer, dict) and "text" in answer:
-        return Seen(**answer)
+        endings = frozenset(answer.get("endings", ()))
+        return Seen(**{**answer, "endings": endings})
     if isinstance(answer, dict):
         rows = [[None if cell is None else str(cell) for cell in row] for row in answer["rows"]]
         return Seen(text=client_text(answer["cols"], rows))
@@ -51,6 +52,7 @@ def test_a_pair_has_its_class(case: dict[str, Any]) -> None:
         at=at,
         elsewhere=[seen(run, case, 0) for run in case.get("elsewhere", [])],
         history=[(action, text) for action, text in case.get("past", [])],
+        told=case.get("told", ""),
     )
     assert found.verdict == case["is"], (found.flags, found.evidence)
     assert found.flags[0] == case["is"]

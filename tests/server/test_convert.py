@@ -108,6 +108,22 @@ BAD_CREATIONS: dict[str, tuple[dict[str, Any], type[PlumbError], str, str]] = {
         "observe is 'real'.*'real' has one",
         "leave it out",
     ),
+    "replicas of a real one": (
+        {"replicas": 3},
+        InvalidInput,
+        "replicas is 3.*'real' compares nothing",
+        "leave it out",
+    ),
+    "too many replicas of a pair": (
+        {
+            "backend": "paired",
+            "simulator": wire.SimulatorOptions(model="baseline:always_empty"),
+            "replicas": 11,
+        },
+        InvalidInput,
+        "replicas is 11",
+        "use 1 to 10",
+    ),
     "hostname": (
         {"shell": wire.ShellOptions(hostname="-a")},
         InvalidInput,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from plumb_backends.environment import Action, Ending, Observation, SqlCell, SqlDetail, SqlResult
 from plumb_backends.errors import InvalidInput
 from plumb_backends.kind import Kind, Reply, card_line
-from plumb_fidelity import client_table
+from plumb_fidelity import client_table, rules
 from plumb_fidelity.client_table import PrintedResult
 
 DEFAULT_DATABASE = "plumb"
@@ -181,10 +181,10 @@ until then, and what would have come later never happens. The session goes on.""
         )
 
     def prompt(self, options: MysqlOptions) -> str:
-        return "mysql> ?"
+        return rules.mysql(rendering=options.rendering.value).prompt
 
     def is_table(self, options: MysqlOptions) -> bool:
-        return options.rendering is Rendering.CLIENT
+        return rules.mysql(rendering=options.rendering.value).is_table
 
     def reads_like_recordings(self, options: MysqlOptions) -> bool:
         return options.rendering is Rendering.CLIENT

@@ -10,6 +10,7 @@ from plumb_backends.echo import around, with_returns
 from plumb_backends.environment import Action, Ending, Observation, ShellDetail
 from plumb_backends.errors import InvalidInput
 from plumb_backends.kind import Kind, Reply, card_line
+from plumb_fidelity import rules
 
 DEFAULT_HOSTNAME = "sandbox"
 DEFAULT_TEXT_BYTES = 64 * 1024
@@ -154,7 +155,7 @@ and `$?` is 130."""
         )
 
     def prompt(self, options: ShellOptions) -> str:
-        return rf"{USER}@{re.escape(options.hostname)}:[^\s#$]{{0,512}}+[#$] ?"
+        return rules.shell(user=USER, hostname=options.hostname).prompt
 
     def is_table(self, options: ShellOptions) -> bool:
         return False

@@ -52,8 +52,8 @@ class SimulatorProvider:
         kind = all_kinds()[spec.kind]
         options = spec.options or kind.options_type()
         make = self._baseline if spec.backend_options.is_baseline else self._model
-        actor, truth = await make(kind, options, spec, spec.backend_options)
-        return Grounded(Stage(kind, options, actor), truth.init_results)
+        actor, truth, told = await make(kind, options, spec, spec.backend_options)
+        return Grounded(Stage(kind, options, actor), truth.init_results, told)
 
     async def generate(self, wish: GroundingWish) -> GeneratedGrounding:
         """Writes a grounding; see `Generates.generate`."""
@@ -63,7 +63,7 @@ class SimulatorProvider:
 
     async def _model(
         self, kind: Kind, options: Any, spec: Spec, simulator: SimulatorOptions
-    ) -> tuple[Actor, Truth]:
+    ) -> tuple[Actor, Truth, str]:
         self._endpoint.check_configured()
         self._check_priced(simulator.model)
         strategy = choose_strategy(self._strategies, simulator.strategy)
@@ -78,11 +78,12 @@ class SimulatorProvider:
             card=truth.card,
             state=render(truth.state) if truth.state else "",
         )
-        return Model(kind, options, simulator, strategy, world, self._endpoint), truth
+        actor = Model(kind, options, simulator, strategy, world, self._endpoint)
+        return actor, truth, _told(world, strategy.fields)
 
     async def _baseline(
         self, kind: Kind, options: Any, spec: Spec, simulator: SimulatorOptions
-    ) -> tuple[Actor, Truth]:
+    ) -> tuple[Actor, Truth, str]:
         name = simulator.model.removeprefix(BASELINE_PREFIX)
         known = _BASELINES.get(kind.name, ())
         if name not in known:
@@ -91,8 +92,8 @@ class SimulatorProvider:
             )
         truth = await self._truth(spec, frozenset())
         if name == "sqlite":
-            return await _sqlite(options, spec.grounding), truth
-        return Baseline(name, kind.name, options), truth
+            return await _sqlite(options, spec.grounding), truth, ""
+        return Baseline(name, kind.name, options), truth, ""
 
     async def _truth(self, spec: Spec, told: frozenset[str]) -> Truth:
         if self._settings.ground_for_real:
@@ -140,6 +141,12 @@ async def _open(
         yield provider
     finally:
         await provider.close()
+
+
+def _told(world: World, fields: frozenset[str]) -> str:
+    """What a strategy tells of the world, for a differ to look into."""
+    texts = {"scripts": "\n".join(world.scripts), "card": world.card, "state": world.state}
+    return "\n".join(text for name, text in texts.items() if name in fields and text)
 
 
 async def _sqlite(options: Any, grounding: Grounding) -> Sqlite:

@@ -753,6 +753,7 @@ class CreateSessionRequest(message.Message):
     TASK_FIELD_NUMBER: builtins.int
     REPLAY_FIELD_NUMBER: builtins.int
     REPLAY_FROM_FIELD_NUMBER: builtins.int
+    REPLICAS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Makes the creation idempotent: a UUID, or any text of at most 128
     characters that the caller will not use for another creation. The same id
@@ -774,6 +775,11 @@ class CreateSessionRequest(message.Message):
     task: builtins.str
     """What the agent is to do, at most 64 KiB. Simulators are told; real
     environments make no use of it.
+    """
+    replicas: builtins.int
+    """Only with backend "paired": how many real sandboxes take each action, 1 to
+    10; default 1. More than one stand beside the session, off the agent's
+    path: what they have in time tells the comparison what is volatile.
     """
     @builtins.property
     def init(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
@@ -832,10 +838,11 @@ class CreateSessionRequest(message.Message):
         task: builtins.str = ...,
         replay: ReplayOptions | None = ...,
         replay_from: ReplayFrom | None = ...,
+        replicas: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["idle_timeout", b"idle_timeout", "init_timeout", b"init_timeout", "mysql", b"mysql", "replay", b"replay", "replay_from", b"replay_from", "shell", b"shell", "simulator", b"simulator"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "replay", b"replay", "replay_from", b"replay_from", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "task", b"task", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "idle_timeout", b"idle_timeout", "init", b"init", "init_timeout", b"init_timeout", "kind", b"kind", "mysql", b"mysql", "observe", b"observe", "replay", b"replay", "replay_from", b"replay_from", "replicas", b"replicas", "request_id", b"request_id", "shell", b"shell", "simulator", b"simulator", "task", b"task", "tolerate_init_failures", b"tolerate_init_failures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

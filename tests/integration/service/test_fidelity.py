@@ -168,3 +168,42 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(
 def test_a_report_that_there_is_not_is_not_found(plumb: plumb_client.Plumb) -> None:
     with pytest.raises(plumb_client.ReportNotFound, match="there is no report 'reports/x'"):
         plumb.report("reports/x")
+
+
+def test_a_pair_with_replicas_tells_what_is_volatile(plumb: plumb_client.Plumb) -> None:
+    action = 'sleep 0.5; echo "$RANDOM is one of many numbers"; cat /srv/n'
+    answers = recorded(
+        (action, "7 is one of many numbers\n42\n", 0),
+        (f"{action} ", "7 is one of many numbers\n43\n", 0),
+    )
+    with plumb.session(
+        "shell", "paired", recordings=answers, replicas=3, init=["echo 42 > /srv/n"]
+    ) as twin:  # fmt: skip
+        right = twin.step(action)
+        assert right.verdict is not None
+        assert right.verdict.verdict == "VOLATILE_ONLY"
+        wrong = twin.step(f"{action} ")
+        assert wrong.verdict is not None
+        assert wrong.verdict.verdict == "WRONG_VALUE"
+        assert [line for line in wrong.verdict.evidence if "43" in line]
+
+
+@pytest.mark.parametrize(
+    ("action", "recording"),
+    [
+        ("exit 4", ("exit 4", "exit\n", 4)),
+        ("bash -c 'kill -9 $$'", ("bash -c 'kill -9 $$'", "Killed\n", 137)),
+        ("set -e; false", ("set -e; false", "", 1)),
+        ("uname -a; cat /srv/n", ("uname -a; cat /srv/n", "Linux sandbox 5.4 x86_64\n42\n", 0)),
+    ],
+)
+def test_a_recording_is_held_to_what_it_can_say(
+    plumb: plumb_client.Plumb, action: str, recording: tuple[str, str, int]
+) -> None:
+    with plumb.session(
+        "shell", "paired", recordings=recorded(recording), init=["echo 42 > /srv/n"]
+    ) as twin:
+        seen = twin.step(action)
+        assert seen.verdict is not None
+        verdict = seen.verdict.verdict
+        assert verdict in ("AGREES", "VOLATILE_ONLY"), (seen, seen.verdict.evidence)
