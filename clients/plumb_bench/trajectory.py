@@ -89,6 +89,8 @@ class Trajectory:
         at: When it began: Unix time in seconds.
         turns: In order; a turn that gave nothing has a failure.
         failure: Why no turn could be taken; empty where some could.
+        before: Of a real run the state before the first turn, as in `Turn.probes`.
+        probed_at: After which turns the state was asked for, from 1, whether it was told or not.
     """
 
     scenario: str
@@ -97,6 +99,12 @@ class Trajectory:
     at: float
     turns: tuple[Turn, ...]
     failure: str = ""
+    before: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    probed_at: tuple[int, ...] = ()
+
+    def probes_after(self, number: int) -> Mapping[str, Mapping[str, str]]:
+        """The state after a turn, from 0; empty where the turn was not reached."""
+        return self.turns[number].probes if number < len(self.turns) else {}
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -131,7 +139,7 @@ class Trajectory:
         """
         try:
             turns = tuple(Turn(**turn) for turn in data["turns"])
-            return cls(**{**data, "turns": turns})
+            return cls(**{**data, "turns": turns, "probed_at": tuple(data.get("probed_at", ()))})
         except (KeyError, TypeError) as error:
             raise BadLine(f"{place}: this is no trajectory of ours: {error}") from None
 

@@ -120,7 +120,7 @@ def check_whole(found: Scored, folder: Path) -> Mapping[str, Any]:
     Console(file=out, width=120).print(table_of(written.report))
     assert "\x1b" not in out.getvalue()
     steps = (folder / "steps.jsonl").read_text().rstrip("\n").split("\n")
-    assert len(steps) == sum(len(row.steps) for row in found.rows)
+    assert len(steps) == sum(len(row.steps) for row in (*found.rows, found.floor_row))
     assert json.loads((folder / "report.json").read_text())["rows"]
     return written.report
 
