@@ -83,11 +83,14 @@ class Step:
 
     @property
     def error_classes(self) -> tuple[str, str]:
-        """The class of the first error that each side prints; `none`, or `no answer`."""
+        """The class of the first error that each side prints, or `none`.
+
+        A step without an answer has whichever is wrong, so that failing is no better than lying.
+        """
         is_table = self.kind == "mysql"
         real = _printed_error(self.real.text, is_table=is_table)
         if self.simulated.failure:
-            return real, _NO_ANSWER
+            return real, _NO_ANSWER if real == _NONE else _NONE
         return real, _printed_error(self.simulated.text, is_table=is_table)
 
     @property

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from plumb_bench.trajectory import NOT_TOLD
+
 Probes = Mapping[str, Mapping[str, str]]
 """Answers to probes, by suite and key."""
 
@@ -29,13 +31,21 @@ def score_state(real: Sequence[Probes], simulated: Probes) -> dict[str, SuiteSco
     """Scores each suite that was probed for real; one that was not answered is all wrong.
 
     Args:
-        real: The probes of each real run after the same action.
+        real: The probes of each real run after the same action; empty where it was not probed.
         simulated: The simulator's.
     """
+    probed = [run for run in real if run]
     return {
-        suite: _score(stable_facts(real, suite), _volatile(real, suite), simulated.get(suite, {}))
-        for suite in real[0]
+        suite: _score(
+            stable_facts(probed, suite), _volatile(probed, suite), _told(simulated, suite)
+        )
+        for suite in (probed[0] if probed else ())
     }
+
+
+def _told(simulated: Probes, suite: str) -> Mapping[str, str]:
+    told = simulated.get(suite, {})
+    return {} if NOT_TOLD in told else told
 
 
 def _score(expected: Mapping[str, str], ignored: set[str], got: Mapping[str, str]) -> SuiteScore:
