@@ -170,7 +170,9 @@ def _korn_graubard(
         return 0.0, 1.0, "one trajectory: no interval"
     wanted = 0.5 + confidence / 2
     for_few = (stats.t.ppf(wanted, max(1, steps - 1)) / stats.t.ppf(wanted, freedom)) ** 2
-    edge = 1 - (1 - wanted) ** (1 / (for_few * steps / _assumed_effect(steps, len(influence))))
+    edge = float(
+        1 - (1 - wanted) ** (1 / (for_few * steps / _assumed_effect(steps, len(influence))))
+    )
     effective = min(steps, value * (1 - value) / variance) if variance > 0 else steps
     right, wrong = value * effective * for_few, (1 - value) * effective * for_few
     low = float(stats.beta.ppf(1 - wanted, right, wrong + 1)) if right else 0.0

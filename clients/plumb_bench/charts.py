@@ -167,7 +167,7 @@ def _agreement(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.set_yticks(list(places), _names(rows))
     axes.set_ylim(len(rows) - 0.4, -1.1)
     _percent(axes)
-    axes.set_xlabel("share of steps, failures as wrong; 95 % interval by trajectory")
+    axes.set_xlabel("share of steps; 95 % interval by trajectory")
 
 
 def _classes(axes: Axes, report: Mapping[str, Any]) -> None:

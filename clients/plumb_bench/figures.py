@@ -182,7 +182,7 @@ def _commonest(scores: Sequence[SuiteScore]) -> list[Figures]:
 
 
 def cost_figures(steps: Sequence[Step]) -> Figures:
-    """What the answers cost, probes included, and how long they took."""
+    """What the steps' answers cost, how long they took, and how many probes were asked beside."""
     turns = [step.simulated for step in steps]
     seconds = [turn.seconds for turn in turns if turn.seconds]
     agreed = sum(step.outcome == RIGHT for step in steps)
