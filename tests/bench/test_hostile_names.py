@@ -201,7 +201,7 @@ def test_steps_are_on_disk_before_anything_is_computed_of_them(
     monkeypatch.setattr(report, "summarise", breaks)
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path, played(PLAIN), {"plumb": "0"}, seed=7)
-    assert (tmp_path / "steps.jsonl").read_text().count("\n") == 4
+    assert (tmp_path / "steps.jsonl").read_text().count("\n") == 4 + 6  # and the floor
 
 
 def test_the_page_runs_its_own_script_and_allows_no_other(tmp_path: Path) -> None:
