@@ -46,6 +46,7 @@ _COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#8c6bb1", "#e69f00", "#56b4e9", "#
             "#80b9d9", "#eaae80", "#b59ad0", "#e6bcd3", "#f2cf80", "#abdaf4", "#c4c7cc",
             "#8c564b")  # fmt: skip
 
+_NOT_RIGHT = (*HALLUCINATIONS, "BACKEND_FAILURE")
 
 _MOST_COLUMNS = 36
 
@@ -166,20 +167,20 @@ def _agreement(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.set_yticks(list(places), _names(rows))
     axes.set_ylim(len(rows) - 0.4, -1.1)
     _percent(axes)
-    axes.set_xlabel("share of scored steps, 95 % interval by trajectory")
+    axes.set_xlabel("share of steps; 95 % interval by trajectory")
 
 
 def _classes(axes: Axes, report: Mapping[str, Any]) -> None:
     rows = [row for row in report["rows"] if row["scored"]]
-    axes.set_title("Hallucinations in 100 steps, by class")
-    present = [name for name in HALLUCINATIONS if any(row["verdicts"].get(name) for row in rows)]
+    axes.set_title("What is wrong in 100 steps, by class")
+    present = [name for name in _NOT_RIGHT if any(row["verdicts"].get(name) for row in rows)]
     if not present:
-        _say(axes, "no hallucination was found")
+        _say(axes, "no step was wrong")
         return
     starts = [0.0] * len(rows)
     for name in present:
         widths = [100 * row["verdicts"].get(name, 0) / row["scored"] for row in rows]
-        colour = _COLOURS[HALLUCINATIONS.index(name) % len(_COLOURS)]
+        colour = _COLOURS[_NOT_RIGHT.index(name) % len(_COLOURS)]
         axes.barh(range(len(rows)), widths, left=starts, label=name, color=colour, height=0.62)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
     axes.set_yticks(range(len(rows)), _names(rows))
@@ -192,7 +193,7 @@ def _classes(axes: Axes, report: Mapping[str, Any]) -> None:
 
 
 def _survival(axes: Axes, report: Mapping[str, Any]) -> None:
-    axes.set_title("Trajectories without a hallucination so far")
+    axes.set_title("Trajectories without a wrong or failed step so far")
     rows = [row for row in report["rows"] if row["survival"]]
     if not rows:
         _say(axes, "there are no trajectories")

@@ -15,12 +15,12 @@ def table_of(report: Mapping[str, Any]) -> Table:
     table = Table(
         title="Fidelity", header_style="bold", title_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption="failures/unscorable/unknowable steps are not scored; what each column means: "
-        "docs/fidelity.md",
+        caption="failed steps count as wrong; excluded ones could not be judged; what each column "
+        "means: docs/fidelity.md",
     )  # fmt: skip
     table.add_column("simulator", min_width=12, overflow="fold")
-    for name in ("agree\n%", "95 %", "wrong\n/100", "false\nsucc. %", "false\nfail. %",
-                 "MCC", "scored\n/steps", "not\nscored"):  # fmt: skip
+    for name in ("rank", "agree\n%", "95 %", "false\nsucc. %", "false\nfail. %", "MCC",
+                 "right/wrong\n/failed", "excl."):  # fmt: skip
         table.add_column(name, justify="right", no_wrap=True)
     for row in report["rows"]:
         table.add_row(*_cells(row))
@@ -33,25 +33,25 @@ def _cells(row: Mapping[str, Any]) -> list[str | Text]:
     mode = "" if row["mode"] == "free-running" else f" ({row['mode']})"
     return [
         Text(shown(row["simulator"]) + mode),  # a text is no markup
+        str(row["rank"] or "-"),
         *_agreement(row["agreement"]),
-        _number(row["hallucinations_per_100"], 1),
-        _percent(row["false_success"]["value"]),
-        _percent(row["false_failure"]["value"]),
-        _number(row["status_mcc"], 2),
-        f"{row['scored']}/{row['steps']}",
-        f"{row['backend_failures']}/{row['unscorable']}/{row['unknowable']}",
+        _span(row["false_success"], 100, 0),
+        _span(row["false_failure"], 100, 0),
+        _span(row["status_mcc"], 1, 2),
+        f"{row['right']}/{row['wrong']}/{row['backend_failures']}",
+        str(row["excluded"]),
     ]
 
 
 def _floor(real: Mapping[str, Any]) -> list[str]:
-    scored = real["false_alarms"]["of"]
+    alarms = real["false_alarms"]
     return [
         "a second real sandbox",
+        "",
         *_agreement(real["agreement"]),
-        _number(100 * real["false_alarms"]["value"], 1),
         *("-",) * 3,
-        f"{scored}/{sum(real['verdicts'].values())}",
-        f"0/{real['verdicts'].get('UNSCORABLE', 0)}/{real['verdicts'].get('UNKNOWABLE', 0)}",
+        f"{alarms['of'] - alarms['count']}/{alarms['count']}/0",
+        str(real["excluded"]),
     ]
 
 
@@ -65,5 +65,10 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _span(found: Mapping[str, Any], scale: int, digits: int) -> str:
+    """A figure, or its bounds where too many statuses are unknown."""
+    if found["value"] is not None:
+        return f"{scale * found['value']:.{max(1, digits)}f}"
+    if found["low"] is None or found["high"] is None:
+        return "-"
+    return f"{scale * found['low']:.{digits}f}..{scale * found['high']:.{digits}f}"

@@ -16,7 +16,6 @@ from plumb_bench.mutation import LEAST_RECALL, MOST_FALSE_ALARMS, mutation_table
 from plumb_bench.scenario import read_scenarios
 from plumb_bench.scoring import score
 from plumb_bench.trajectory import Trajectory
-from plumb_fidelity.verdict import HALLUCINATIONS
 
 SEED = 20_261_124
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     scored = score(scenarios, [], runs)
     table = mutation_table(scored.truths, seed=arguments.seed)
     verdicts = [verdict for run in scored.floor for verdict in run if verdict.is_scored]
-    alarms = sum(verdict.verdict in HALLUCINATIONS for verdict in verdicts)
+    alarms = sum(verdict.is_wrong for verdict in verdicts)
     sys.stdout.write(_text(table, alarms, len(verdicts)))
     short = shortfalls(table)
     if alarms > MOST_FALSE_ALARMS * len(verdicts) or not verdicts:

@@ -9,7 +9,7 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,19 @@ import jinja2
 
 from plumb_bench import labels
 from plumb_bench.charts import Chart, draw_all
-from plumb_bench.scoring import Row, Scored, Step
-from plumb_bench.summary import FORMAT_VERSION, summarise
-from plumb_bench.trajectory import Turn
-from plumb_fidelity.verdict import AGREEING, HALLUCINATIONS, SEVERITY, Aligned
+from plumb_bench.figures import CONTENTS, FACTS
+from plumb_bench.scoring import RIGHT, Row, Scored, Step
+from plumb_bench.steps import MOST_ALIGNED, around_differences, laid, step_lines
+from plumb_bench.summary import FORMAT_VERSION, LEAST_COVERAGE, summarise
+from plumb_fidelity.statuses import NAMES
+from plumb_fidelity.verdict import SEVERITY
 
 MOST_SHOWN_STEPS = 600
-"""The error browser shows so many steps, the most severe first; all are in steps.jsonl."""
+"""The browser shows so many steps that are not right, the most severe first; all are in
+steps.jsonl."""
 
-_MOST_ALIGNED = 40
+MOST_RIGHT_STEPS = 300
+"""And so many that are right, for whoever wants to see what the differ lets pass."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,20 +47,29 @@ class Written:
     failures: tuple[str, ...]
 
 
-def write_report(folder: Path, scored: Scored, record: Mapping[str, Any], *, seed: int) -> Written:
+def write_report(
+    folder: Path,
+    scored: Scored,
+    record: Mapping[str, Any],
+    *,
+    seed: int,
+    labelled: Mapping[str, Any] | None = None,
+) -> Written:
     """Writes all three files; first what was found, then what is drawn of it.
 
     Args:
         folder: Where.
         scored: What to report.
         record: How it came about: models, seeds, versions; goes into the report as it is.
-        seed: Of the intervals and of the planted errors.
+        seed: Of sign flips and of planted errors.
+        labelled: As in `summarise`.
 
     Raises:
         OSError: A file cannot be written.
     """
-    _write(folder / "steps.jsonl", "".join(_step_lines(scored.rows)))
-    report = {"version": FORMAT_VERSION, "record": dict(record), **summarise(scored, seed=seed)}
+    _write(folder / "steps.jsonl", "".join(step_lines(scored)))
+    figures = summarise(scored, seed=seed, labelled=labelled)
+    report = {"version": FORMAT_VERSION, "record": dict(record), **figures}
     _write(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     charts = draw_all(report)
     failures = [
@@ -80,47 +93,12 @@ def _write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _step_lines(rows: Sequence[Row]) -> Iterator[str]:
-    for row in rows:
-        for step in row.steps:
-            line: dict[str, Any] = {
-                "scenario": step.scenario,
-                "simulator": row.simulator.label,
-                "mode": row.mode,
-                "turn": step.turn,
-                "action": step.action,
-                "real": _side(step.real),
-                "simulated": _side(step.simulated),
-                "verdict": step.verdict.verdict,
-                "flags": list(step.verdict.flags),
-                "evidence": list(step.verdict.evidence),
-                "state": dict(step.state),
-            }
-            if step.verdict.verdict not in AGREEING:
-                line["aligned"] = _aligned(step)
-            yield json.dumps(line, ensure_ascii=False) + "\n"
-
-
-def _aligned(step: Step) -> list[list[str | None]]:
-    """The lines round the differences, as the differ laid them: real, simulated, mark."""
-    aligned = list(step.verdict.aligned) or _side_by_side(step)
-    shown = _around_differences(aligned)[:_MOST_ALIGNED]
-    return [[one.real, one.simulated, one.mark] for one in shown]
-
-
-def _side(turn: Turn) -> dict[str, Any]:
-    known = {"exit_code": turn.exit_code, "errno": turn.errno, "ending": turn.ending or None}
-    side: dict[str, Any] = {"text": turn.text}
-    side |= {name: value for name, value in known.items() if value is not None}
-    return side | ({"failure": turn.failure} if turn.failure else {})
-
-
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def render(report: Mapping[str, Any], rows: Sequence[Row], charts: Mapping[str, Chart]) -> str:
     """Makes the page: one file that loads nothing, and runs no script but its own."""
-    shown = sorted(_shown_steps(rows), key=_severity)
+    wrong, right = _browsed_steps(rows)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("plumb_bench"),
         autoescape=True,  # everything that came from a sandbox or a model is text
@@ -132,6 +110,7 @@ def render(report: Mapping[str, Any], rows: Sequence[Row], charts: Mapping[str, 
         percent=_percent,
         interval=_interval,
         number=_number,
+        span=_span,
         shown=labels.shown,
         sentence=labels.sentence,
     )
@@ -139,11 +118,15 @@ def render(report: Mapping[str, Any], rows: Sequence[Row], charts: Mapping[str, 
         report=report,
         charts=charts,
         script_hash=_script_hash(environment),
-        hallucinations=[
-            name for name in HALLUCINATIONS if any(r["verdicts"].get(name) for r in report["rows"])
+        least_coverage=LEAST_COVERAGE,
+        contents=CONTENTS,
+        facts=FACTS,
+        statuses=NAMES,
+        steps=[
+            _browsed(row, step)
+            for row, step in (*wrong[:MOST_SHOWN_STEPS], *right[:MOST_RIGHT_STEPS])
         ],
-        steps=[_browsed(row, step) for row, step in shown[:MOST_SHOWN_STEPS]],
-        hidden_steps=max(0, len(shown) - MOST_SHOWN_STEPS),
+        hidden_steps=max(0, len(wrong) - MOST_SHOWN_STEPS) + max(0, len(right) - MOST_RIGHT_STEPS),
         made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -157,9 +140,12 @@ def _script_hash(environment: jinja2.Environment) -> str:
     return base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
 
 
-def _shown_steps(rows: Sequence[Row]) -> Iterator[tuple[Row, Step]]:
+def _browsed_steps(rows: Sequence[Row]) -> tuple[list[tuple[Row, Step]], list[tuple[Row, Step]]]:
+    """Those that are not right, the most severe first, and those that are."""
+    steps = sorted(((row, step) for row in rows for step in row.steps), key=_severity)
     return (
-        (row, step) for row in rows for step in row.steps if step.verdict.verdict not in AGREEING
+        [one for one in steps if one[1].outcome != RIGHT],
+        [one for one in steps if one[1].outcome == RIGHT],
     )
 
 
@@ -172,7 +158,7 @@ def _severity(shown: tuple[Row, Step]) -> tuple[bool, int, str, int]:
 
 def _browsed(row: Row, step: Step) -> dict[str, Any]:
     verdict = step.verdict
-    aligned = list(verdict.aligned) or _side_by_side(step)
+    aligned = laid(step)
     return {
         "id": f"{row.simulator.label}-{row.mode}-{step.scenario}-{step.turn}".replace(" ", "_"),
         "simulator": row.simulator.label,
@@ -181,37 +167,19 @@ def _browsed(row: Row, step: Step) -> dict[str, Any]:
         "turn": step.turn,
         "action": step.action,
         "verdict": verdict.verdict,
+        "is_right": step.outcome == RIGHT,
         "flags": [name for name in verdict.flags if name != verdict.verdict],
         "evidence": verdict.evidence[:4],
         "statuses": (step.real.seen.status, step.simulated.seen.status),
-        "aligned": _around_differences(aligned)[:_MOST_ALIGNED],
-        "cut": max(0, len(aligned) - _MOST_ALIGNED),
+        "aligned": around_differences(aligned)[:MOST_ALIGNED],
+        "cut": max(0, len(aligned) - MOST_ALIGNED),
         "failure": step.simulated.failure,
+        "wrong_state": [
+            f"{suite}: {', '.join(score.wrong)}"
+            for suite, score in step.state.items()
+            if score.wrong
+        ],
     }
-
-
-def _side_by_side(step: Step) -> list[Aligned]:
-    """Where nothing was aligned, for only the status differs: both texts, line by line."""
-    real, simulated = (turn.text.rstrip("\n").split("\n") for turn in (step.real, step.simulated))
-    return [
-        Aligned(
-            real[at] if at < len(real) else None,
-            simulated[at] if at < len(simulated) else None,
-            "same" if real[at : at + 1] == simulated[at : at + 1] else "wrong",
-        )
-        for at in range(max(len(real), len(simulated)))
-    ]
-
-
-def _around_differences(aligned: Sequence[Aligned]) -> list[Aligned]:
-    """The lines that differ, each with two equal ones round it."""
-    wanted = {
-        near
-        for at, one in enumerate(aligned)
-        if one.mark != "same"
-        for near in range(at - 2, at + 3)
-    }
-    return [one for at, one in enumerate(aligned) if at in wanted] or list(aligned)
 
 
 def _percent(value: float | None) -> str:
@@ -220,6 +188,15 @@ def _percent(value: float | None) -> str:
 
 def _interval(found: Mapping[str, Any] | None) -> str:
     return "" if found is None else f"{100 * found['low']:.0f} to {100 * found['high']:.0f}"
+
+
+def _span(found: Mapping[str, Any]) -> str:
+    """A rate: its value, or its bounds where too much is unknown."""
+    if found["value"] is not None:
+        return f"{100 * found['value']:.1f}"
+    if found["low"] is None:
+        return "–"  # noqa: RUF001 - see above
+    return f"{100 * found['low']:.0f} to {100 * found['high']:.0f}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

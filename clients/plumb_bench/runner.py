@@ -9,10 +9,11 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from plumb_bench.patience import may_pass, patiently
 from plumb_bench.records import Records
 from plumb_bench.scenario import Scenario
 from plumb_bench.simulators import Simulator
-from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
+from plumb_bench.trajectory import FREE, NOT_TOLD, REAL, TEACHER, Trajectory, Turn
 from plumb_client import aio
 from plumb_client.errors import PlumbError
 from plumb_client.options import RecordedTurn, SessionOptions
@@ -21,6 +22,11 @@ from plumb_client.values import Ending
 _SPREAD = "i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
 """Run before the init scripts of later replicas, so that processes get other ids there: sandboxes
 that are started alike agree on what only chance decides."""
+
+_PROBED_THROUGHOUT = 2
+"""So many real runs are probed after every turn: two tell a change from what is volatile."""
+
+_WAIT = 300.0  # seconds for a place on a busy server
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +38,8 @@ class Plan:
         simulators: Who is measured.
         replicas: How many real runs each scenario has; 3 or more tell what is volatile.
         modes: `free-running`, `teacher-forced` or both; only models can be taught.
-        probe_at: After which turns the state is probed, from 1; the last turn is one of them where
-            it is 0.
+        probe_at: After which turns the state is probed, from 1; 0 is the last. Where there are
+            any, two real runs are probed before the first turn and after each.
         timeout: Seconds that each action may run.
         parallel: How many sessions at once.
     """
@@ -42,7 +48,7 @@ class Plan:
     simulators: Sequence[Simulator]
     replicas: int = 3
     modes: Sequence[str] = (FREE,)
-    probe_at: Sequence[int] = (1, 5, 10, 20)
+    probe_at: Sequence[int] = (1, 5, 10, 20, 0)
     timeout: float = 10.0
     parallel: int = 4
 
@@ -90,7 +96,9 @@ class Runner:
         """
         self._suites = {kind.name: kind.probe_suites for kind in await self._plumb.kinds()}
         await self._run_all(real_jobs(self._plan))
-        await self._run_all(simulated_jobs(self._plan))
+        simulated = simulated_jobs(self._plan)
+        await self._run_all([job for job in simulated if job.run != TEACHER])
+        await self._run_all([job for job in simulated if job.run == TEACHER])
 
     async def _run_all(self, jobs: "Sequence[_Job]") -> None:
         places = asyncio.Semaphore(self._plan.parallel)
@@ -113,14 +121,24 @@ class Runner:
             return Trajectory(
                 scenario=job.scenario.id, side=job.side, run=job.run, at=started, turns=turns
             )
+        if job.run == TEACHER and (same := self._same_as_free(job)) is not None:
+            return same
         turns_made: list[Turn] = []
+        before: Mapping[str, Mapping[str, str]] = {}
         failure = ""
         try:
             options = self._options(job)
             backend = REAL if job.simulator is None else "simulated"
-            async with self._plumb.session(job.scenario.environment, backend, **options) as session:
+            async with self._plumb.session(
+                job.scenario.environment, backend, wait=_WAIT, **options
+            ) as session:
+                if backend == REAL and 1 in self._probed(job):
+                    before = await self._probes(job, session)
                 for number, action in enumerate(job.scenario.actions, 1):
                     turns_made.append(await self._turn(job, session, number, action))
+        except _CutOff as error:
+            turns_made.append(error.turn)
+            failure = f"turn {len(turns_made)} had no answer: {error.turn.failure}"
         except PlumbError as error:
             failure = f"{type(error).__name__}: {error}"
         except _NotTaught as error:
@@ -132,38 +150,58 @@ class Runner:
             at=started,
             turns=tuple(turns_made),
             failure=failure,
+            before=before,
+            probed_at=tuple(sorted(self._probed(job))),
         )
 
+    def _same_as_free(self, job: _Job) -> Trajectory | None:
+        """The free run, where that saw what really happened: its requests would be the same."""
+        free = self._records.done.get((job.scenario.id, job.side, FREE))
+        real = self._records.done.get((job.scenario.id, REAL, "1"))
+        if free is None or real is None or free.has_failed or real.failure:
+            return None
+        if not all(map(_is_told_alike, free.turns[:-1], real.turns[:-1])):
+            return None
+        turns = tuple(map(_unpaid, free.turns))
+        return dataclasses.replace(free, run=TEACHER, at=time.time(), turns=turns)
+
     async def _turn(self, job: _Job, session: aio.Session, number: int, action: str) -> Turn:
-        """Takes a turn; one that fails as a backend does not end the episode, but is counted."""
+        """Takes a turn; a reply that cannot be used does not end the episode, but is counted."""
         started = time.perf_counter()
         try:
-            seen = await session.step(action, timeout=self._plan.timeout)
+            seen = await patiently(lambda: session.step(action, timeout=self._plan.timeout))
         except PlumbError as error:
             if job.simulator is None:
                 raise  # a real side that is not there tells nothing of what comes after
             failure = f"{type(error).__name__}: {error}"
-            return Turn(action=action, failure=failure, seconds=time.perf_counter() - started)
+            turn = Turn(action=action, failure=failure, seconds=time.perf_counter() - started)
+            if may_pass(error):
+                raise _CutOff(turn) from None
+            return turn
         seconds = time.perf_counter() - started
-        probes = await self._probes(job, session, number)
+        probes = await self._probes(job, session) if number in self._probed(job) else {}
         is_sql = job.scenario.environment == "mysql"
         return Turn.of(action, seen, seconds, probes, is_sql=is_sql)
 
-    async def _probes(
-        self, job: _Job, session: aio.Session, number: int
-    ) -> Mapping[str, Mapping[str, str]]:
-        asked = job.simulator is None or job.simulator.has_state
-        is_last = number == len(job.scenario.actions) and 0 in self._plan.probe_at
-        if not asked or not (number in self._plan.probe_at or is_last):
-            return {}
+    def _probed(self, job: _Job) -> set[int]:
+        """After which turns the state is asked for, from 1."""
+        turns = range(1, len(job.scenario.actions) + 1)
+        if job.simulator is None:
+            if int(job.run) <= _PROBED_THROUGHOUT and self._plan.probe_at:
+                return set(turns)  # what an action changes is known only on both sides of it
+        elif not job.simulator.has_state:
+            return set()
+        return {turn or len(turns) for turn in self._plan.probe_at} & set(turns)
+
+    async def _probes(self, job: _Job, session: aio.Session) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}
         for suite in self._suites.get(job.scenario.environment, ()):
             try:
-                found[suite] = dict(await session.probe(suite))
+                found[suite] = dict(await patiently(lambda s=suite: session.probe(s)))  # type: ignore[misc]
             except PlumbError as error:
                 if job.simulator is None:
                     raise
-                found[suite] = {_FAILED: f"{type(error).__name__}: {error}"}
+                found[suite] = {NOT_TOLD: f"{type(error).__name__}: {error}"}
         return found
 
     def _options(self, job: _Job) -> SessionOptions:
@@ -209,8 +247,20 @@ class _NotTaught(Exception):
     """The real side of a scenario could not be run."""
 
 
-_FAILED = "(failed)"
-"""The key under which a probe that failed says why; no kind has it."""
+class _CutOff(Exception):
+    """The endpoint or the server was not there, however often it was asked: no turn follows."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+
+
+def _is_told_alike(one: Turn, other: Turn) -> bool:
+    return one.seen == other.seen
+
+
+def _unpaid(turn: Turn) -> Turn:
+    """A turn whose answer was paid already."""
+    return dataclasses.replace(turn, prompt_tokens=0, completion_tokens=0, cost_usd=0, attempts=0)
 
 
 def real_jobs(plan: Plan) -> list[_Job]:

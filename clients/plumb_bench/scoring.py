@@ -6,13 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from plumb_bench.scenario import Scenario
 from plumb_bench.simulators import Simulator
+from plumb_bench.state import Probes, SuiteScore, facts_changed, score_state
 from plumb_bench.trajectory import FREE, REAL, TEACHER, Trajectory, Turn
-from plumb_fidelity import Truth, Verdict
+from plumb_fidelity import Seen, Truth, Verdict
 from plumb_fidelity.action import changes_state
 from plumb_fidelity.failure import failure_of
 from plumb_fidelity.rules import remembered, rules_of
-from plumb_fidelity.state import compare_state
+from plumb_fidelity.statuses import FAILURE, SUCCESS, UNKNOWN
 from plumb_fidelity.verdict import backend_failure
+
+FLOOR = Simulator(label="a second real sandbox", model="baseline:real")
+"""Each real run, judged by the others as a simulator is."""
+
+RIGHT, WRONG, FAILED, EXCLUDED = "right", "wrong", "failed", "excluded"
+"""What a step comes to; `excluded` is what nobody could know, or nobody could score."""
+
+_NO_ANSWER = "no answer"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +38,10 @@ class Step:
         verdict: How they compare.
         content: What a right answer is: `empty`, `error` or `content`.
         changes_state: Whether the action is meant to leave something behind.
-        state: Of the suites that were probed after it, which agree.
+        facts_changed: How many facts about the state it really changed; None where the real state
+            was not probed before and after it.
+        state: How much of each suite is right that was probed after it.
+        run: Of a real run that is judged by the others: which replica; empty elsewhere.
     """
 
     scenario: str
@@ -41,12 +53,65 @@ class Step:
     verdict: Verdict
     content: str
     changes_state: bool
-    state: Mapping[str, bool]
+    facts_changed: int | None
+    state: Mapping[str, SuiteScore]
+    run: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What it comes to: right, wrong, failed or excluded."""
+        if self.verdict.agrees:
+            return RIGHT
+        if self.simulated.failure:
+            return FAILED
+        return WRONG if self.verdict.is_scored else EXCLUDED
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is in the denominator: a failure is, and counts as wrong."""
+        return self.outcome != EXCLUDED
+
+    @property
+    def statuses(self) -> tuple[str, str]:
+        """Of the real side and the simulator: success, failure or unknown."""
+        is_table = self.kind == "mysql"
+        if self.simulated.failure:
+            return _status(self.real.seen, is_table=is_table), UNKNOWN
+        real, simulated = self.real.seen, self.simulated.seen
+        return _status(real, is_table=is_table), _status(simulated, is_table=is_table)
+
+    @property
+    def error_classes(self) -> tuple[str, str]:
+        """The class of the first error that each side prints, or `none`.
+
+        A step without an answer has whichever is wrong, so that failing is no better than lying.
+        """
+        is_table = self.kind == "mysql"
+        real = _printed_error(self.real.text, is_table=is_table)
+        if self.simulated.failure:
+            return real, _NO_ANSWER if real == _NONE else _NONE
+        return real, _printed_error(self.simulated.text, is_table=is_table)
 
     @property
     def is_hallucination(self) -> bool:
         """Whether the simulator is wrong."""
         return self.verdict.is_wrong
+
+
+def _status(seen: Seen, *, is_table: bool) -> str:
+    """As the side states it, else as an error shows it; silence tells nothing."""
+    if seen.failed is not None:
+        return FAILURE if seen.failed else SUCCESS
+    if _printed_error(seen.text, is_table=is_table) != _NONE:
+        return FAILURE
+    return SUCCESS if is_table and seen.text.strip() else UNKNOWN
+
+
+_NONE = "none"
+
+
+def _printed_error(text: str, *, is_table: bool) -> str:
+    return next(iter(failure_of(Seen(text=text), is_table=is_table).classes), _NONE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,14 +135,21 @@ class Scored:
     Attributes:
         rows: One for each simulator and mode.
         truths: The real runs of each scenario's actions, as far as they could be run.
-        floor: Each real replica against the others: what the differ says of what is right.
+        floor_row: Each real replica against the others, all of a scenario's one trajectory.
         not_run: Scenarios whose real side failed, and why; they are in no figure.
+        kinds: The kind of each scenario that was run.
     """
 
     rows: Sequence[Row]
     truths: Mapping[str, Sequence[Truth]]
-    floor: Sequence[Sequence[Verdict]]
+    floor_row: Row
     not_run: Mapping[str, str]
+    kinds: Mapping[str, str]
+
+    @property
+    def floor(self) -> list[list[Verdict]]:
+        """What the differ says of what is right, a list for each scenario."""
+        return [[step.verdict for step in steps] for steps in self.floor_row.trajectories]
 
 
 def score(
@@ -101,8 +173,9 @@ def score(
             ]
             if played:
                 rows.append(Row(simulator, mode, played))
-    floor = [verdicts for s in scored for verdicts in _leave_one_out(s, reals[s.id])]
-    return Scored(rows, truths, floor, not_run)
+    floor = [steps for s in scored if (steps := _leave_one_out(s, reals[s.id]))]
+    kinds = {scenario.id: scenario.environment for scenario in scored}
+    return Scored(rows, truths, Row(FLOOR, REAL, floor), not_run, kinds)
 
 
 def _replicas(
@@ -132,16 +205,13 @@ def _truths(scenario: Scenario, runs: Sequence[Trajectory]) -> list[Truth]:
     ]
 
 
-def _leave_one_out(scenario: Scenario, runs: Sequence[Trajectory]) -> list[list[Verdict]]:
+def _leave_one_out(scenario: Scenario, runs: Sequence[Trajectory]) -> list[Step]:
     """Judges each replica by the others, as if it were a simulator."""
-    if len(runs) < 2:
-        return []
-    found = []
-    for out in runs:
-        truths = _truths(scenario, [run for run in runs if run is not out])
-        found.append(
-            [truth.judge(turn.seen) for truth, turn in zip(truths, out.turns, strict=True)]
-        )
+    found: list[Step] = []
+    for out in runs if len(runs) > 1 else ():
+        others = [run for run in runs if run is not out]
+        steps = _steps(scenario, others, _truths(scenario, others), out)
+        found += [dataclasses.replace(step, run=out.run) for step in steps]
     return found
 
 
@@ -150,6 +220,7 @@ def _steps(
 ) -> list[Step]:
     steps = []
     history: list[tuple[str, str]] = []
+    before: list[Probes] = [real.before for real in reals]
     for number, truth in enumerate(truths):
         turn = (
             one.turns[number]
@@ -173,10 +244,18 @@ def _steps(
                 verdict=verdict,
                 content=_content(truth),
                 changes_state=changes_state(truth.action, sql=truth.is_table),
-                state=_state(probes, turn),
+                facts_changed=facts_changed(before, probes),
+                state=_state(one, number, probes),
             )
         )
+        before = list(probes)
     return steps
+
+
+def _state(one: Trajectory, number: int, real: Sequence[Probes]) -> dict[str, SuiteScore]:
+    """How much of the state is right where it was asked for; what gave no answer is wrong."""
+    told = one.probes_after(number)
+    return score_state(real, told) if told or number + 1 in one.probed_at else {}
 
 
 def _content(truth: Truth) -> str:
@@ -185,11 +264,3 @@ def _content(truth: Truth) -> str:
         return "error"
     is_content = bool(real.text.strip()) and not real.text.startswith(("Query OK", "Empty set"))
     return "content" if is_content else "empty"
-
-
-def _state(probes: Sequence[Mapping[str, Mapping[str, str]]], turn: Turn) -> dict[str, bool]:
-    """Of each suite, whether no fact differs from what real runs agree on."""
-    return {
-        suite: compare_state([run.get(suite, {}) for run in probes], answered).agrees
-        for suite, answered in turn.probes.items()
-    }

@@ -14,6 +14,9 @@ REAL = "real"
 FREE, TEACHER = "free-running", "teacher-forced"
 """How a simulator was run: over its own past, or over the real one."""
 
+NOT_TOLD = "(failed)"
+"""The key under which a probe that failed says why; no kind has it."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -97,7 +100,9 @@ class Trajectory:
             `teacher-forced`.
         at: When it began: Unix time in seconds.
         turns: In order; a turn that gave nothing has a failure.
-        failure: Why no turn could be taken; empty where some could.
+        failure: Why it ended early, or never began; empty where it did not.
+        before: Of a real run the state before the first turn, as in `Turn.probes`.
+        probed_at: After which turns the state was asked for, from 1, whether it was told or not.
     """
 
     scenario: str
@@ -106,6 +111,12 @@ class Trajectory:
     at: float
     turns: tuple[Turn, ...]
     failure: str = ""
+    before: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    probed_at: tuple[int, ...] = ()
+
+    def probes_after(self, number: int) -> Mapping[str, Mapping[str, str]]:
+        """The state after a turn, from 0; empty where the turn was not reached."""
+        return self.turns[number].probes if number < len(self.turns) else {}
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -114,8 +125,11 @@ class Trajectory:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it, or one of its turns, gave nothing."""
-        return bool(self.failure) or any(turn.failure for turn in self.turns)
+        """Whether it, one of its turns, or a probe gave nothing."""
+        return bool(self.failure) or any(
+            turn.failure or any(NOT_TOLD in told for told in turn.probes.values())
+            for turn in self.turns
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As one line of a file; what has its default is left out."""
@@ -140,7 +154,7 @@ class Trajectory:
         """
         try:
             turns = tuple(Turn(**turn) for turn in data["turns"])
-            return cls(**{**data, "turns": turns})
+            return cls(**{**data, "turns": turns, "probed_at": tuple(data.get("probed_at", ()))})
         except (KeyError, TypeError) as error:
             raise BadLine(f"{place}: this is no trajectory of ours: {error}") from None
 

@@ -32,8 +32,8 @@ _MODES = {"free": (FREE,), "teacher": (TEACHER,), "both": (FREE, TEACHER)}
 _MOST_REPLICAS = 20
 _STATUSES = (
     "exit status: 0, everything was measured; 1, the report is written, and something is not in it "
-    "(a scenario that could not be run for real, a simulator that answered no step, a chart), or "
-    "the server failed; 2, the input was refused and nothing was started."
+    "(a scenario that could not be run for real, a step of a live simulator that was not answered, "
+    "a chart), or the server failed; 2, the input was refused and nothing was started."
 )
 
 
@@ -67,8 +67,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--replicas", type=int, default=3, metavar="N", help="real runs; default: 3"
     )
     parser.add_argument(
-        "--probe-at", type=_turns, default=(1, 5, 10, 20), metavar="T,T",
-        help="turns after which the state is probed; 0 is the last; default: 1,5,10,20",
+        "--probe-at", type=_turns, default=(1, 5, 10, 20, 0), metavar="T,T",
+        help="turns after which the state is probed; 0 is the last; default: 1,5,10,20,0",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S", help="of each action; default: 10"
@@ -202,10 +202,14 @@ def _unmeasured(report: Mapping[str, Any]) -> Iterator[str]:
     for name, why in report["not_run"].items():
         yield f"{shown(name)} could not be run for real: {sentence(why)}"
     for row in report["rows"]:
-        if row["steps"] == row["backend_failures"] > 0:
+        failed = row["backend_failures"]
+        if failed and row["model"]:  # a recording that ends early is no failure of this run
+            answered = (
+                f"answered {row['steps'] - failed}" if failed < row["steps"] else "answered none"
+            )
             yield (
-                f"{shown(row['simulator'])} ({row['mode']}) answered none of {row['steps']} steps: "
-                "see the failures in steps.jsonl"
+                f"{shown(row['simulator'])} ({row['mode']}) {answered} of {row['steps']} steps, "
+                "and the rest counts as wrong: --resume plays it again; steps.jsonl says why"
             )
 
 

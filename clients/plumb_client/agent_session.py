@@ -16,7 +16,7 @@ from plumb_client.stream import Stream
 
 _DEFAULT_TIMEOUT = 30.0  # of an action, as in the proto
 _ANSWER_WITHIN = 60.0
-"""Seconds that an answer may take beyond the action's own timeout."""
+"""Seconds that an answer may take beyond the action's timeout, until the server says how many."""
 
 
 class AgentSession(StaysHere):
@@ -32,11 +32,13 @@ class AgentSession(StaysHere):
         home: Home,
         name: str,
         last_step_index: int | None = None,
+        answer_within: float = 0.0,
     ) -> None:
         self.name = checks.text("name", name)
         self._stub = stub
         self._home = home
         self._last_index = last_step_index or 0
+        self._patience = answer_within or _ANSWER_WITHIN
         self._lost: wire.StepRequest | None = None  # the last step, if its answer was lost
         self._answered: wire.StepRequest | None = None  # the last step that was
         # Whether the index after the last one may be used already.
@@ -88,7 +90,7 @@ class AgentSession(StaysHere):
                 request = await self._next_step(action, timeout)
                 with self._asking(request):
                     response = await self._answer(
-                        request, (timeout or _DEFAULT_TIMEOUT) + _ANSWER_WITHIN
+                        request, (timeout or _DEFAULT_TIMEOUT) + self._patience
                     )
         return values.read_observation(response.observation, response.step_index)
 
@@ -128,6 +130,7 @@ class AgentSession(StaysHere):
             refusal = to_error(error)
             if refusal.reason != "STEP_OUT_OF_ORDER":
                 raise
+            self._patience = float(refusal.metadata.get("answer_within", 0)) or self._patience
             return int(refusal.metadata["expected"]) - 1
         raise ServerFault("the server took step 0, which there is not")
 

@@ -30,7 +30,8 @@ class Session(AgentSession):
         init_results: Sequence[values.InitResult] = (),
         agent_token: str = "",
     ) -> None:
-        super().__init__(stub, home, session.name, session.last_step_index)
+        within = session.answer_within.ToTimedelta().total_seconds()
+        super().__init__(stub, home, session.name, session.last_step_index, within)
         self.kind = session.kind
         self.backend = session.backend
         self.init_results = tuple(init_results)

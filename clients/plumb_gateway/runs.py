@@ -16,8 +16,8 @@ _MOST_LINE_BYTES = 16 * 1024 * 1024
 
 
 _OF_ROW = frozenset(
-    ("simulator", "mode", "steps", "scored", "agreement", "hallucinations_per_100",
-     "false_success", "false_failure", "backend_failures")
+    ("simulator", "mode", "steps", "scored", "agreement", "false_success",
+     "false_failure", "backend_failures")
 )  # fmt: skip
 _OF_REAL = frozenset(("scenarios", "steps", "replicas", "agreement"))
 _OF_STEP = frozenset(

@@ -359,8 +359,8 @@ def _seconds(
 ) -> float:
     if not request.HasField(field):
         return default
-    duration: Duration = getattr(request, field)
-    seconds = duration.seconds + duration.nanos / 1e9
+    given: Duration = getattr(request, field)
+    seconds = given.seconds + given.nanos / 1e9
     if not least <= seconds <= most or seconds == 0:
         bound = f"{least:g} s" if least else "more than 0 s"
         raise InvalidInput(f"{field} is {seconds:g} s; use {bound}, at most {most:g} s")
@@ -380,7 +380,7 @@ def observation_to_wire(observation: Observation) -> wire.Observation:
         signal=observation.signal,
         truncated=observation.truncated,
         total_bytes=observation.total_bytes,
-        run_duration=_duration(observation.run_duration),
+        run_duration=duration(observation.run_duration),
         provenance=_provenance(observation.provenance),
     )
     if observation.shell is not None:
@@ -480,7 +480,7 @@ def program_result_to_wire(result: ProgramResult) -> wire.ExecResponse:
         exit_code=result.exit_code,
         truncated=result.truncated,
         timed_out=result.timed_out,
-        run_duration=_duration(result.run_duration),
+        run_duration=duration(result.run_duration),
     )
 
 
@@ -491,7 +491,7 @@ def init_results_to_wire(results: Sequence[ProgramResult]) -> list[wire.InitResu
             exit_code=result.exit_code,
             stdout_tail=result.stdout[-_INIT_TAIL_BYTES:],
             stderr_tail=result.stderr[-_INIT_TAIL_BYTES:],
-            run_duration=_duration(result.run_duration),
+            run_duration=duration(result.run_duration),
             timed_out=result.timed_out,
         )
         for result in results
@@ -523,7 +523,8 @@ def kind_to_wire(kind: Kind, backends: Sequence[Backend]) -> wire.Kind:
     )
 
 
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration
+def duration(seconds: float) -> Duration:
+    """Writes a number of seconds."""
+    written = Duration()
+    written.FromNanoseconds(round(seconds * 1e9))
+    return written

@@ -42,6 +42,7 @@ class About:
     name: str
     kind: str
     backend: str
+    answer_within: float
 
 
 class Episode:
@@ -121,16 +122,17 @@ class Episode:
 
     def _out_of_order(self, index: int) -> StepOutOfOrder:
         expected = str(self.last_index + 1)
+        facts = {"expected": expected, "answer_within": f"{self._about.answer_within:g}"}
         if self.last is not None and index == self.last.index:
             return StepOutOfOrder(
                 f"step {index} of {self._about.name} was taken by a call with another nonce; "
                 f"use {expected} for a new step",
-                {"expected": expected},
+                facts,
             )
         again = f", or {self.last.index} to see the last answer again" if self.last else ""
         return StepOutOfOrder(
             f"step_index is {index}; {self._about.name} expects {expected}{again}",
-            {"expected": expected},
+            facts,
         )
 
     def check_free(self, busy_with: str = "") -> None:

@@ -199,6 +199,7 @@ def _to_wire(session: Session) -> wire.Session:
         expire_time=_timestamp(session.expires),
         journal_bytes=session.budget.used,
         max_journal_bytes=session.budget.most,
+        answer_within=convert.duration(session.answer_within),
     )
 
 

@@ -56,6 +56,10 @@ class Replayed:
     differing: Sequence[int]
 
 
+ANSWER_WITHIN = 60.0
+"""Seconds that the answer to a step may take beyond its timeout where no model is slower."""
+
+
 class Session:
     """One live session.
 
@@ -68,6 +72,7 @@ class Session:
         journal: Gets its steps.
         idle_timeout: Seconds without a call after which it ends.
         max_life: Seconds after which it ends in any case.
+        answer_within: Seconds that a step's answer may take beyond the step's own timeout.
         max_journal_bytes: What its steps may take in the journal.
         after: The step after which it begins.
     """
@@ -80,6 +85,7 @@ class Session:
         *,
         idle_timeout: float,
         max_life: float,
+        answer_within: float = ANSWER_WITHIN,
         max_journal_bytes: int = DEFAULT_BYTES,
         after: int = 0,
     ) -> None:
@@ -95,7 +101,8 @@ class Session:
         self._environment: Environment = grounded.environment
         self._idle_timeout = idle_timeout
         self._journal = journal
-        about = About(self.name, self.kind, self.backend)
+        self.answer_within = answer_within
+        about = About(self.name, self.kind, self.backend, answer_within)
         self._episode = Episode(about, self._environment, journal, self.budget, self.touch, after)
         self._busy_with = ""  # a reset or a probe
         self._touched = self._began

@@ -28,7 +28,7 @@ from plumb_server.leftovers import Leftovers
 from plumb_server.past_steps import PastStep, find_past_step
 from plumb_server.places import Places
 from plumb_server.replaying import ReplayPlan, Replays, replay
-from plumb_server.session import Session, check_name, name_of
+from plumb_server.session import ANSWER_WITHIN, Session, check_name, name_of
 from plumb_server.session_budget import DEFAULT_BYTES, SETTING, JournalUsedUp
 from plumb_server.steps import AskedStep, StepRun
 
@@ -64,6 +64,7 @@ class SessionLimits:
         max_life: In any case.
         journal_bytes: What the steps of one may take in the journal.
         close_within: How long others wait for the removal of one.
+        answer_within: How long a step's answer may take beyond the step's own timeout.
     """
 
     most: int = 512
@@ -71,6 +72,7 @@ class SessionLimits:
     max_life: float = 24 * 3600.0
     journal_bytes: int = DEFAULT_BYTES
     close_within: float = 30.0
+    answer_within: float = ANSWER_WITHIN
 
 
 class Sessions:
@@ -134,6 +136,7 @@ class Sessions:
             self._journal,
             idle_timeout=wish.idle_timeout or self._limits.idle_timeout,
             max_life=self._limits.max_life,
+            answer_within=self._limits.answer_within,
             max_journal_bytes=self._limits.journal_bytes,
             after=wish.plan.after if wish.plan else 0,
         )

@@ -14,10 +14,12 @@ from plumb_backends.real.sql.access import parse_url
 from plumb_backends.real.sql.row_gate import RowLimits
 from plumb_backends.real.sql.servers import ServerSettings, own_limits, server_limits
 from plumb_server.journal_space import JournalLimits
+from plumb_server.session import ANSWER_WITHIN
 from plumb_server.sessions import SessionLimits
 from plumb_server.simulator_settings import SimulatorFields
 
 _SHORTEST_TOKEN = 16
+_TO_JUDGE = 30.0  # seconds for the real side of a pair, the verdict and the journal
 
 
 def checked_token(token: str) -> str:
@@ -285,6 +287,7 @@ class Settings(SimulatorFields):
             idle_timeout=self.session_idle_timeout,
             max_life=self.session_max_life,
             journal_bytes=self.session_journal_bytes,
+            answer_within=max(ANSWER_WITHIN, self.simulator_step_seconds + _TO_JUDGE),
         )
 
     def journal_limits(self) -> JournalLimits:

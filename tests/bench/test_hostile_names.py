@@ -120,7 +120,7 @@ def check_whole(found: Scored, folder: Path) -> Mapping[str, Any]:
     Console(file=out, width=120).print(table_of(written.report))
     assert "\x1b" not in out.getvalue()
     steps = (folder / "steps.jsonl").read_text().rstrip("\n").split("\n")
-    assert len(steps) == sum(len(row.steps) for row in found.rows)
+    assert len(steps) == sum(len(row.steps) for row in (*found.rows, found.floor_row))
     assert json.loads((folder / "report.json").read_text())["rows"]
     return written.report
 
@@ -201,7 +201,7 @@ def test_steps_are_on_disk_before_anything_is_computed_of_them(
     monkeypatch.setattr(report, "summarise", breaks)
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path, played(PLAIN), {"plumb": "0"}, seed=7)
-    assert (tmp_path / "steps.jsonl").read_text().count("\n") == 4
+    assert (tmp_path / "steps.jsonl").read_text().count("\n") == 4 + 6  # and the floor
 
 
 def test_the_page_runs_its_own_script_and_allows_no_other(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_what_a_model_said_is_text_and_no_markup(folder: Path) -> None:
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "{{ 7 * 7 }}" in page
-    assert page.count("<article") == page.count("</article>") == 2
+    assert page.count("<article") == page.count("</article>") == 6
 
 
 def test_the_page_loads_nothing(folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_json_holds_every_figure_and_every_step(folder: Path) -> None:
     assert report["record"] == {"seed": 7, "plumb": "0"}
     assert [row["mode"] for row in report["rows"]] == [FREE, TEACHER]
     steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
-    assert len(steps) == 6
+    assert [step["mode"] for step in steps] == [FREE] * 3 + [TEACHER] * 3 + ["real"] * 9
     assert steps[0]["simulated"]["text"] == HOSTILE
     assert steps[2]["verdict"] == "WRONG_VALUE"
     assert steps[2]["evidence"]
@@ -87,8 +87,9 @@ def test_the_browser_of_errors_has_an_end_and_says_so(
 
     assert MOST_SHOWN_STEPS > 1
     monkeypatch.setattr(report, "MOST_SHOWN_STEPS", 1)
+    monkeypatch.setattr(report, "MOST_RIGHT_STEPS", 2)
     written = write_report(tmp_path, scored, {"plumb": "0"}, seed=7)
     assert written.page is not None
     page = written.page.read_text()
-    assert page.count("<article") == 1
-    assert "1 more steps are in" in page
+    assert page.count("<article") == 3
+    assert "3 more steps are in" in page

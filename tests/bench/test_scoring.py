@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -46,14 +47,14 @@ def figures(found: Scored) -> dict[str, Any]:
     return row
 
 
-def test_agreement_is_over_scored_steps_and_failures_have_their_own_column() -> None:
+def test_a_failed_step_counts_as_wrong_and_has_its_own_column() -> None:
     failed = Turn(action="cat c", failure="ModelRefused: no")
     row = figures(scored(run(A, "m", FREE, "1", "9", failed)))
-    assert (row["steps"], row["scored"], row["backend_failures"]) == (3, 2, 1)
-    assert row["agreement"]["value"] == 0.5
-    assert row["agreement_with_failures"]["value"] == pytest.approx(1 / 3)
+    assert (row["right"], row["wrong"], row["backend_failures"]) == (1, 1, 1)
+    assert row["agreement"]["value"] == pytest.approx(1 / 3)
     assert row["verdicts"] == {"AGREES": 1, "WRONG_VALUE": 1, "BACKEND_FAILURE": 1}
-    assert row["hallucinations_per_100"] == 50
+    assert row["coverage"] == pytest.approx(2 / 3)
+    assert (row["ranked"], row["rank"]) == (False, None)
 
 
 def test_turns_that_were_not_reached_are_failures_and_say_why() -> None:
@@ -85,9 +86,11 @@ def test_what_real_runs_do_not_agree_on_is_not_held_against_a_simulator() -> Non
     assert row["verdicts"] == {"VOLATILE_ONLY": 1, "AGREES": 1, "WRONG_VALUE": 1}
 
 
-def test_the_noise_floor_is_each_real_run_against_the_others() -> None:
+def test_the_noise_floor_is_each_real_run_against_the_others_by_scenario() -> None:
     real = [run(A, "real", str(n), f"pid {n}00", "2", "3") for n in (1, 2, 3)]
     report = summarise(scored(run(A, "m", FREE, "1", "2", "3"), real=real), seed=1)
+    assert report["real"]["agreement"]["clusters"] == report["real"]["scenarios"] == 1
+    assert report["real"]["agreement"]["steps"] == 9
     assert report["real"]["agreement"]["value"] == 1
     assert report["real"]["false_alarms"] == {"count": 0, "of": 9, "value": 0}
     assert 0 < report["real"]["masked_share"] < 1
@@ -100,23 +103,54 @@ def test_rates_have_their_denominators() -> None:
     real = reals(one, error, "y", "z")
     found = score([one], [MODEL], [*real, run(one, "m", FREE, "invented", "y", wrong)])
     row = figures(found)
-    assert row["false_success"] == {"count": 1, "of": 1, "value": 1.0}
-    assert row["false_failure"] == {"count": 1, "of": 2, "value": 0.5}
-    assert row["status_mcc"] == pytest.approx(-0.5)
+    assert row["false_success"] | {"count": 1, "of": 1, "value": 1.0} == row["false_success"]
+    assert row["false_failure"] | {"count": 1, "of": 2, "value": 0.5} == row["false_failure"]
+    assert row["status_mcc"]["value"] == pytest.approx(-0.5)
     assert row["verdicts"]["DEFAULT_ERROR"] == 1
     assert row["agreement_by_content"]["error"]["value"] == 0
     assert row["agreement_by_content"]["empty"] is None
 
 
-def test_the_state_is_compared_suite_by_suite_without_what_is_volatile() -> None:
-    def probed(state: dict[str, str]) -> Turn:
-        return Turn(action="cat a", text="1", exit_code=0, probes={"files": state})
+def probed(state: dict[str, str], text: str = "1") -> Turn:
+    return Turn(action="cat a", text=text, exit_code=0, probes={"files": state})
 
-    real = [run(A, "real", str(n), probed({"a": "x", "pid": str(n)}), "2", "3") for n in (1, 2, 3)]
-    good = run(A, "m", FREE, probed({"a": "x", "pid": "9"}), "2", "3")
-    bad = run(A, "m", FREE, probed({"a": "y", "pid": "1"}), "2", "3")
-    assert figures(scored(good, real=real))["state"] == {"1": {"agree": 1, "of": 1}}
-    assert figures(scored(bad, real=real))["state"] == {"1": {"agree": 0, "of": 1}}
+
+def test_the_state_is_compared_fact_by_fact_without_what_is_volatile() -> None:
+    real = [run(A, "real", str(n), probed({"a": "x", "b": "z", "pid": str(n)})) for n in (1, 2, 3)]
+    short = scenario("a", "cat a")
+    good = run(short, "m", FREE, probed({"a": "x", "b": "z", "pid": "9"}))
+    bad = run(short, "m", FREE, probed({"a": "y", "b": "z", "made up": "1"}))
+    for one, right, of, wrong in ((good, 2, 2, []), (bad, 1, 3, ["a", "made up"])):
+        row = figures(score([short], [MODEL], [*real, one]))
+        assert row["state"]["facts"]["value"] == pytest.approx(right / of)
+        suite = row["state"]["by_suite"]["shell files"]
+        assert (suite["right"], suite["of"]) == (right, of)
+        assert [fact["fact"] for fact in suite["wrong_facts"]] == wrong
+
+
+def test_a_state_that_was_asked_for_and_not_told_is_wrong() -> None:
+    one = scenario("a", "cat a", "cat b")
+    real = [run(one, "real", str(n), probed({"a": "x"}), probed({"a": "x"})) for n in (1, 2)]
+    played = run(one, "m", FREE, probed({"a": "x"}), Turn(action="cat b", failure="no"))
+    found = score([one], [MODEL], [*real, dataclasses.replace(played, probed_at=(1, 2))])
+    state = figures(found)["state"]
+    assert (state["facts"]["value"], state["last"]["value"]) == (0.5, 0)
+
+
+def test_agreement_is_split_by_how_many_facts_an_action_changed() -> None:
+    one = scenario("a", "touch x", "rm x y z", "cat a")
+    states = [{"x": "1", "y": "1", "z": "1"}, {}, {}]
+    turns = [probed(state, "") for state in states]
+    real = [
+        dataclasses.replace(
+            run(one, "real", str(n), *turns),
+            before={"files": {"y": "1", "z": "1", "pid": str(n)}},
+        )
+        for n in (1, 2)
+    ]
+    row = figures(score([one], [MODEL], [*real, run(one, "m", FREE, "", "rm: no", "")]))
+    found = {name: one["value"] if one else None for name, one in row["agreement_by_facts"].items()}
+    assert found == {"0": 1, "1": 1, "2": None, "3+": 0}
 
 
 def test_state_changing_steps_are_also_counted_apart() -> None:

@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 import plumb_client
 from plumb.v1 import environment_pb2 as wire
 from plumb.v1 import environment_pb2_grpc as wire_grpc
-from plumb_client import aio
+from plumb_client import aio, requests
 
 _Result = TypeVar("_Result")
 OUTPUT = b"0123456789"
@@ -56,6 +56,7 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
         self.calls: list[str] = []
         self.offsets: list[int] = []
         self.created: dict[str, str] = {}
+        self.answer_within = 0.0  # seconds; 0 says nothing
         self.nonces: list[str] = []  # of the steps that ran
         self.full_for = 0  # how many creations to refuse for want of a place
         self.retry_after = 0.01
@@ -88,6 +89,7 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
                 grpc.StatusCode.FAILED_PRECONDITION,
                 "STEP_OUT_OF_ORDER",
                 expected=str(len(self.ran) + 1),
+                answer_within=str(self.answer_within),
             )
         if self.at_once:
             await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "STEP_IN_PROGRESS")
@@ -118,7 +120,12 @@ class Servicer(wire_grpc.EnvironmentServiceServicer):
         name = self.created.setdefault(request.request_id, f"sessions/{len(self.created)}")
         await self._lose_some("CreateSession", context)
         return wire.CreateSessionResponse(
-            session=wire.Session(name=name, kind=request.kind, last_step_index=len(self.ran))
+            session=wire.Session(
+                name=name,
+                kind=request.kind,
+                last_step_index=len(self.ran),
+                answer_within=requests.duration(self.answer_within),
+            )
         )
 
     async def GetSession(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -311,6 +318,28 @@ async def test_a_step_whose_answer_was_lost_for_good_is_the_same_step_when_asked
     assert (await soon(session.step("echo a"))).step_index == 1
     assert servicer.ran == [b"echo a"]
     assert (await soon(session.step("echo a"))).step_index == 2
+
+
+async def test_a_session_is_as_patient_as_the_server_says(
+    plumb: aio.Plumb, servicer: Servicer
+) -> None:
+    servicer.gates[b"sleep"] = asyncio.Event()
+    servicer.answer_within = 0.25
+    session = await plumb.session("shell")
+    with pytest.raises(plumb_client.ServerUnavailable, match=r"did not answer within 0\.5 s"):
+        await soon(session.step("sleep", timeout=0.25))
+    servicer.gates[b"sleep"].set()
+
+
+async def test_an_agent_is_as_patient_as_the_first_refusal_says(
+    session: aio.Session, plumb: aio.Plumb, servicer: Servicer
+) -> None:
+    servicer.gates[b"sleep"] = asyncio.Event()
+    servicer.answer_within = 0.25
+    async with plumb.agent_session(session.name) as agent:
+        with pytest.raises(plumb_client.ServerUnavailable, match=r"did not answer within 0\.5 s"):
+            await soon(agent.step("sleep", timeout=0.25))
+    servicer.gates[b"sleep"].set()
 
 
 async def test_after_a_lost_answer_another_action_is_another_step(

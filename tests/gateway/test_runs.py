@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
 ROW = {
     "simulator": "naive", "mode": "free", "steps": 10, "scored": 8, "agreement": INTERVAL,
-    "hallucinations_per_100": 50.0, "false_success": INTERVAL, "false_failure": INTERVAL,
-    "backend_failures": 2,
+    "false_success": INTERVAL, "false_failure": INTERVAL, "backend_failures": 2,
 }  # fmt: skip
 REAL = {"scenarios": 1, "steps": 10, "replicas": 3, "agreement": None}
 REPORT = {"rows": [ROW], "real": REAL}

@@ -39,7 +39,7 @@ async def test_another_nonce_is_out_of_order_and_nothing_runs(
     await session.begin_step(1, kit.action(b"say a"), begun).answer()
     with pytest.raises(StepOutOfOrder, match="another nonce; use 2 for a new step") as told:
         session.begin_step(1, kit.action(text), asked)
-    assert told.value.metadata == {"expected": "2"}
+    assert told.value.metadata == {"expected": "2", "answer_within": "60"}
     assert environment.ran == [b"say a"]
 
 

@@ -73,7 +73,7 @@ async def test_a_gap_is_out_of_order_and_says_what_is_expected(
         await session.begin_step(number, kit.action(b"say")).answer()
     with pytest.raises(StepOutOfOrder, match=f"step_index is {index};") as caught:
         session.begin_step(index, kit.action(b"say"))
-    assert caught.value.metadata == {"expected": "3"}
+    assert caught.value.metadata == {"expected": "3", "answer_within": "60"}
     assert len(environment.ran) == 2
 
 
@@ -83,7 +83,7 @@ async def test_the_first_step_is_number_one_and_no_other(
 ) -> None:
     with pytest.raises(StepOutOfOrder) as caught:
         session.begin_step(index, kit.action(b"say"))
-    assert caught.value.metadata == {"expected": "1"}
+    assert caught.value.metadata == {"expected": "1", "answer_within": "60"}
 
 
 async def test_the_next_step_while_one_runs_is_refused_and_its_index_stays_free(

@@ -173,3 +173,11 @@ def test_the_settings_of_the_shell_arrive_at_the_backend() -> None:
     assert shell.limits.files == 2**11
     assert shell.max_output_bytes == 4096
     assert shell.limits.lifetime > 100  # the server ends it first
+
+
+@pytest.mark.parametrize(("step_seconds", "within"), [("5", 60), ("60", 90), ("600", 630)])
+def test_a_session_tells_clients_to_wait_longer_than_a_simulated_step_may_take(
+    step_seconds: str, within: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMB_SIMULATOR_STEP_SECONDS", step_seconds)
+    assert Settings().session_limits().answer_within == within

@@ -379,6 +379,7 @@ class Session(message.Message):
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     JOURNAL_BYTES_FIELD_NUMBER: builtins.int
     MAX_JOURNAL_BYTES_FIELD_NUMBER: builtins.int
+    ANSWER_WITHIN_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Resource name, "sessions/{uuid}". Chosen by the server."""
     kind: builtins.str
@@ -411,6 +412,12 @@ class Session(message.Message):
     def expire_time(self) -> timestamp_pb2.Timestamp:
         """When it will end in any case."""
 
+    @builtins.property
+    def answer_within(self) -> duration_pb2.Duration:
+        """How long the answer to a step may take beyond the step's own timeout: a
+        client that waits less may give up a step that is still answered.
+        """
+
     def __init__(
         self,
         *,
@@ -424,10 +431,11 @@ class Session(message.Message):
         expire_time: timestamp_pb2.Timestamp | None = ...,
         journal_bytes: builtins.int = ...,
         max_journal_bytes: builtins.int = ...,
+        answer_within: duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer_within", b"answer_within", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["backend", b"backend", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "journal_bytes", b"journal_bytes", "kind", b"kind", "last_step_index", b"last_step_index", "max_journal_bytes", b"max_journal_bytes", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_within", b"answer_within", "backend", b"backend", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "journal_bytes", b"journal_bytes", "kind", b"kind", "last_step_index", b"last_step_index", "max_journal_bytes", b"max_journal_bytes", "name", b"name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -142,7 +142,8 @@ class EnvironmentServiceStub:
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
       last nor the next, or the last was begun with another nonce; metadata
-      "expected" has the next one. Index 0 always is: whoever does not know the
+      "expected" has the next one, "answer_within" the seconds of
+      Session.answer_within. Index 0 always is: whoever does not know the
       next one MAY ask so.
     * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
       still running, and this is not that step; metadata "expected" has the next
@@ -324,7 +325,8 @@ class EnvironmentServiceAsyncStub(EnvironmentServiceStub):
     * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
     * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
       last nor the next, or the last was begun with another nonce; metadata
-      "expected" has the next one. Index 0 always is: whoever does not know the
+      "expected" has the next one, "answer_within" the seconds of
+      Session.answer_within. Index 0 always is: whoever does not know the
       next one MAY ask so.
     * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
       still running, and this is not that step; metadata "expected" has the next
@@ -539,7 +541,8 @@ class EnvironmentServiceServicer(metaclass=_abc_1.ABCMeta):
         * `NOT_FOUND` (SESSION_NOT_FOUND): as in GetSession.
         * `FAILED_PRECONDITION` (STEP_OUT_OF_ORDER): step_index is neither the
           last nor the next, or the last was begun with another nonce; metadata
-          "expected" has the next one. Index 0 always is: whoever does not know the
+          "expected" has the next one, "answer_within" the seconds of
+          Session.answer_within. Index 0 always is: whoever does not know the
           next one MAY ask so.
         * `FAILED_PRECONDITION` (STEP_IN_PROGRESS): a step, a probe or a reset is
           still running, and this is not that step; metadata "expected" has the next

@@ -24,14 +24,15 @@ INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\ud800"
 
 
-def row(simulator: str, wrong: float | None) -> dict[str, Any]:
-    """A simulator's; one of which every step failed has no figures."""
+def row(simulator: str, agreement: float | None, **changes: Any) -> dict[str, Any]:
+    """A simulator's; one of which nothing could be judged has no figures."""
+    is_known = agreement is not None
     return {
-        "simulator": simulator, "mode": "free", "steps": 10, "scored": 0 if wrong is None else 8,
-        "agreement": None if wrong is None else INTERVAL, "hallucinations_per_100": wrong,
-        "false_success": INTERVAL | ({"value": None} if wrong is None else {}),
+        "simulator": simulator, "mode": "free", "steps": 10, "scored": 8 if is_known else 0,
+        "agreement": {**INTERVAL, "value": agreement} if is_known else None,
+        "false_success": INTERVAL if is_known else INTERVAL | {"value": None},
         "false_failure": INTERVAL, "backend_failures": 2,
-    }  # fmt: skip
+    } | changes  # fmt: skip
 
 
 def step(turn: int, verdict: str = "EMPTY", **changes: Any) -> dict[str, Any]:
@@ -64,20 +65,21 @@ async def text_of(http: httpx.AsyncClient, path: str) -> str:
     return answer.text
 
 
-async def test_the_leaderboard_has_the_best_first_and_those_without_figures_last(
+async def test_the_leaderboard_has_the_best_first_and_those_that_are_not_ranked_last(
     http: httpx.AsyncClient, write_run: Any
 ) -> None:
-    write_run([row("unreachable", None), row("worse", 50.0), row("better", 5.0)])
+    rows = [row("stopped", 0.99, ranked=False), row("unjudged", None), row("worse", 0.5)]
+    write_run([*rows, row("better", 0.95)])
     for path in ("/reports", "/runs/run"):
         found = re.findall(r'<tr><th scope="row">(\w+) <span', await text_of(http, path))
-        assert found == ["better", "worse", "unreachable"]
+        assert found == ["better", "worse", "stopped", "unjudged"]
 
 
 async def test_the_error_browser_begins_with_what_is_wrong_and_filters(
     http: httpx.AsyncClient, write_run: Any
 ) -> None:
     write_run(
-        [row("naive", 5.0)],
+        [row("naive", 0.95)],
         step(1, "AGREES"), step(2), step(3, "FALSE_SUCCESS", action="cat planted"),
         step(4, "BACKEND_FAILURE", simulated={"text": "", "failure": "no model answers"}),
     )  # fmt: skip
@@ -96,7 +98,7 @@ async def test_the_error_browser_begins_with_what_is_wrong_and_filters(
 async def test_a_step_s_sides_are_marked_as_the_differ_laid_them(
     http: httpx.AsyncClient, write_run: Any
 ) -> None:
-    write_run([row("naive", 5.0)], step(1), step(2, aligned=[["x", None, "missing"]]))
+    write_run([row("naive", 0.95)], step(1), step(2, aligned=[["x", None, "missing"]]))
     text = await text_of(http, "/runs/run")
     assert '<td dir="ltr"><mark>a</mark></td><td dir="ltr"><mark>b</mark></td>' in text
     assert '<tr class="missing"><td dir="ltr">x</td><td dir="ltr"></td></tr>' in text
@@ -105,7 +107,7 @@ async def test_a_step_s_sides_are_marked_as_the_differ_laid_them(
 
 
 async def test_many_errors_are_paged(http: httpx.AsyncClient, write_run: Any) -> None:
-    write_run([row("naive", 5.0)], *(step(turn) for turn in range(120)))
+    write_run([row("naive", 0.95)], *(step(turn) for turn in range(120)))
     first = await text_of(http, "/runs/run?text=ls")
     assert "120 steps" in first
     more = re.search(r'href="([^"#]+)#errors" data-next', first)
@@ -124,7 +126,7 @@ async def test_hostile_files_show_as_text(http: httpx.AsyncClient, write_run: An
 
 
 async def test_the_bench_s_own_page_is_in_a_box(http: httpx.AsyncClient, write_run: Any) -> None:
-    write_run([row("naive", 5.0)])
+    write_run([row("naive", 0.95)])
     answer = await http.get("/runs/run/report.html")
     assert answer.text == "<script>charts()</script>"
     assert answer.headers["content-security-policy"] == REPORT_POLICY
@@ -139,7 +141,7 @@ async def test_a_run_that_is_none_is_not_found(http: httpx.AsyncClient, name: st
 async def test_a_run_without_its_own_page_is_not_found(
     http: httpx.AsyncClient, write_run: Any, settings: GatewaySettings
 ) -> None:
-    write_run([row("naive", 5.0)])
+    write_run([row("naive", 0.95)])
     (settings.runs / "run" / "report.html").unlink()
     assert (await http.get("/runs/run/report.html")).status_code == 404
 
@@ -153,7 +155,7 @@ async def test_a_page_of_its_own_that_leads_elsewhere_is_not_found_and_holds_nob
     kit: type[Kit],
     trick: str,
 ) -> None:
-    write_run([row("naive", 5.0)])
+    write_run([row("naive", 0.95)])
     page = settings.runs / "run" / "report.html"
     page.unlink()
     (tmp_path / "secret").write_text("canary")
@@ -176,7 +178,7 @@ async def test_a_page_of_its_own_that_leads_elsewhere_is_not_found_and_holds_nob
 async def test_a_run_whose_folder_is_a_link_is_not_found(
     http: httpx.AsyncClient, write_run: Any, settings: GatewaySettings, tmp_path: Path
 ) -> None:
-    write_run([row("naive", 5.0)])
+    write_run([row("naive", 0.95)])
     (settings.runs / "run").rename(tmp_path / "elsewhere")
     (settings.runs / "run").symlink_to(tmp_path / "elsewhere")
     for path in ("/runs/run", "/runs/run/report.html"):
@@ -186,7 +188,7 @@ async def test_a_run_whose_folder_is_a_link_is_not_found(
 async def test_a_page_of_its_own_is_sent_in_pieces_however_long_it_is(
     url: str, write_run: Any, settings: GatewaySettings
 ) -> None:
-    write_run([row("naive", 5.0)])
+    write_run([row("naive", 0.95)])
     size = 300 * 1024**2
     with (settings.runs / "run" / "report.html").open("wb") as sparse:
         sparse.truncate(size)

@@ -1,5 +1,6 @@
 """`plumb bench` as a user runs it: real sandboxes, recordings, baselines and a scripted model."""
 
+import asyncio
 import json
 import os
 import re
@@ -97,7 +98,9 @@ def test_recordings_and_baselines_are_scored_against_three_real_runs(tmp_path: P
     assert rows["rec naive"]["agreement"]["value"] == 0.5
     assert rows["rec naive"]["trajectories"] == 1
     assert rows["always_empty"]["trajectories"] == 2
-    assert rows["sqlite"]["state"].keys() == {"1", "2"}
+    assert rows["sqlite"]["state"]["by_turn"].keys() == {"1", "2"}
+    assert rows["sqlite"]["agreement_by_facts"]["0"]["steps"] == 2
+    assert report(out)["real"]["changes"] == {"0": 6, "1": 0, "2": 0, "3+": 0}
     assert report(out)["real"]["replicas"] == 3
     assert report(out)["real"]["false_alarms"]["count"] == 0
     assert report(out)["record"]["seed"] == 0
@@ -130,11 +133,11 @@ def test_a_model_runs_free_and_taught_and_its_failures_are_counted(tmp_path: Pat
             OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url, PLUMB_SIMULATOR_RETRIES="0",
         )  # fmt: skip
         asked = [json.dumps(body["messages"]) for body in endpoint.requests]
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 1, run.stderr
     rows = {row["mode"]: row for row in report(out)["rows"]}
     assert rows.keys() == {"free-running", "teacher-forced"}
     for row in rows.values():
-        assert (row["steps"], row["scored"], row["backend_failures"]) == (3, 2, 1)
+        assert (row["steps"], row["scored"], row["backend_failures"]) == (3, 3, 1)
         assert row["cost"]["prompt_tokens"] > 0
     taught = [text for text in asked if "42\\\\n" in text]
     assert taught
@@ -295,3 +298,117 @@ def test_a_run_in_which_nothing_was_answered_is_no_success_and_can_be_played_aga
     assert again.returncode == 0, again.stderr
     (row,) = report(out)["rows"]
     assert (row["steps"], row["backend_failures"]) == (4, 0)
+
+
+def scripted(**before: "list[Any]") -> Any:
+    """Answers each step rightly, after what stands before it by the action's first word."""
+
+    async def answer(body: Body) -> Any:
+        asked = str(body["messages"][-1]["content"])
+        action = next(one for one in STEPS if one in asked)
+        waiting = before.get(action.split()[0])
+        return await (waiting.pop(0) if waiting else says(STEPS[action]))(body)
+
+    return answer
+
+
+STEPS = {
+    "cat /srv/n": {"output": "42\n", "exit_code": 0, "cwd": "/root", "seconds": 0},
+    "wc -l /srv/n": {"output": "7 /srv/n\n", "exit_code": 0, "cwd": "/root", "seconds": 0},
+    "test -e /srv/none": {"output": "", "exit_code": 1, "cwd": "/root", "seconds": 0},
+}
+
+
+async def _late(body: Body) -> Any:
+    await asyncio.sleep(30)  # the asker goes away long before
+    return await says("too late")(body)
+
+
+FIGURES = (
+    "agreement", "agreement_macro", "verdicts", "false_success", "false_failure", "coverage",
+    "whole_trajectories", "right", "wrong", "backend_failures", "rank",
+)  # fmt: skip
+
+
+def test_a_slow_failing_and_limited_endpoint_ends_with_the_figures_of_a_good_one(
+    tmp_path: Path,
+) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", {**ONE, "actions": list(STEPS)})
+    found = []
+    with endpoint_in_a_thread() as endpoint:
+        bad = {
+            "cat": [fails(500), fails(500)],  # the first of them at the trial before the start
+            "wc": [fails(429, retry_after=0.2), _late],
+            "test": [fails(503)],
+        }
+        for name, before in (("good", {}), ("bad", bad)):
+            endpoint.begin(scripted(**before))
+            run = bench(
+                scenarios, "--simulator", "model:m", "--mode", "free", "--replicas", "1",
+                "--probe-at", "", "--strategy", "naive", "--out", tmp_path / name,
+                OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url, PLUMB_SIMULATOR_RETRIES="0",
+                PLUMB_SIMULATOR_STEP_SECONDS="4",
+            )  # fmt: skip
+            assert run.returncode == 0, run.stdout + run.stderr
+            (row,) = report(tmp_path / name)["rows"]
+            found.append({figure: row[figure] for figure in FIGURES})
+    assert found[0] == found[1]
+    assert (found[0]["right"], found[0]["wrong"]) == (2, 1)
+
+
+def test_a_run_with_some_failed_steps_exits_with_1_and_resume_plays_them_again(
+    tmp_path: Path,
+) -> None:
+    scenarios = lines(tmp_path / "s.jsonl", {**ONE, "actions": list(STEPS)})
+    out = tmp_path / "out"
+    arguments = [
+        scenarios, "--simulator", "model:m", "--mode", "free", "--replicas", "1", "--probe-at", "",
+        "--strategy", "naive", "--out", out,
+    ]  # fmt: skip
+
+    async def breaks_down(body: Body) -> Any:
+        is_late = "wc -l /srv/n" in str(body["messages"][-1]["content"])
+        return await (fails(503) if is_late else says(STEPS["cat /srv/n"]))(body)
+
+    with endpoint_in_a_thread() as endpoint:
+        env = {
+            "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": endpoint.url, "PLUMB_SIMULATOR_RETRIES": "0",
+        }  # fmt: skip
+        endpoint.begin(breaks_down)
+        run = bench(*arguments, **env)
+        assert run.returncode == 1, run.stdout + run.stderr
+        assert "m naive (free-running) answered 1 of 3 steps" in run.stdout.replace("\n", " ")
+        (row,) = report(out)["rows"]
+        assert (row["right"], row["backend_failures"], row["rank"]) == (1, 2, None)
+        assert row["agreement"]["value"] == pytest.approx(1 / 3)
+        endpoint.begin(scripted())
+        again = bench(*arguments, "--resume", **env)
+    assert again.returncode == 0, again.stdout + again.stderr
+    (row,) = report(out)["rows"]
+    assert (row["right"], row["wrong"], row["backend_failures"], row["rank"]) == (2, 1, 0, 1)
+
+
+def test_what_a_free_run_was_asked_already_is_not_asked_again_of_the_taught_one(
+    tmp_path: Path,
+) -> None:
+    right = {**STEPS, "wc -l /srv/n": {**STEPS["wc -l /srv/n"], "output": "1 /srv/n\n"}}
+    scenarios = lines(tmp_path / "s.jsonl", {**ONE, "actions": list(right)})
+
+    async def answer(body: Body) -> Any:
+        asked = str(body["messages"][-1]["content"])
+        return await says(next(said for action, said in right.items() if action in asked))(body)
+
+    out = tmp_path / "out"
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.begin(answer)
+        run = bench(
+            scenarios, "--simulator", "model:m", "--replicas", "1", "--probe-at", "",
+            "--strategy", "naive", "--out", out,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url,
+        )  # fmt: skip
+        asked = len(endpoint.requests)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert asked == len(right) + 1  # one of them is the trial before the start
+    free, taught = report(out)["rows"]
+    assert (free["right"], taught["right"]) == (3, 3)
+    assert taught["cost"]["prompt_tokens"] == 0 < free["cost"]["prompt_tokens"]
