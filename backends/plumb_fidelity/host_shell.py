@@ -22,7 +22,7 @@ _MANY_LINES = frozenset(
 _SAYS_ITS_WORDS = frozenset({"echo", "printf", "test", "[", "[[", "cd", "export", "alias", "type",
                              "which", "basename", "dirname", "expr", "ln"})  # fmt: skip
 _FILES = re.compile(
-    r"(?:/proc/(?!self\b)|/sys/)\S|/(?:etc|usr/lib)/os-release$"
+    r"(?:/proc/(?!self\b|sys/kernel/random/)|/sys/)\S|/(?:etc|usr/lib)/os-release$"
     r"|/etc/(?:issue|debian_version|lsb-release|machine-id)$"
 )
 _ASKS_VERSION = frozenset({"--version", "-V", "-version"})

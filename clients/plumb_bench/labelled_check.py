@@ -10,7 +10,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from plumb_bench.labelled import LABELS, LabelledPair, read_labelled
-from plumb_bench.labelled_accuracy import LabelledAccuracy, Share, measure, shortfalls
+from plumb_bench.labelled_accuracy import (
+    AIMED,
+    HELD,
+    LabelledAccuracy,
+    Share,
+    measure,
+    shortfalls,
+)
 from plumb_bench.lines import BadLine
 from plumb_fidelity.verdict import SEVERITY
 
@@ -42,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     hidden = {pair.id for path in arguments.held_out for pair in files[path]}
     for line in _disagreements(found, hidden) if arguments.show else ():
         sys.stdout.write(f"{line}\n")
-    short = shortfalls(found)
+    for line in shortfalls(found, AIMED):
+        sys.stdout.write(f"  short of the aim: {line}\n")
+    short = shortfalls(found, HELD)
     for line in short:
         sys.stderr.write(f"the differ falls short: {line}\n")
     return 1 if short else 0

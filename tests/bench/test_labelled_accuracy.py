@@ -10,7 +10,7 @@ from tests.bench.test_labelled import line
 
 from plumb_bench import labelled_check
 from plumb_bench.labelled import LabelledPair, parse_labelled
-from plumb_bench.labelled_accuracy import Share, kappa, measure, shortfalls
+from plumb_bench.labelled_accuracy import AIMED, Share, kappa, measure, shortfalls
 from plumb_fidelity import Verdict
 
 ANSWERS = {
@@ -93,17 +93,19 @@ def test_kappa_is_undefined_where_chance_agrees_everywhere() -> None:
 
 def test_bars_are_told_one_by_one() -> None:
     right = pairs(*["right"] * 200)
-    assert shortfalls(measure(right, judge=says(*["AGREES"] * 200))) == []
-    short = shortfalls(measure(right, judge=says(*["AGREES"] * 197, *["EMPTY"] * 3)))
+    assert shortfalls(measure(right, judge=says(*["AGREES"] * 200)), AIMED) == []
+    short = shortfalls(measure(right, judge=says(*["AGREES"] * 197, *["EMPTY"] * 3)), AIMED)
     assert short == ["197 of 200 pairs are decided as labelled; at least 99% are due"]
     wrong = pairs(*["wrong"] * 100, "right")
     (overall, where) = shortfalls(
-        measure(wrong, judge=says(*["AGREES"] * 4, *["EMPTY"] * 96, "AGREES"))
+        measure(wrong, judge=says(*["AGREES"] * 4, *["EMPTY"] * 96, "AGREES")), AIMED
     )
     assert "96 of 100 pairs are decided as labelled where the sides differ" in where
     assert "97 of 101" in overall
     alarmed = measure(pairs("right", origin="replica"), judge=says("EMPTY"))
-    assert "1 of 1 real runs are held to be wrong; at most 0.5% may be" in shortfalls(alarmed)
+    assert "1 of 1 real runs are held to be wrong; at most 0.5% may be" in shortfalls(
+        alarmed, AIMED
+    )
 
 
 def write(path: Path, *names: str, **changed: Any) -> str:
@@ -119,7 +121,7 @@ def write(path: Path, *names: str, **changed: Any) -> str:
 def test_the_check_prints_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [
         write(tmp_path / "one.jsonl", "right", "wrong"),
-        write(tmp_path / "two.jsonl", "layout", "empty"),
+        write(tmp_path / "two.jsonl", "layout", "empty", action="wc -l < n"),
     ]
     assert labelled_check.main(files) == 0
     out = capsys.readouterr().out
