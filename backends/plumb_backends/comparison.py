@@ -14,10 +14,10 @@ from plumb_backends.errors import InvalidInput, PlumbError
 from plumb_backends.grounding import Grounding
 from plumb_backends.kind import Kind
 from plumb_backends.registry import Backends, Grounded, Spec, all_kinds
-from plumb_backends.simulated.options import ReplayOptions, SimulatorOptions
+from plumb_backends.simulated.options import BASELINE_PREFIX, ReplayOptions, SimulatorOptions
 from plumb_backends.workers import WorkCut
 from plumb_fidelity.rules import Rules, remembered
-from plumb_fidelity.seen import Seen
+from plumb_fidelity.seen import OF_MODELS, Seen
 from plumb_fidelity.verdict import Verdict, backend_failure
 
 DEFAULT_REPLICAS = 3
@@ -127,13 +127,16 @@ class Comparison:
 
 def seen_of(observation: Observation) -> Seen:
     """An observation as the differ takes it."""
-    is_recorded = observation.provenance.backend == "replay"  # where it is is not recorded
+    source = observation.provenance
+    is_recorded = source.backend == "replay"  # where it is is not recorded
+    is_model = source.model != "" and not source.model.startswith(BASELINE_PREFIX)
     return Seen(
         text=observation.text,
         exit_code=observation.exit_code,
         errno=observation.sql.errno if observation.sql else None,
         ending=observation.ending.name,
         cwd=observation.shell.cwd if observation.shell and not is_recorded else "",
+        endings=OF_MODELS if is_model and not is_recorded else frozenset(),
     )
 
 

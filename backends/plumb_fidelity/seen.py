@@ -8,6 +8,11 @@ STOPPED = frozenset({"TIMED_OUT", "INTERRUPTED", "OUTPUT_LIMIT", "AWAITS_INPUT"}
 COMMON = frozenset({"EXITED", "TIMED_OUT"})
 """Endings that every side can give."""
 
+OF_MODELS = COMMON | {
+    "SIGNALED", "OUT_OF_MEMORY", "OUTPUT_LIMIT", "SHELL_EXITED", "AWAITS_INPUT"
+}  # fmt: skip
+"""Endings that plumb asks a model for: all but an interrupt, which is the caller's."""
+
 _STOPPED_STATUS = 130  # what a shell has where Ctrl-C stopped an action
 
 

@@ -12,6 +12,7 @@ from plumb_fidelity import Seen, Truth, Verdict
 from plumb_fidelity.action import changes_state
 from plumb_fidelity.failure import failure_of
 from plumb_fidelity.rules import remembered, rules_of
+from plumb_fidelity.seen import OF_MODELS
 from plumb_fidelity.statuses import FAILURE, SUCCESS, UNKNOWN
 from plumb_fidelity.verdict import backend_failure
 
@@ -165,9 +166,10 @@ def score(
     truths = {s.id: _truths(s, reals[s.id]) for s in scored}
     rows = []
     for simulator in simulators:
+        endings = OF_MODELS if simulator.is_model else frozenset()
         for mode in (FREE, TEACHER):
             played = [
-                _steps(scenario, reals[scenario.id], truths[scenario.id], one)
+                _steps(scenario, reals[scenario.id], truths[scenario.id], one, endings)
                 for scenario in scored
                 if (one := found.get((scenario.id, simulator.label, mode)))
             ]
@@ -216,8 +218,13 @@ def _leave_one_out(scenario: Scenario, runs: Sequence[Trajectory]) -> list[Step]
 
 
 def _steps(
-    scenario: Scenario, reals: Sequence[Trajectory], truths: Sequence[Truth], one: Trajectory
+    scenario: Scenario,
+    reals: Sequence[Trajectory],
+    truths: Sequence[Truth],
+    one: Trajectory,
+    endings: frozenset[str] = frozenset(),
 ) -> list[Step]:
+    """Scores a trajectory of a side that can give these endings; see `Seen`."""
     steps = []
     history: list[tuple[str, str]] = []
     before: list[Probes] = [real.before for real in reals]
@@ -230,7 +237,8 @@ def _steps(
         if turn.failure:
             verdict = backend_failure("simulated", turn.failure)
         else:
-            verdict = truth.judge(turn.seen, history=history)
+            seen = dataclasses.replace(turn.seen, endings=endings)
+            verdict = truth.judge(seen, history=history)
             history = remembered(history, turn.action, turn.text)
         probes = [real.turns[number].probes for real in reals]
         steps.append(

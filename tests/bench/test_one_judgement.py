@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -22,6 +23,7 @@ from plumb_bench.simulators import Simulator
 from plumb_bench.trajectory import FREE, REAL, Trajectory, Turn
 from plumb_fidelity import Seen, compare
 from plumb_fidelity.rules import rules_of
+from plumb_fidelity.seen import OF_MODELS
 
 _TABLE = "+---+\n| n |\n+---+\n| {} |\n+---+\n1 row in set (0.00 sec)\n"
 _PAIRS = [
@@ -52,24 +54,26 @@ _PAIRS = [
 ]  # fmt: skip
 
 
-def _observation(kind: str, seen: Seen, backend: str) -> Observation:
+def _observation(kind: str, seen: Seen, provenance: Provenance) -> Observation:
     return Observation(
         text=seen.text,
         ending=Ending[seen.ending or "EXITED"],
         exit_code=seen.exit_code,
         shell=ShellDetail(cwd=seen.cwd, user="root", host="sandbox") if kind == "shell" else None,
         sql=SqlDetail(errno=seen.errno or 0) if kind == "mysql" else None,
-        provenance=Provenance(backend=backend),
+        provenance=provenance,
     )
 
 
-async def _on_a_server(kind: str, action: str, real: Seen, simulated: Seen) -> str:
+async def _on_a_server(
+    kind: str, action: str, real: Seen, simulated: Seen, *, model: str = ""
+) -> str:
     found = await compared(
         all_kinds()[kind],
         all_kinds()[kind].options_type(),
         Action(action.encode()),
-        [_observation(kind, real, "real")],
-        _observation(kind, simulated, "simulated"),
+        [_observation(kind, real, Provenance(backend="real"))],
+        _observation(kind, simulated, Provenance(backend="simulated", model=model)),
         history=(),
         seconds=10.0,
         owner="a test",
@@ -77,7 +81,9 @@ async def _on_a_server(kind: str, action: str, real: Seen, simulated: Seen) -> s
     return found.verdict
 
 
-def _in_a_bench(kind: str, action: str, real: Seen, simulated: Seen) -> str:
+def _in_a_bench(
+    kind: str, action: str, real: Seen, simulated: Seen, *, model: str = "baseline:m"
+) -> str:
     scenario = Scenario(id="s", environment=kind, task="", init=(), actions=(action,), tags=())
     played = [
         Trajectory(
@@ -98,7 +104,7 @@ def _in_a_bench(kind: str, action: str, real: Seen, simulated: Seen) -> str:
         )
         for side, run, seen in ((REAL, "1", real), ("m", FREE, simulated))
     ]
-    (row,) = score([scenario], [Simulator(label="m", model="m")], played).rows
+    (row,) = score([scenario], [Simulator(label="m", model=model)], played).rows
     return row.steps[0].verdict.verdict
 
 
@@ -113,6 +119,17 @@ async def test_a_pair_has_one_verdict_wherever_it_is_judged(
         "server": await _on_a_server(kind, action, real, simulated),
         "bench": _in_a_bench(kind, action, real, simulated),
     } == dict.fromkeys(("library", "server", "bench"), verdict)
+
+
+async def test_a_model_is_held_to_the_endings_that_it_is_asked_for() -> None:
+    real = Seen(text="exit\n", exit_code=4, ending="SHELL_EXITED")
+    said = Seen(text="exit\n", exit_code=4, ending="EXITED")
+    asked = dataclasses.replace(said, endings=OF_MODELS)
+    assert {
+        compare([real], asked, action="exit 4").verdict,
+        await _on_a_server("shell", "exit 4", real, said, model="gpt-4o"),
+        _in_a_bench("shell", "exit 4", real, said, model="gpt-4o"),
+    } == {"WRONG_ERROR"}
 
 
 def test_a_kind_and_its_rules_know_the_same_prompt() -> None:
