@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plumb_backends.real.guest import script
 from plumb_backends.real.marks import (
     Mark,
     Prompt,
@@ -46,6 +48,11 @@ def _mark(letter: str, *fields: str, key: str = KEY, token: str = TOKEN) -> byte
 @pytest.mark.parametrize("letter", ["A", "C", "P", "X"])
 def test_finds_a_mark_between_content(letter: str) -> None:
     assert _scan(b"before" + _mark(letter) + b"after") == [b"before", Mark(letter, TOKEN), b"after"]
+
+
+def test_the_line_of_ours_that_set_v_prints_is_taken_out() -> None:
+    (line,) = re.findall("__plumb_mine='(.*)'", script("rc.bash"))
+    assert _scan(b"hi\r\n" + line.encode() + b"\r\n", _mark("A")) == [b"hi\r\n", Mark("A", TOKEN)]
 
 
 @pytest.mark.parametrize("letter", ["B", "R"])

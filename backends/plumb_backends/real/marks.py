@@ -35,6 +35,9 @@ _OPEN, _CLOSE = b"\x1f", b"\x1d"
 Ctrl-], at which that ends. Where nobody reads it, the second discards the line. Neither means
 anything to a terminal that bash does not read yet."""
 
+_HOOK = b"{ __plumb_prompt; } 9>&2 2>/dev/null || { __plumb_prompt; } 2>/dev/null\r\n"
+"""What `guest/rc.bash` has in PROMPT_COMMAND, as `set -v` prints it before each prompt."""
+
 _MAX_PATH_BYTES = 4096
 _MAX_MARK_BYTES = 4 * _MAX_PATH_BYTES + 1024  # quoted, a byte takes up to four
 _INTRODUCER = b"\x1b]133;"
@@ -93,7 +96,7 @@ class Scanner:
 
     def feed(self, data: bytes) -> Iterator[bytes | Mark]:
         """Takes the next piece; yields content and marks in their order."""
-        data = self._held + data
+        data = (self._held + data).replace(_HOOK, b"")
         position = 0
         for found in self._mark.finditer(data):
             if found.start() > position:

@@ -196,6 +196,17 @@ async def test_raw_and_text_hold_no_mark_of_ours(shell: RealShell, command: str)
         assert "133;" not in seen.text
 
 
+async def test_what_set_v_shows_is_the_agent_s_own(shell: RealShell) -> None:
+    await shell.step(Action(b"set -v"))
+    for _ in range(2):
+        assert (await shell.step(Action(b"echo hi"))).text == "hi\n"
+    bounded = await shell.step(Action(b"PROMPT_COMMAND='true mine'; $PROMPT_COMMAND"))
+    assert "plumb" not in bounded.text
+    seen = await shell.step(Action(b"echo hi"))
+    assert "plumb" not in seen.text
+    assert "true mine\n" in seen.text
+
+
 async def test_the_shell_shows_few_traces_of_what_frames_it(shell: RealShell) -> None:
     seen = await shell.step(Action(b"env | grep -ci plumb; alias | grep -ci plumb; ls -A /tmp"))
     assert seen.text == "0\n0\n"
