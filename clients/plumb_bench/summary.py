@@ -27,8 +27,8 @@ def summarise(
     Args:
         scored: What was scored.
         seed: Of sign flips and of planted errors.
-        labelled: What the differ makes of pairs that an expert labelled: `pairs`, `right`,
-            `differing`, `differing_right`; None where they were not judged.
+        labelled: What the differ makes of labelled pairs (`LabelledAccuracy.to_json`); None where
+            none were judged.
     """
     rows = [summarise_row(row, kinds=scored.kinds, steps=_steps(scored)) for row in scored.rows]
     _rank(rows)

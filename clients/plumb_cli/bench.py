@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from plumb_bench.labelled import LabelledPair, read_labelled
 from plumb_bench.labels import sentence, shown
 from plumb_bench.leaderboard import table_of
 from plumb_bench.lines import BadLine
@@ -78,6 +79,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
     parser.add_argument("--resume", action="store_true", help="go on where a run was interrupted; "
                         "what failed is played again")  # fmt: skip
+    parser.add_argument("--labelled", type=Path, action="append", default=[],
+                        metavar="PAIRS.jsonl", help="judge these pairs, too, and report how often "
+                        "the verdict is the label")  # fmt: skip
     parser.add_argument("--server", metavar="HOST:PORT", help="default: one of its own")
     parser.set_defaults(run=run)
 
@@ -86,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Benchmarks. See `_STATUSES` for what it returns."""
     try:
         plan = _plan(arguments)
+        labelled = [pair for path in arguments.labelled for pair in read_labelled(path)]
         records = Records(arguments.out)
         settings = settings_of(
             plan.scenarios,
@@ -103,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (BadLine, OSError) as error:
         say(f"plumb bench: {error}", sys.stderr)
         return 2
-    return _report(plan, records, settings, arguments.seed)
+    return _report(plan, records, settings, arguments.seed, labelled)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -183,11 +188,22 @@ async def _play(plumb: aio.Plumb, plan: Plan, records: Records) -> None:
         await Runner(plumb, plan, records, note).run()
 
 
-def _report(plan: Plan, records: Records, settings: dict[str, Any], seed: int) -> int:
-    from plumb_bench.report import write_report  # here: it brings scipy and matplotlib, seconds
+def _report(
+    plan: Plan,
+    records: Records,
+    settings: dict[str, Any],
+    seed: int,
+    labelled: Sequence[LabelledPair],
+) -> int:
+    # Here: they bring scipy and matplotlib, seconds.
+    from plumb_bench.labelled_accuracy import measure
+    from plumb_bench.report import write_report
 
     scored = score(plan.scenarios, plan.simulators, records.done.values())
-    written = write_report(records.folder, scored, _record(plan, settings, seed), seed=seed)
+    accuracy = measure(labelled).to_json() if labelled else None
+    written = write_report(
+        records.folder, scored, _record(plan, settings, seed), seed=seed, labelled=accuracy
+    )
     console = Console()
     console.print(table_of(written.report))
     wrong = [*_unmeasured(written.report), *map(sentence, written.failures)]

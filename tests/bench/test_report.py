@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bench.test_labelled import line
 from tests.bench.test_scoring import MODEL, A, reals, run
 
 from plumb_bench.charts import draw_all
+from plumb_bench.labelled import parse_labelled
+from plumb_bench.labelled_accuracy import measure
 from plumb_bench.leaderboard import table_of
 from plumb_bench.report import MOST_SHOWN_STEPS, write_report
 from plumb_bench.scoring import Scored, score
@@ -39,6 +42,20 @@ def test_what_a_model_said_is_text_and_no_markup(folder: Path) -> None:
     assert "<script>alert" not in page
     assert "{{ 7 * 7 }}" in page
     assert page.count("<article") == page.count("</article>") == 6
+
+
+def test_what_the_differ_makes_of_labelled_pairs_stands_beside_what_it_finds_planted(
+    scored: Scored, tmp_path: Path
+) -> None:
+    pairs = [
+        parse_labelled(line(id="a", simulated={"text": "43\n"}), "here"),
+        parse_labelled(line(id="b", simulated={"text": "42\n"}), "here"),
+    ]
+    found = measure(pairs)
+    written = write_report(tmp_path, scored, {}, seed=7, labelled=found.to_json())
+    assert written.report["labelled"]["overall"]["count"] == 1
+    page = (tmp_path / "report.html").read_text()
+    assert "50.0 % (1 of 2 pairs); where the sides differ 100.0 % (1 of 1)" in page
 
 
 def test_the_page_loads_nothing(folder: Path) -> None:
