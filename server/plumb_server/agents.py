@@ -155,7 +155,7 @@ _TOLD_WHOLE = (InvalidInput, StepOutOfOrder, StepMismatch, StepInProgress, Permi
                Unauthenticated, LimitReached, JournalUnavailable, ServerStopping)  # fmt: skip
 """What is about the call, and not about what stands behind the session."""
 
-_TOLD_FACTS = {"expected", "limit"}
+_TOLD_FACTS = {"expected", "limit", "answer_within"}
 """The facts of such an error; one with any other tells of what stands behind the session."""
 
 _IN_OTHER_WORDS: Mapping[type[PlumbError], str] = {

@@ -13,7 +13,7 @@ from plumb_backends.kinds.mysql import Rendering
 
 LENGTH = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-MAX_TEXT_BYTES = 1024 * 1024
+MAX_TEXT_BYTES = 4 * 1024 * 1024
 """What the output of one action may take; the middle of a longer one is cut."""
 
 
