@@ -650,4 +650,5 @@ def test_the_limits_are_plain_values() -> None:
         "max_life": 86400.0,
         "journal_bytes": 256 * 1024**2,
         "close_within": 30.0,
+        "answer_within": 60.0,
     }
