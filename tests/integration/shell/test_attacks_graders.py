@@ -205,6 +205,7 @@ async def test_an_agent_that_ends_plumb_s_program_gets_no_answer_changed(
     shell: RealShell, monkeypatch: pytest.MonkeyPatch, signal: str
 ) -> None:
     monkeypatch.setattr(program_module, "_AFTERLIFE", 0.5)
+    monkeypatch.setattr(program_module, "_START_WITHIN", 5.0)
     monkeypatch.setattr(asking, "ANSWER_WITHIN", 2.0)
     await begin(shell, KILLER % signal)
     for _ in range(2):
