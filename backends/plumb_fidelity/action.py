@@ -35,6 +35,7 @@ _CHANGING_SQL = re.compile(
     re.IGNORECASE,
 )
 _SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
+_FROM_RANGE = re.compile(r"[ ]-(?:i|-input-range)")
 _TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
 _LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
@@ -206,6 +207,8 @@ def _takes_random_lines(action: str) -> bool:
         if is_shuffled and _TAKES_SOME.match(stage):
             return True
         for found in _SHUFFLES.finditer(stage):
+            if found[1] and _FROM_RANGE.search(stage, found.end()):
+                break  # its bounds tell what may come
             is_shuffled = True
             if found[1]:
                 if stage.find("-n", found.end()) >= 0:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import SILENT, arguments, commands
+from plumb_fidelity.chance import lines_by_chance
 from plumb_fidelity.failure import is_complaint
 
 _READABLE = 4096
@@ -17,7 +18,7 @@ _ONE_LINE = frozenset({"uname", "nproc", "arch", "hostid", "uptime", "getconf"})
 _MANY_LINES = frozenset(
     {"free", "df", "lscpu", "lsblk", "lsmem", "ifconfig", "ip", "lsb_release", "hostnamectl", "w",
      "dmesg", "vmstat", "iostat", "top", "htop", "sysctl", "ulimit", "ping", "nslookup", "dig",
-     "last", "who", "dpkg", "dpkg-query", "apt", "apt-get", "apt-cache"}
+     "last", "who", "locale", "dpkg", "dpkg-query", "apt", "apt-get", "apt-cache"}
 )  # fmt: skip
 _SAYS_ITS_WORDS = frozenset({"echo", "printf", "test", "[", "[[", "cd", "export", "alias", "type",
                              "which", "basename", "dirname", "expr", "ln"})  # fmt: skip
@@ -68,12 +69,14 @@ class Share:
         lines: How many lines; None where that is not fixed.
         looks: How its lines look, where that is known.
         program: The program, for the host's.
+        is_chance: Whether nobody can know it, for it is drawn by chance; such is the host's, too.
     """
 
     is_host: bool
     lines: int | None
     looks: re.Pattern[str] | None = None
     program: str = ""
+    is_chance: bool = False
 
 
 def shares(action: str) -> list[Share]:
@@ -87,7 +90,9 @@ def shares(action: str) -> list[Share]:
         return []
     if _CONTROL.search(_QUOTED.sub("''", plain)):
         is_host = all(share.is_host for share in found)
-        return [Share(True, None, program=found[0].program)] if is_host else []
+        is_chance = any(share.is_chance for share in found)
+        first = Share(True, None, program=found[0].program, is_chance=is_chance)
+        return [first] if is_host else []
     return _joined(found)
 
 
@@ -128,6 +133,9 @@ def _shares(pipeline: Sequence[Sequence[str]], files: set[str]) -> list[Share]:
         files.update(_targets(last))
     if _prints_nothing(last):
         return []
+    drawn = lines_by_chance(pipeline)
+    if drawn:
+        return [Share(True, drawn, program=words[0], is_chance=True)]
     if is_host and len(pipeline) > 1 and last[0] == "wc" and _count(words) == 1:
         is_host = False  # how many lines there are is known
     lines = _count(words) if len(pipeline) == 1 else _count_of_last(last, _count(words))

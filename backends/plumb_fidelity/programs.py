@@ -8,6 +8,7 @@ known of may, with one real run, print the time of day, measured fractions of se
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from plumb_fidelity import chance
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
 from plumb_fidelity.kinds import (
     DRAWN,
@@ -187,7 +188,8 @@ def _interpreter(words: Words) -> list[Grant]:
     program = " ".join(words[1:])
     found = [Grant(_UNKNOWN)]
     if _CHANCE.search(program):
-        found.append(Grant(_RANDOM))
+        dice = tuple(chance.of_program(program))
+        found.append(Grant(Licence(kinds=dice) if dice else _RANDOM))
     if re.search(r"time\.time|time\(\)|Date\.now|getpid|\btime\b", program):
         found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH, SPENT))))
     if "pid" in program:
@@ -221,7 +223,7 @@ def _openssl(words: Words) -> list[Grant]:
 
 
 def _shuf(words: Words) -> list[Grant]:
-    return [Grant(Licence(kinds=(DRAWN,)))] if _has(words, "i") else []
+    return [Grant(Licence(kinds=tuple(chance.of_range(words[1:]))))]
 
 
 def _pids(words: Words) -> list[Grant]:

@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from plumb_fidelity import programs
+from plumb_fidelity import chance, programs
 from plumb_fidelity.action import Order, commands, shell_order
 from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID
 from plumb_fidelity.licences import LITERAL, Grant, Licence, Licences
@@ -30,7 +30,6 @@ _NUMBER = re.compile(r"[0-9.]+[smhd]?")
 _WORD = re.compile(r"\w+")
 _SUBSTITUTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _EXPANSIONS = (
-    (re.compile(r"\$\{?S?RANDOM\b|\(\([^()]{0,200}\bS?RANDOM\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?SECONDS\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?EPOCH(?:REALTIME|SECONDS)\b"), Licence(kinds=(EPOCH,))),
     (re.compile(r"\$\$|\$!|\$\{?(?:PPID|BASHPID|!|\$)"), Licence(kinds=(PID,))),
@@ -91,6 +90,8 @@ def _grants(action: str, depth: int) -> Iterator[Grant]:
 
 def _of_shell_itself(action: str) -> Iterator[Grant]:
     """What the shell's own variables, jobs and `time` license."""
+    if "RANDOM" in action:
+        yield Grant(Licence(kinds=tuple(chance.of_shell_variables(action))))
     for pattern, licence in _EXPANSIONS:
         if pattern.search(action):
             yield Grant(licence)

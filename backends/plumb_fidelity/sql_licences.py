@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import sql_words
+from plumb_fidelity.chance import of_expression
 from plumb_fidelity.kinds import (
     DRAWN,
     EPOCH,
@@ -100,7 +101,8 @@ def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
     kinds = (*shown, *(kind for pattern, kinds in _EXPRESSIONS if pattern.search(expression)
                        for kind in kinds))  # fmt: skip
     if _RAND.search(expression):
-        kinds += (SHARE if _ONLY_RAND.fullmatch(expression) else DRAWN,)
+        bounded = of_expression(expression)
+        kinds += (bounded or (SHARE if _ONLY_RAND.fullmatch(expression) else DRAWN),)
     if "sleep(" in expression.lower() or "benchmark(" in expression.lower():
         kinds += (SPENT,)
     is_computed = bool(_COMPUTED.search(expression)) and not _TEXT.match(expression)

@@ -183,6 +183,19 @@ def why_not_of_type(samples: tuple[str, ...], value: str, at: datetime.datetime 
     return _why_not_date(value, at) if kind == "date" else ""
 
 
+def has_type(samples: tuple[str, ...]) -> bool:
+    """Whether samples are of one type that another value can be held to.
+
+    Words are of none, unless they are as many hexadecimal digits each.
+    """
+    tokens = [tokenise(sample) for sample in samples]
+    types = {token[0].type if len(token) == 1 else "text" for token in tokens}
+    if types == {"word"}:
+        is_hex = all(_HEX.fullmatch(sample) for sample in samples)
+        return is_hex and len({len(sample) for sample in samples}) == 1
+    return len(types) == 1 and not types & {"text", "other"}
+
+
 def _why_not_word(samples: tuple[str, ...], value: str) -> str:
     if not re.fullmatch(r"\w+", value):
         return f"{value!r} is no single word"

@@ -91,6 +91,21 @@ class Line:
         """The tokens of a line of text that have to be the same."""
         return self._read(clock).exact
 
+    def untyped(self, clock: Clock) -> int:
+        """How many characters of it are held to nothing, for real runs differ in them."""
+        if not self.others:
+            return 0
+        if self.licences.cells is None:
+            return self._read(clock).untyped
+        rows = [text.split(CELL) for text in (self.key, *self.others)]
+        if len({len(row) for row in rows}) > 1:
+            return len(self.key)
+        return sum(
+            Reading(tuple(dict.fromkeys(cells)), self.licences.of_cell(at), clock).untyped
+            for at, cells in enumerate(zip(*rows, strict=True))
+            if len(set(cells)) > 1
+        )
+
     def _read(self, clock: Clock) -> Reading:
         if self._reading is None:
             runs = (self.key, *self.others)
