@@ -16,8 +16,6 @@ T = TypeVar("T")
 _SEPARATORS = frozenset({";", "&&", "||", "&", "\n", "(", ")", ";;"})
 _WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "command", "builtin", "exec", "then", "do",
                        "else", "if", "while", "until", "!", "{", "xargs"})  # fmt: skip
-_UNORDERED = frozenset({"find", "du", "shuf", "locate", "lsof"})
-_SORTERS = frozenset({"sort", "wc", "uniq", "tsort"})
 SILENT = frozenset({"cd", "mkdir", "export", "touch", "set", "unset", "rm", "cp", "mv", "chmod",
                      "chown", "ln", "alias", "source", ".", "umask", "shopt", "true", "kill",
                      "pkill", "sleep", "wait"})  # fmt: skip
@@ -126,37 +124,6 @@ def arguments(command: Sequence[str]) -> Sequence[str]:
         if word not in _WRAPPERS and not re.match(r"\w+=", word):
             return command[at:]
     return ()
-
-
-@_cached
-def shell_order(action: str) -> Order:
-    """Whether the lines' order is fixed: it is open where every pipeline that prints leaves it so.
-
-    `find`, `du`, `grep -r`, `ls -U` print in the order of the directory, as nobody promises; a
-    later `sort` makes it fixed.
-    """
-    printing = [
-        pipeline
-        for pipeline in commands(action)
-        if pipeline and _program(pipeline[-1]) not in SILENT
-    ]
-    return Order(fixed=not printing or not all(map(_leaves_order_open, printing)))
-
-
-def _leaves_order_open(pipeline: Sequence[Sequence[str]]) -> bool:
-    open_now = False
-    for command in pipeline:
-        program = _program(command)
-        flags = "".join(word[1:] for word in command if re.fullmatch(r"-[A-Za-z]+", word))
-        if (
-            program in _UNORDERED
-            or (program == "grep" and set("rR") & set(flags))
-            or (program == "ls" and set("Uf") & set(flags))
-        ):
-            open_now = True
-        elif program in _SORTERS:
-            open_now = False
-    return open_now
 
 
 @_cached

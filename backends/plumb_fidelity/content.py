@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
+from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
-from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
+from plumb_fidelity.volatility import (
+    IMPLAUSIBLE,
+    SAME,
+    VOLATILE,
+    WRONG,
+    Template,
+    is_but_for_digits,
+    likeness,
+)
 
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
 
+_MOST_PASSING = 16  # lines that come and go are looked at for each one that is extra
 _MOST_SPACE = 120  # columns of a terminal: so much may stand at the ends of lines
 _NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
-_LONGEST_LOOP = 8
-_LOOP_TIMES = 4
-_LONGEST_ELLIPSIS = 200
-_ELLIPSIS = re.compile(
-    r"[\[(]?(?:\.\.\.|\u2026)?\s*[\[(]?(?:\d+ )?(?:more )?(?:rows?|lines?)?\s*"
-    r"(?:omitted|truncated|and so on)?[\])]?(?:\.\.\.|\u2026)?[\])]?"
-)
-_CUT_WORDS = re.compile(r"\.\.\.|\u2026|omitted|truncated|more (?:rows|lines)")
 
 
 class Content:
@@ -35,9 +37,13 @@ class Content:
         truth: The real runs.
         simulated: The simulator's answer.
         found: Where findings go; those of its status are there already.
+        is_open: Whether the order of lines is open by what was typed before.
     """
 
-    def __init__(self, truth: "Truth", simulated: Seen, found: Findings) -> None:
+    def __init__(
+        self, truth: "Truth", simulated: Seen, found: Findings, *, is_open: bool = False
+    ) -> None:
+        self._is_open = is_open
         self._truth = truth
         self._real = truth.real[0]
         self._simulated = simulated
@@ -121,9 +127,10 @@ class Content:
                 return 1.0 if fits in (SAME, VOLATILE) else score
             return score
 
-        pair = align if template.is_ordered else match_in_any_order
+        is_ordered = template.is_ordered and not self._is_open
+        pair = align if is_ordered else match_in_any_order
         pairs = pair(keys, part.lines, likely)
-        if template.is_ordered and template.section.name == "rows" and template.section.keys:
+        if is_ordered and template.section.name == "rows" and template.section.keys:
             pairs = self._in_tied_order(template, part, pairs, likely)
         self._judge_pairs(template, part, pairs)
 
@@ -165,6 +172,7 @@ class Content:
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
         extra = [j for i, j in pairs if i is None and j is not None]
+        extra = self._without_passing(template, part, extra)
         moved = self._moved(keys, part, missing, extra)
         counted = frozenset(missing)
         wrong = 0
@@ -185,6 +193,26 @@ class Content:
         missing = [i for i in missing if i not in moved[0]]
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
+
+    def _without_passing(
+        self, template: Template, part: Section, extra: Sequence[int]
+    ) -> list[int]:
+        """Extra lines without those that are like ones that only some real runs have."""
+        passing = [line for line in template.lines if not line.is_everywhere][:_MOST_PASSING]
+        if not passing:
+            return list(extra)
+        clock = self._truth.clock
+        kept = []
+        for j in extra:
+            text = part.lines[j]
+            if any(
+                line.fits(text, clock)[0] in (SAME, VOLATILE) or is_but_for_digits(line.key, text)
+                for line in passing
+            ):
+                self._found.flag("VOLATILE_ONLY")
+            else:
+                kept.append(j)
+        return kept
 
     def _moved(
         self, keys: Sequence[str], part: Section, missing: Sequence[int], extra: Sequence[int]
@@ -223,7 +251,7 @@ class Content:
 
     def _name_of(self, section: str, real: str, simulated: str) -> str:
         """Another name in a listing is another file; another column another column."""
-        if _is_cut_off(real, simulated):
+        if is_cut_off(real, simulated):
             return "TRUNCATED"
         if section == "columns":
             more = simulated.count(CELL) - real.count(CELL)
@@ -258,7 +286,7 @@ class Content:
         extra: Sequence[int],
         wrong: int,
     ) -> None:
-        cut = {j for j in extra if _says_it_is_cut(part.lines[j])}
+        cut = {j for j in extra if says_it_is_cut(part.lines[j])}
         extra = [j for j in extra if j not in cut]
         is_error = bool(self._found.flags & {"FALSE_FAILURE", "FALSE_SUCCESS", "WRONG_ERROR"})
         if missing:
@@ -293,28 +321,16 @@ class Content:
         """Output that goes round in circles, as models do when they do not find an end."""
         lines = [line for part in parts for line in part.lines]
         real = sum(len(template.lines) for template in self._truth.templates)
-        if len(lines) < real + _LOOP_TIMES:
+        if len(lines) < real + LOOP_TIMES:
             return
-        times, period = _longest_loop(lines)
-        if times >= _LOOP_TIMES and times * period > real:
+        times, period = longest_loop(lines)
+        if times >= LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
 
 
 def _is_sandboxs(template: Template, line: str) -> bool:
     """Whether a line shows the sandbox's own first process, which either side may lack."""
     return template.section.licences.at(line).is_sandboxs(line)
-
-
-def _is_cut_off(real: str, simulated: str) -> bool:
-    """Whether a line is the beginning of another, and says so: `ssh-rsa AAAA...`."""
-    kept = simulated.removesuffix("...").removesuffix("\u2026")
-    return kept != simulated and bool(kept.strip()) and real.startswith(kept.rstrip())
-
-
-def _says_it_is_cut(line: str) -> bool:
-    """Whether a line stands for others: `...`, `(12 more rows omitted)`."""
-    is_short = len(line) <= _LONGEST_ELLIPSIS
-    return bool(is_short and _CUT_WORDS.search(line) and _ELLIPSIS.fullmatch(line.strip()))
 
 
 def _is_number(text: str) -> bool:
@@ -327,16 +343,3 @@ def _space(text: str) -> int:
 
 def _number(line: str) -> str:
     return line.split()[1]
-
-
-def _longest_loop(lines: Sequence[str]) -> tuple[int, int]:
-    """How often the block that is repeated most is repeated in a row, and how long it is."""
-    best = (1, 1)
-    for period in range(1, _LONGEST_LOOP + 1):
-        run = 0
-        for at in range(period, len(lines)):
-            run = run + 1 if lines[at] == lines[at - period] and lines[at] else 0
-            times = run // period + 1
-            if times > best[0]:
-                best = (times, period)
-    return best

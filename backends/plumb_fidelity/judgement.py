@@ -10,6 +10,7 @@ from plumb_fidelity.action import is_silent
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
+from plumb_fidelity.orders import order_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import AGREEING, Findings, Verdict
 from plumb_fidelity.volatility import SAME, VOLATILE, Line
@@ -42,7 +43,9 @@ class _Judgement:
     def verdict(self) -> Verdict:
         self._breaks()
         self._statuses()
-        content = Content(self._truth, self._simulated, self._found)
+        past = [action for action, _ in self._history]
+        is_open = not (self._truth.is_table or order_of(self._truth.action, past).fixed)
+        content = Content(self._truth, self._simulated, self._found, is_open=is_open)
         if content.compare():
             self._consistency()
         self._place()

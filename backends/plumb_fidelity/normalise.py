@@ -11,7 +11,8 @@ import re
 from plumb_fidelity import client_table
 from plumb_fidelity.action import Order, prints_names, sql_order, sql_statements
 from plumb_fidelity.licences import NOTHING, Licence, Licences
-from plumb_fidelity.shell_licences import of_shell, order_of
+from plumb_fidelity.orders import order_of
+from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.sql_licences import of_result
 
 CELL = "\x1f"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from plumb_fidelity import chance, programs
-from plumb_fidelity.action import Order, commands, shell_order
+from plumb_fidelity.action import commands
 from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID
 from plumb_fidelity.licences import LITERAL, Grant, Licence, Licences
 
@@ -38,13 +38,6 @@ _EXPANSIONS = (
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")
 _RECKONED = re.compile(r"\([^()]*\)|-i ?\d+-\d+")  # bounds, and what may come out
 _TIMED = re.compile(r"\btime\b")
-_RACES = re.compile(
-    r"\btee +(?:-a +)?/dev/(?:stderr|tty|fd/2)\b"
-    r"|\b(?:xargs|make)\b[^|;]{0,200}? (?:-P|-j|--max-procs)"
-    r"|\bparallel\b|(?<![&>|])& *(?:;? *done\b|\})|>\(tee\b|>&2 *\|"
-)
-_HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
-_ORDERS = re.compile(r"\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO")
 
 
 @functools.lru_cache(maxsize=256)
@@ -145,16 +138,3 @@ def _inner(words: Sequence[str]) -> str:
     if words[0] == "eval":
         return " ".join(words[1:])
     return words[words.index("-c") + 1] if "-c" in words[:-1] else ""
-
-
-def order_of(action: str) -> Order:
-    """Whether the order of lines says anything: not where streams or processes race.
-
-    Nor where a program goes through a hash table, unless a sort follows.
-    """
-    order = shell_order(action)
-    if not order.fixed or len(action) > _LONGEST:
-        return order
-    if _RACES.search(action):
-        return Order(fixed=False)
-    return Order(fixed=not _HASH_ORDER.search(action) or bool(_ORDERS.search(action)))

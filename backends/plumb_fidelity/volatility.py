@@ -31,6 +31,7 @@ from plumb_fidelity.tokens import Token, tokenise
 __all__ = ["IMPLAUSIBLE", "SAME", "VOLATILE", "WRONG", "Clock", "Hole", "Line", "Template", "learn"]
 
 _DIGITS = re.compile(r"\d+")
+_NO_DIGITS = str.maketrans("", "", "0123456789")
 _LEAST_ALIKE = 0.5
 _MOST_FIELDS = 100  # as many fields are looked at, and what is behind them is one more
 
@@ -60,6 +61,19 @@ class Line:
         if self._pattern is None:
             self._pattern = merge([tokenise(text) for text in (self.key, *self.others)])
         return self._pattern
+
+    def also(self, key: str) -> None:
+        """Notes what a further run printed in its place."""
+        self.others.append(key)
+        self._pattern = self._reading = self._loose = self._last = None
+
+    def has_form(self, key: str) -> bool:
+        """Whether another line differs only in the volatile fields of a form of its program."""
+        if self.licences.cells is not None:
+            return False
+        return any(
+            shape.compare(self.key, key) == "" for shape in self.licences.at(self.key).shapes
+        )
 
     def fits(self, key: str, clock: Clock) -> tuple[str, str]:
         """Whether another line can stand in its place: SAME, VOLATILE, IMPLAUSIBLE or WRONG; why.
@@ -213,7 +227,12 @@ def _merge_run(template: Template, run: Section) -> None:
     pair = align if template.is_ordered else match_in_any_order
     keys = template.keys
     merged: list[Line] = []
-    for left, right in pair(keys, run.lines, likeness(keys, run.lines)):
+    alike = likeness(keys, run.lines)
+
+    def likely(i: int, j: int) -> float:
+        return 1.0 if template.lines[i].has_form(run.lines[j]) else alike(i, j)
+
+    for left, right in pair(keys, run.lines, likely):
         if left is None:
             assert right is not None  # noqa: S101 - one of the two is there
             merged.append(Line(run.lines[right], is_everywhere=False, licences=run.licences))
@@ -223,8 +242,14 @@ def _merge_run(template: Template, run: Section) -> None:
         if right is None:
             line.is_everywhere = False
         elif run.lines[right] != line.key and run.lines[right] not in line.others:
-            line.others.append(run.lines[right])
+            line.also(run.lines[right])
     template.lines[:] = merged
+
+
+def is_but_for_digits(left: str, right: str) -> bool:
+    """Whether two lines have digits, and differ in nothing else."""
+    shape = _DIGITS.sub("0", left)
+    return shape != left.translate(_NO_DIGITS) and shape == _DIGITS.sub("0", right)
 
 
 def likeness(left: Sequence[str], right: Sequence[str]) -> Callable[[int, int], float]:

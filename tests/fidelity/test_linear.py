@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
+from plumb_fidelity.orders import order_of
 from plumb_fidelity.action import (
     changes_state,
     commands,
     is_random,
     prints_names,
-    shell_order,
     sql_order,
     sql_statements,
 )
 from plumb_fidelity.breaks import find_breaks
 from plumb_fidelity.invariants import broken
 from plumb_fidelity.messages import same_message
-from plumb_fidelity.shell_licences import of_shell, order_of
+from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.signature import render, weight, without_controls
 from plumb_fidelity.sql_licences import of_result
 from plumb_fidelity.tokens import tokenise
@@ -86,7 +86,6 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
     "compare, history": lambda text: compare([_DUE], "a", action="pwd", history=[(text, text)]),
     "action": lambda text: (
         commands(text),
-        shell_order(text),
         prints_names(text),
         of_shell(text).at(text),
         order_of(text),
