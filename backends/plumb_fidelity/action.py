@@ -24,6 +24,9 @@ _CHANGING = SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
     {"tee", "useradd", "groupadd", "usermod", "userdel", "passwd", "tar", "unzip", "gzip", "gunzip",
      "git", "crontab", "install", "truncate", "dd", "rmdir", "rename", "patch", "split", "mount"}
 )  # fmt: skip
+_ASKERS = frozenset({"read", "select", "passwd", "su", "vi", "vim", "nano", "less", "more", "top"})
+_READERS = frozenset({"cat", "bc", "dc", "python", "python3", "node", "perl", "awk", "sort", "wc",
+                      "tr", "head", "tail", "tee", "mysql", "sqlite3", "bash", "sh"})  # fmt: skip
 _REDIRECT = re.compile(
     r"(?<![0-9&<>])>{1,2}\|? *(?!/dev/null|&)[\w./~$\"'{]|\bsed\s+-[a-zA-Z]*i|-delete\b"
 )
@@ -133,7 +136,38 @@ def prints_names(action: str) -> bool:
     if not found or any(len(p) > 1 or _program(p[0]) != "ls" for p in found):
         return False
     words = [word for pipeline in found for word in pipeline[0][1:]]
-    return not any(re.match(r"-[A-Za-z]*[l1nogsiZ]", w) or w.startswith("--f") for w in words)
+    return not any(re.match(r"-[A-Za-z]*[l1nogsZ]", w) or w.startswith("--f") for w in words)
+
+
+@_cached
+def prints_inodes(action: str) -> bool:
+    """Whether the names that a plain `ls` prints have a number each."""
+    return prints_names(action) and any(
+        re.match(r"-[A-Za-z]*i|--inode", word)
+        for pipeline in commands(action)
+        for word in pipeline[0]
+        if _program(pipeline[0]) == "ls"
+    )
+
+
+@_cached
+def awaits_input(action: str) -> bool:
+    """Whether a shell goes on to wait for what is typed: nothing says what to read."""
+    pipelines = commands(action)
+    if not pipelines:
+        return bool(action.strip())  # a quote is open
+    return any(map(_reads_terminal, pipelines))
+
+
+def _reads_terminal(pipeline: Sequence[Sequence[str]]) -> bool:
+    words = list(arguments(pipeline[0]))
+    if not words or any(word.startswith("<") and not word.startswith("<<") for word in words):
+        return False
+    program, *rest = words
+    named = [word for word in rest if not word.startswith((">", "2>"))]
+    if program in _ASKERS or any(word.startswith("<<") for word in words):
+        return True
+    return program in _READERS and not named
 
 
 @_cached

@@ -1,15 +1,15 @@
 """What was printed, compared section by section and line by line."""
 
-import collections
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
+from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
+from plumb_fidelity.pairing import find_moved, in_tied_order, without_passing
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
 from plumb_fidelity.volatility import (
@@ -18,14 +18,11 @@ from plumb_fidelity.volatility import (
     VOLATILE,
     WRONG,
     Template,
-    is_but_for_digits,
-    likeness,
 )
 
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
 
-_MOST_PASSING = 16  # lines that come and go are looked at for each one that is extra
 _MOST_SPACE = 120  # columns of a terminal: so much may stand at the ends of lines
 _NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
 
@@ -130,33 +127,19 @@ class Content:
         is_ordered = template.is_ordered and not self._is_open
         pair = align if is_ordered else match_in_any_order
         pairs = pair(keys, part.lines, likely)
+        if is_ordered and self._fit_in_place(template, part):
+            pairs = [(at, at) for at in range(len(keys))]
         if is_ordered and template.section.name == "rows" and template.section.keys:
-            pairs = self._in_tied_order(template, part, pairs, likely)
+            pairs = in_tied_order(template, part, pairs, likely)
         self._judge_pairs(template, part, pairs)
 
-    def _in_tied_order(
-        self,
-        template: Template,
-        part: Section,
-        pairs: list[tuple[int | None, int | None]],
-        likely: Callable[[int, int], float],
-    ) -> list[tuple[int | None, int | None]]:
-        """Rows with equal sort keys may stand in any order among themselves."""
-        if all(left is not None and right is not None for left, right in pairs):
-            return pairs
-        columns = template.section.keys
-
-        def sort_key(line: str) -> tuple[str, ...]:
-            cells = line.split(CELL)
-            return tuple(cells[at].lower() if at < len(cells) else "" for at in columns)
-
-        real = [sort_key(line) for line in template.keys]
-        simulated = [sort_key(line) for line in part.lines]
-        free = match_in_any_order(template.keys, part.lines, likely)
-        kept = [pair for pair in free if pair[0] is not None and pair[1] is not None]
-        wanted = [real[i] for i, _ in sorted(kept)]  # type: ignore[index]
-        got = [simulated[j] for _, j in sorted(kept, key=lambda p: p[1] or 0)]  # type: ignore[index]
-        return free if wanted == got else pairs
+    def _fit_in_place(self, template: Template, part: Section) -> bool:
+        """Whether each line can stand in its place: by chance one may equal another's, too."""
+        lines, clock = template.lines, self._truth.clock
+        return len(lines) == len(part.lines) and all(
+            line.fits(text, clock)[0] in (SAME, VOLATILE)
+            for line, text in zip(lines, part.lines, strict=True)
+        )
 
     def _judge_pairs(
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
@@ -172,8 +155,11 @@ class Content:
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
         extra = [j for i, j in pairs if i is None and j is not None]
-        extra = self._without_passing(template, part, extra)
-        moved = self._moved(keys, part, missing, extra)
+        passing = len(extra)
+        extra = without_passing(template, part, extra, self._truth.clock)
+        if len(extra) < passing:
+            self._found.flag("VOLATILE_ONLY")
+        moved = find_moved(keys, part, missing, extra)
         counted = frozenset(missing)
         wrong = 0
         for i, j in pairs:
@@ -193,42 +179,6 @@ class Content:
         missing = [i for i in missing if i not in moved[0]]
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
-
-    def _without_passing(
-        self, template: Template, part: Section, extra: Sequence[int]
-    ) -> list[int]:
-        """Extra lines without those that are like ones that only some real runs have."""
-        passing = [line for line in template.lines if not line.is_everywhere][:_MOST_PASSING]
-        if not passing:
-            return list(extra)
-        clock = self._truth.clock
-        kept = []
-        for j in extra:
-            text = part.lines[j]
-            if any(
-                line.fits(text, clock)[0] in (SAME, VOLATILE) or is_but_for_digits(line.key, text)
-                for line in passing
-            ):
-                self._found.flag("VOLATILE_ONLY")
-            else:
-                kept.append(j)
-        return kept
-
-    def _moved(
-        self, keys: Sequence[str], part: Section, missing: Sequence[int], extra: Sequence[int]
-    ) -> tuple[set[int], set[int]]:
-        """The lines that both sides have, in other places."""
-        places: dict[str, list[int]] = collections.defaultdict(list)
-        for j in reversed(extra):
-            places[part.lines[j]].append(j)
-        left: set[int] = set()
-        right: set[int] = set()
-        for i in missing:
-            found = places.get(keys[i])
-            if found:
-                left.add(i)
-                right.add(found.pop())
-        return left, right
 
     def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
         """Looks at two lines that stand for each other; how many are wrong."""

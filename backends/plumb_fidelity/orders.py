@@ -19,9 +19,7 @@ _RACES = re.compile(
     r"|\b(?:xargs|make)\b[^|;]{0,200}? (?:-P|-j|--max-procs)"
     r"|\bparallel\b|(?<![&>|])& *(?:;? *done\b|\})|>\(tee\b|>&2 *\|"
 )
-_HASH_ORDER = re.compile(
-    r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$"
-)
+_HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
 _ORDERS = re.compile(r"\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO")
 _HASHES = re.compile(r"\b(?:declare|local|typeset) -\w*A\w*((?: +\w+(?:=\([^()]*\))?)+)")
 _NAMES = re.compile(r"(?<![\w\[])([A-Za-z_]\w*)(?:=\([^()]*\))?")
@@ -143,7 +141,7 @@ def _archive(words: Sequence[str], files: set[str]) -> tuple[str, bool]:
 
     It is where a directory is packed, or a list whose order is open.
     """
-    flags = "".join(word for word in words[1:2] + words[2:] if re.fullmatch(r"-?[A-Za-z]+", word))
+    flags = "".join(word for word in words[1:] if re.fullmatch(r"-?[A-Za-z]+", word))
     if not words or words[0] != "tar" or "c" not in flags or "v" in flags:
         return "", False
     at = next((at for at, word in enumerate(words) if re.fullmatch(r"-?[A-Za-z]*f", word)), 0)

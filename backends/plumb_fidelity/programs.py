@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from plumb_fidelity import chance
+from plumb_fidelity.commits import git_grants
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
 from plumb_fidelity.kinds import (
     DRAWN,
@@ -55,6 +56,9 @@ _LONG_LINE = Licence(
 )  # fmt: skip
 _INODE = Grant(Licence(fields=(Field(_C(r"^\s*(\d+) "), DRAWN),), columns=True), _C(r"\s*\d+ "))
 
+_QUOTED_NAME = Grant(Licence(margin=_C(r" ?")), _C(r"(?!\s*\d+[\t ]) ?\S"))
+"""A name; where others are in quotes `ls` may put a blank before it."""
+
 JOB = Grant(
     Licence(shapes=(Shape(_C(r"\[(\d+)\]([+-]?) (?P<pid>\d+)(.*)")),), columns=True),
     _C(r"\[\d+\]"),
@@ -82,7 +86,6 @@ _UNKNOWN = Licence(
     fields=(Field(_C(r"(?i)\bpid[ =:]+(\d+)\b"), PID),),
     floats=True,
 )
-_COMMITS = Licence(kinds=(NOW, SPENT, HASH))
 _RANDOM = Licence(kinds=(DRAWN, UUID, HASH))
 _CHANCE = _C(r"\brand(?:om|int|rpartition)?\b|\brand\(|\bsecrets\b|\buuid|Math\.random|urandom")
 _ARITHMETIC = _C(r"[+*/%-]=|\+\+|--|\$\w+ *[*/+-]|[*/+-] *\$|\b(?:NR|NF|int|length|sqrt|exp)\b")
@@ -142,7 +145,7 @@ def _format(words: Words, *flags: str) -> str:
 
 
 def _ls(words: Words) -> list[Grant]:
-    found = [Grant(_LONG_LINE, _LONG)]
+    found = [Grant(_LONG_LINE, _LONG), _QUOTED_NAME]
     if _has(words, "i") or "--inode" in words:
         found.append(_INODE)
     if _has(words, "s"):
@@ -199,11 +202,6 @@ def _interpreter(words: Words) -> list[Grant]:
     return found
 
 
-def _git(words: Words) -> list[Grant]:
-    columns = bool({"status", "branch", "--stat", "remote", "log", "reflog"} & set(words))
-    return [Grant(Licence(kinds=_COMMITS.kinds, columns=columns), _C(r"(?!index )"))]
-
-
 def _mktemp(words: Words) -> list[Grant]:
     """Names by chance; those of the default template are known by their look."""
     template = next((word for word in words[1:] if "XXX" in word), "")
@@ -256,7 +254,8 @@ _LISTED = _always(Grant(Licence(kinds=(NOW,), columns=True)))
 
 _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "ls": _ls, "dir": _ls, "stat": _stat, "find": _find, "awk": _awk, "gawk": _awk, "mawk": _awk,
-    "git": _git, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq, "ps": ps_grants,
+    "git": git_grants, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq,
+    "ps": ps_grants,
     "date": date_grants, "nl": _margin, "history": _margin, "od": _octal, "xxd": _octal,
     "hexdump": _octal, "pgrep": _pids, "pidof": _pids, "lsof": _pids, "pstree": _pids,
     "fuser": _pids, "ss": _pids, "netstat": _pids,

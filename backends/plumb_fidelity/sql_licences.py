@@ -66,6 +66,9 @@ _SHOW = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SELECT = re.compile(r"\s*(?:\(\s*)*select\b(?:\s+(?:distinct|all|sql_\w+)\b)*", re.IGNORECASE)
+_LISTED = re.compile(r"\s*(group_concat|json_arrayagg)\s*\(", re.IGNORECASE)
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
+_SEPARATED = re.compile(r"\bseparator\s+'([^']*)'", re.IGNORECASE)
 _MOST_COLUMNS = 4096
 
 
@@ -111,7 +114,17 @@ def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
         kinds=(STAMPED, *kinds),
         numbers=is_number,
         floats=side != LEFT,
+        separator=_separator(expression),
     )
+
+
+def _separator(expression: str) -> str:
+    """What stands between the parts of a list that the server makes in no order."""
+    found = _LISTED.match(expression)
+    if not found or _ORDERED.search(expression):
+        return ""
+    given = _SEPARATED.search(expression)
+    return ", " if found[1].lower() == "json_arrayagg" else given[1] if given else ","
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,8 +9,7 @@ of a text alone licenses nothing.
 
 import collections
 import dataclasses
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.fitting import (
@@ -25,15 +24,11 @@ from plumb_fidelity.fitting import (
 )
 from plumb_fidelity.kinds import Clock
 from plumb_fidelity.licences import NOTHING, Licences
+from plumb_fidelity.likeness import has_same_parts, is_but_for_digits, likeness
 from plumb_fidelity.normalise import CELL, Section
 from plumb_fidelity.tokens import Token, tokenise
 
 __all__ = ["IMPLAUSIBLE", "SAME", "VOLATILE", "WRONG", "Clock", "Hole", "Line", "Template", "learn"]
-
-_DIGITS = re.compile(r"\d+")
-_NO_DIGITS = str.maketrans("", "", "0123456789")
-_LEAST_ALIKE = 0.5
-_MOST_FIELDS = 100  # as many fields are looked at, and what is behind them is one more
 
 
 @dataclasses.dataclass(slots=True)
@@ -137,7 +132,8 @@ class Line:
                 continue
             seen = tuple(dict.fromkeys(real))
             licence = self.licences.of_cell(at)
-            how, why = (VOLATILE, "") if cell in seen else Reading(seen, licence, clock).fit(cell)
+            is_known = cell in seen or has_same_parts(seen[0], cell, licence.separator)
+            how, why = (VOLATILE, "") if is_known else Reading(seen, licence, clock).fit(cell)
             if how == WRONG:
                 return WRONG, why
             if how == IMPLAUSIBLE or worst == SAME:
@@ -219,6 +215,14 @@ def learn(runs: Sequence[Section]) -> Template:
     return template
 
 
+def _stands_in_place(template: Template, run: Section) -> bool:
+    """Whether each line is like the one in its place: by chance it may equal another's, too."""
+    return len(template.lines) == len(run.lines) and all(
+        line.key == text or is_but_for_digits(line.key, text) or line.has_form(text)
+        for line, text in zip(template.lines, run.lines, strict=True)
+    )
+
+
 def _is_reordered(left: Sequence[str], right: Sequence[str]) -> bool:
     return left != right and collections.Counter(left) == collections.Counter(right)
 
@@ -232,7 +236,10 @@ def _merge_run(template: Template, run: Section) -> None:
     def likely(i: int, j: int) -> float:
         return 1.0 if template.lines[i].has_form(run.lines[j]) else alike(i, j)
 
-    for left, right in pair(keys, run.lines, likely):
+    pairs = pair(keys, run.lines, likely)
+    if template.is_ordered and _stands_in_place(template, run):
+        pairs = [(at, at) for at in range(len(keys))]
+    for left, right in pairs:
         if left is None:
             assert right is not None  # noqa: S101 - one of the two is there
             merged.append(Line(run.lines[right], is_everywhere=False, licences=run.licences))
@@ -244,55 +251,3 @@ def _merge_run(template: Template, run: Section) -> None:
         elif run.lines[right] != line.key and run.lines[right] not in line.others:
             line.also(run.lines[right])
     template.lines[:] = merged
-
-
-def is_but_for_digits(left: str, right: str) -> bool:
-    """Whether two lines have digits, and differ in nothing else."""
-    shape = _DIGITS.sub("0", left)
-    return shape != left.translate(_NO_DIGITS) and shape == _DIGITS.sub("0", right)
-
-
-def likeness(left: Sequence[str], right: Sequence[str]) -> Callable[[int, int], float]:
-    """How much lines are alike: 0 for two that have little in common, else up to 1.
-
-    By their fields, cells or words: at least half of them are the same, or the lines are alike but
-    for digits, or it is the same row, by its first cell.
-    """
-    left_fields: dict[int, list[str]] = {}
-    right_fields: dict[int, list[str]] = {}
-    left_shapes: dict[int, str] = {}
-    right_shapes: dict[int, str] = {}
-    is_single = len(left) == len(right) == 1
-
-    def fields(cache: dict[int, list[str]], lines: Sequence[str], at: int) -> list[str]:
-        if at not in cache:
-            line = lines[at]
-            cache[at] = line.split(CELL if CELL in line else None, _MOST_FIELDS)
-        return cache[at]
-
-    def shape(cache: dict[int, str], lines: Sequence[str], at: int) -> str:
-        if at not in cache:
-            cache[at] = _DIGITS.sub("0", lines[at])
-        return cache[at]
-
-    def alike(i: int, j: int) -> float:
-        one, other = fields(left_fields, left, i), fields(right_fields, right, j)
-        shared = _shared(one, other)
-        ratio = 2 * shared / ((len(one) + len(other)) or 1)
-        if ratio >= _LEAST_ALIKE:
-            return ratio
-        if shape(left_shapes, left, i) == shape(right_shapes, right, j):
-            return _LEAST_ALIKE
-        is_row = CELL in left[i] and len(one) == len(other) and one[0] == other[0]
-        return 0.4 if is_row else 0.1 if is_single else 0.0
-
-    return alike
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many fields two lines have in common, each as often as both have it."""
-    if len(one) == len(other):
-        here = sum(1 for mine, its in zip(one, other, strict=True) if mine == its)
-        if here >= len(one) - 1:  # as in most that real runs pair, and counting them costs more
-            return here
-    return sum((collections.Counter(one) & collections.Counter(other)).values())

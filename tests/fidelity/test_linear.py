@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
-from plumb_fidelity.orders import order_of
 from plumb_fidelity.action import (
     changes_state,
     commands,
@@ -21,6 +20,7 @@ from plumb_fidelity.action import (
 from plumb_fidelity.breaks import find_breaks
 from plumb_fidelity.invariants import broken
 from plumb_fidelity.messages import same_message
+from plumb_fidelity.orders import order_of
 from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.signature import render, weight, without_controls
 from plumb_fidelity.sql_licences import of_result
