@@ -34,6 +34,7 @@ _TOLD_UNAME = re.compile(r"-[sno]+|--(?:kernel-name|nodename|operating-system)")
 _NO_OUTPUT = frozenset({"for", "case", "select", "function", "done", "fi", "esac", "test", "[",
                         "[[", "read", ":"})  # fmt: skip
 _FIXED_LINES = frozenset({"pwd", "whoami", "basename", "dirname"})
+_DRAW_ONE = frozenset({"mktemp", "uuidgen", "shuf"})
 _TAKES_ONE = re.compile(r"-(?:n ?)?1")
 _SUBSTITUTED = re.compile(r"\$\(([^()`]{1,400})\)|`([^`]{1,400})`")
 _QUOTED = re.compile(r"'[^']*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
@@ -143,6 +144,21 @@ def _shares(pipeline: Sequence[Sequence[str]], files: set[str]) -> list[Share]:
         return [Share(False, lines)]
     looks = next((_LOOKS[name] for name in _LOOKS if _is_named(name, words)), None)
     return [Share(True, lines, looks if len(pipeline) == 1 else None, words[0])]
+
+
+def is_list(action: str) -> bool:
+    """Whether it is a plain list of commands, whose lines follow one another."""
+    return not _CONTROL.search(_QUOTED.sub("''", _SUBSTITUTED.sub("''", action)))
+
+
+def lines_of(pipeline: Sequence[Sequence[str]]) -> int | None:
+    """How many lines a pipeline prints; None where that is not fixed."""
+    words, last = _words(pipeline[0]), _words(pipeline[-1])
+    if not words or not last or _prints_nothing(last):
+        return 0
+    if words[0] in _DRAW_ONE and len(pipeline) == 1:
+        return lines_by_chance(pipeline) or (1 if words[0] != "shuf" else None)
+    return _count(words) if len(pipeline) == 1 else _count_of_last(last, _count(words))
 
 
 def _words(command: Sequence[str]) -> list[str]:

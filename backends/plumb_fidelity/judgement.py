@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plumb_fidelity import client_table, invariants
 from plumb_fidelity.action import awaits_input, is_silent
+from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
@@ -48,6 +49,7 @@ class _Judgement:
         content = Content(self._truth, self._simulated, self._found, is_open=is_open)
         if content.compare():
             self._consistency()
+            self._columns()
         self._place()
         self._exempt()
         if not self._found.flags:
@@ -174,6 +176,11 @@ class _Judgement:
             is_table=self._truth.is_table,
             history=self._history,
         )
+
+    def _columns(self) -> None:
+        """Where a table was asked for, its columns stand below one another."""
+        if is_unaligned(self._truth.action, self._real.text, self._simulated.text):
+            self._found.flag("WRONG_VALUE", "its columns do not stand below one another")
 
     def _place(self) -> None:
         """Where the shell is afterwards, as far as both sides say it."""

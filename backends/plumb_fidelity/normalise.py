@@ -13,6 +13,7 @@ from plumb_fidelity import client_table
 from plumb_fidelity.action import Order, prints_inodes, prints_names, sql_order, sql_statements
 from plumb_fidelity.licences import NOTHING, Licence, Licences
 from plumb_fidelity.orders import order_of
+from plumb_fidelity.owners import owners
 from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.sql_licences import of_result
 
@@ -46,6 +47,7 @@ class Section:
         order: Whether the order of the lines says anything.
         keys: For rows, the columns that they are sorted by, by index from 0.
         licences: What its lines or cells may differ in.
+        owned: The same of each line, where it is known which command printed it; else empty.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Section:
     order: Order
     keys: tuple[int, ...] = ()
     licences: Licences = NOTHING
+    owned: tuple[Licences, ...] = ()
 
 
 def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
@@ -66,7 +69,8 @@ def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
         return [Section("names", _names(text), Order(fixed=False))]
     licences = of_shell(action)
     lines = tuple(line_key(line, licences.at(line)) for line in body_lines(text))
-    return [Section("text", lines, order_of(action), licences=licences)]
+    owned = tuple(map(of_shell, owners(action, lines)))
+    return [Section("text", lines, order_of(action), licences=licences, owned=owned)]
 
 
 def body_lines(text: str) -> list[str]:

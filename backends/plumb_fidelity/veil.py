@@ -86,7 +86,7 @@ class Veil:
                 lines.append(line)
             elif lines[-1:] != [HIDDEN]:
                 lines.append(HIDDEN)
-        return dataclasses.replace(section, lines=tuple(lines))
+        return dataclasses.replace(section, lines=tuple(lines), owned=())
 
     # SQL.
 

@@ -203,7 +203,8 @@ class Template:
 def learn(runs: Sequence[Section]) -> Template:
     """Learns a template from the same section of every run; one run is its own template."""
     first = runs[0]
-    lines = [Line(key, licences=first.licences) for key in first.lines]
+    licences = first.owned or [first.licences] * len(first.lines)
+    lines = [Line(key, licences=own) for key, own in zip(first.lines, licences, strict=True)]
     is_ordered = first.order.fixed
     for run in runs[1:]:
         if is_ordered and _is_reordered(first.lines, run.lines):
