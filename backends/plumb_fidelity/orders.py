@@ -21,7 +21,9 @@ _RACES = re.compile(
 )
 _HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
 _ORDERS = re.compile(r"\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO")
-_HASHES = re.compile(r"\b(?:declare|local|typeset) -\w*A\w*((?: +\w+(?:=\([^()]*\))?)+)")
+_HASHES = re.compile(
+    r"\b(?:declare|local|typeset) -(?=\w{0,9}A)\w{1,20}+((?: +\w+(?:=\([^()]*\))?)+)"
+)
 _NAMES = re.compile(r"(?<![\w\[])([A-Za-z_]\w*)(?:=\([^()]*\))?")
 _SHOWN = re.compile(r"\$\{!?(\w+)\[[@*]\]\}")
 _REDIRECTED = re.compile(r"(?:1|&)?>{1,2}\|?(?!&)")

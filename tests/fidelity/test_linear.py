@@ -10,6 +10,7 @@ import pytest
 
 from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
 from plumb_fidelity.action import (
+    awaits_input,
     changes_state,
     commands,
     is_random,
@@ -17,10 +18,13 @@ from plumb_fidelity.action import (
     sql_order,
     sql_statements,
 )
+from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks
+from plumb_fidelity.chance import of_expression, of_shell_variables
 from plumb_fidelity.invariants import broken
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.orders import order_of
+from plumb_fidelity.owners import owners
 from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.signature import render, weight, without_controls
 from plumb_fidelity.sql_licences import of_result
@@ -91,6 +95,12 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
         order_of(text),
         [(is_random(text, sql=sql), changes_state(text, sql=sql)) for sql in (True, False)],
         (host_shell.shares(text), host_sql.own_of(text)),
+    ),
+    "orders": lambda text: (
+        order_of(f"declare -A {text}; cat f", [text, f"find . > {text}", f"tar cf {text}"]),
+        owners(text, [text]),
+        is_unaligned("column -t f", text + "\na", text),
+        (list(of_shell_variables("RANDOM" + text)), of_expression(text), awaits_input(text)),
     ),
     "statements": lambda text: (
         sql_statements(text),
