@@ -25,7 +25,22 @@ _FLOORED = re.compile(
     r"(?:\s*\+\s*(\d{1,9}))?(?:\s+(?:as\s+)?`?\w+`?)?\s*",
     re.IGNORECASE,
 )
+_UPPER_HEX = re.compile(r"[0-9A-F]{2,2048}")
 _MOST_LINES = 10_000
+
+
+def _is_upper_hash(token: Token, clock: Clock) -> bool:
+    return bool(_UPPER_HEX.fullmatch(token.text))
+
+
+def _why_not_upper_hash(token: Token, value: str, clock: Clock) -> str:
+    if _UPPER_HEX.fullmatch(value) and len(value) == len(token.text):
+        return ""
+    return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
+
+
+UPPER_HASH = Kind(_is_upper_hash, _why_not_upper_hash)
+"""Hexadecimal digits by chance, in capitals."""
 
 
 @functools.lru_cache(maxsize=256)

@@ -248,6 +248,7 @@ def _always(*found: Grant) -> Callable[[Words], Sequence[Grant]]:
     return lambda words: found
 
 
+_TERMINAL = Field(_C(r"^/dev/pts/(\d+)$"), chance.between(0, 4095))
 _TIMED = [Grant(Licence(kinds=(SPENT,), floats=True))]
 _TABLE = _always(Grant(_COLUMNS))
 _LISTED = _always(Grant(Licence(kinds=(NOW,), columns=True)))
@@ -263,7 +264,7 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "du": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*[\d.,]+[KMGTP]?\s"))),
     "bc": _always(Grant(Licence(numbers=True, floats=True))),
     "dc": _always(Grant(Licence(numbers=True, floats=True))),
-    "mktemp": _mktemp,
+    "mktemp": _mktemp, "tty": _always(Grant(Licence(fields=(_TERMINAL,)))),
     "uuidgen": _always(Grant(Licence(kinds=(UUID,)))),
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
     "top": _always(*_UPTIME, Grant(_COLUMNS)),

@@ -14,6 +14,7 @@ from plumb_fidelity import chance, programs
 from plumb_fidelity.action import commands
 from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID
 from plumb_fidelity.licences import LITERAL, Grant, Licence, Licences
+from plumb_fidelity.tokens import LARGEST_PID
 
 _DEEPEST = 3
 _MOST_GRANTS = 200  # each is looked at for each line
@@ -32,7 +33,8 @@ _SUBSTITUTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _EXPANSIONS = (
     (re.compile(r"\$\{?SECONDS\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?EPOCH(?:REALTIME|SECONDS)\b"), Licence(kinds=(EPOCH,))),
-    (re.compile(r"\$\$|\$!|\$\{?(?:PPID|BASHPID|!|\$)"), Licence(kinds=(PID,))),
+    (re.compile(r"\$\$|\$!|\$\{?(?:BASHPID|!|\$)"), Licence(kinds=(PID,))),
+    (re.compile(r"\$\{?PPID\b"), Licence(kinds=(chance.between(0, LARGEST_PID),))),
     (re.compile(r"/proc/sys/kernel/random/uuid"), Licence(kinds=(UUID,))),
 )
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")

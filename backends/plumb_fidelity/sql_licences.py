@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import sql_words
-from plumb_fidelity.chance import of_expression
+from plumb_fidelity.chance import UPPER_HASH, of_expression
 from plumb_fidelity.kinds import (
     DRAWN,
     EPOCH,
@@ -34,7 +34,9 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = tuple(
     for pattern, kinds in (
         (r"\b(?:now|sysdate|curdate|curtime|utc_date|utc_time|utc_timestamp|localtime"
          r"|localtimestamp|current_timestamp|current_date|current_time)\b(?!\.)", _CLOCK),
-        (r"\bunix_timestamp\s*\(\s*\)", (EPOCH,)),
+        (r"\bunix_timestamp\s*\(\s*(?:\)|now\b|sysdate\b|current_timestamp\b|localtime)", (EPOCH,)),
+        (r"\bhex\s*\(\s*random_bytes\s*\(|\bupper\s*\(\s*(?:md5|sha1?)\s*\(\s*(?:rand|uuid)\s*\(",
+         (UPPER_HASH,)),
         (r"\buuid\s*\(", (UUID,)),
         (r"\buuid_short\s*\(|\bconnection_id\s*\(|@@pseudo_thread_id", (DRAWN,)),
         (r"\brandom_bytes\s*\(|\b(?:md5|sha1?|sha2)\s*\(\s*(?:rand|uuid)\s*\(", (HASH,)),

@@ -37,7 +37,7 @@ _LONGEST_DATE = 64
 _CODE = re.compile(r"[+-]?0\d")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _PID = re.compile(r"[0-9]{1,10}")
-_LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
+LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
 
 
 class Token(NamedTuple):
@@ -213,7 +213,7 @@ def _why_not_number(samples: tuple[str, ...], value: str) -> str:
         return f"{value!r} is no whole number"
     if number < 0 <= min(numbers):
         return f"implausible: {value} is negative"
-    if number > max(_LARGEST_PID, 1000 * max(numbers)):
+    if number > max(LARGEST_PID, 1000 * max(numbers)):
         return f"implausible: {value} is far beyond what real runs have ({samples[0]})"
     return ""
 
@@ -230,6 +230,6 @@ def _why_not_date(value: str, at: datetime.datetime | None) -> str:
 
 def why_not_pid(value: str) -> str:
     """Says why a number cannot be a process's id."""
-    if _PID.fullmatch(value) and 0 < int(value) <= _LARGEST_PID:
+    if _PID.fullmatch(value) and 0 < int(value) <= LARGEST_PID:
         return ""
     return f"implausible: {value} cannot be a process's id"

@@ -162,7 +162,7 @@ class Truth:
         if len(shapes) > 1:
             self._unstable = self._unstable or "real runs have different results"
             runs = [run for run in runs if len(run) == len(runs[0])]
-        self._templates = [learn(parts) for parts in zip(*runs, strict=True)]
+        self._templates = [learn(parts, self.clock) for parts in zip(*runs, strict=True)]
         counts = [template.holes() for template in self._templates]
         total = sum(size for _, size in counts)
         self._masked = sum(masked for masked, _ in counts) / total if total else 0.0

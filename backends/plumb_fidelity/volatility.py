@@ -62,6 +62,13 @@ class Line:
         self.others.append(key)
         self._pattern = self._reading = self._loose = self._last = None
 
+    def licensed_reading(self, clock: Clock) -> Reading | None:
+        """The line read as a single run's, by which others are found; None where it is exact."""
+        single = dataclasses.replace(clock, is_single=True)
+        if self.licences.cells is not None or not self.licensed(single):
+            return None
+        return Reading((self.key,), self.licences.at(self.key), single)
+
     def has_form(self, key: str) -> bool:
         """Whether another line differs only in the volatile fields of a form of its program."""
         if self.licences.cells is not None:
@@ -200,7 +207,7 @@ class Template:
         return masked, total
 
 
-def learn(runs: Sequence[Section]) -> Template:
+def learn(runs: Sequence[Section], clock: Clock) -> Template:
     """Learns a template from the same section of every run; one run is its own template."""
     first = runs[0]
     licences = first.owned or [first.licences] * len(first.lines)
@@ -212,7 +219,7 @@ def learn(runs: Sequence[Section]) -> Template:
     template = Template(first, lines, is_ordered)
     for run in runs[1:]:
         if run.lines != first.lines:
-            _merge_run(template, run)
+            _merge_run(template, run, clock)
     return template
 
 
@@ -228,14 +235,20 @@ def _is_reordered(left: Sequence[str], right: Sequence[str]) -> bool:
     return left != right and collections.Counter(left) == collections.Counter(right)
 
 
-def _merge_run(template: Template, run: Section) -> None:
+def _merge_run(template: Template, run: Section, clock: Clock) -> None:
     pair = align if template.is_ordered else match_in_any_order
     keys = template.keys
     merged: list[Line] = []
     alike = likeness(keys, run.lines)
+    readings: dict[int, Reading | None] = {}
 
     def likely(i: int, j: int) -> float:
-        return 1.0 if template.lines[i].has_form(run.lines[j]) else alike(i, j)
+        if i not in readings:
+            readings[i] = template.lines[i].licensed_reading(clock)
+        reading = readings[i]
+        if reading and reading.fit(run.lines[j])[0] in (SAME, VOLATILE):
+            return 1.0
+        return alike(i, j)
 
     pairs = pair(keys, run.lines, likely)
     if template.is_ordered and _stands_in_place(template, run):
