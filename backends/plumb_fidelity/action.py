@@ -16,8 +16,6 @@ T = TypeVar("T")
 _SEPARATORS = frozenset({";", "&&", "||", "&", "\n", "(", ")", ";;"})
 _WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "command", "builtin", "exec", "then", "do",
                        "else", "if", "while", "until", "!", "{", "xargs"})  # fmt: skip
-_UNORDERED = frozenset({"find", "du", "shuf", "locate", "lsof"})
-_SORTERS = frozenset({"sort", "wc", "uniq", "tsort"})
 SILENT = frozenset({"cd", "mkdir", "export", "touch", "set", "unset", "rm", "cp", "mv", "chmod",
                      "chown", "ln", "alias", "source", ".", "umask", "shopt", "true", "kill",
                      "pkill", "sleep", "wait"})  # fmt: skip
@@ -26,6 +24,9 @@ _CHANGING = SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
     {"tee", "useradd", "groupadd", "usermod", "userdel", "passwd", "tar", "unzip", "gzip", "gunzip",
      "git", "crontab", "install", "truncate", "dd", "rmdir", "rename", "patch", "split", "mount"}
 )  # fmt: skip
+_ASKERS = frozenset({"read", "select", "passwd", "su", "vi", "vim", "nano", "less", "more", "top"})
+_READERS = frozenset({"cat", "bc", "dc", "python", "python3", "node", "perl", "awk", "sort", "wc",
+                      "tr", "head", "tail", "tee", "mysql", "sqlite3", "bash", "sh"})  # fmt: skip
 _REDIRECT = re.compile(
     r"(?<![0-9&<>])>{1,2}\|? *(?!/dev/null|&)[\w./~$\"'{]|\bsed\s+-[a-zA-Z]*i|-delete\b"
 )
@@ -35,6 +36,7 @@ _CHANGING_SQL = re.compile(
     re.IGNORECASE,
 )
 _SHUFFLES = re.compile(r"\b(?:(shuf)|sort -R)\b")
+_FROM_RANGE = re.compile(r"[ ]-(?:i|-input-range)")
 _TAKES_SOME = re.compile(r"\s*(?:head|tail)\b")
 _RANDOM_SQL = re.compile(r"\border\s++by\s++rand\s*+\(", re.IGNORECASE)
 _LIMIT_SQL = re.compile(r"\blimit\b", re.IGNORECASE)
@@ -128,44 +130,44 @@ def arguments(command: Sequence[str]) -> Sequence[str]:
 
 
 @_cached
-def shell_order(action: str) -> Order:
-    """Whether the lines' order is fixed: it is open where every pipeline that prints leaves it so.
-
-    `find`, `du`, `grep -r`, `ls -U` print in the order of the directory, as nobody promises; a
-    later `sort` makes it fixed.
-    """
-    printing = [
-        pipeline
-        for pipeline in commands(action)
-        if pipeline and _program(pipeline[-1]) not in SILENT
-    ]
-    return Order(fixed=not printing or not all(map(_leaves_order_open, printing)))
-
-
-def _leaves_order_open(pipeline: Sequence[Sequence[str]]) -> bool:
-    open_now = False
-    for command in pipeline:
-        program = _program(command)
-        flags = "".join(word[1:] for word in command if re.fullmatch(r"-[A-Za-z]+", word))
-        if (
-            program in _UNORDERED
-            or (program == "grep" and set("rR") & set(flags))
-            or (program == "ls" and set("Uf") & set(flags))
-        ):
-            open_now = True
-        elif program in _SORTERS:
-            open_now = False
-    return open_now
-
-
-@_cached
 def prints_names(action: str) -> bool:
     """Whether it is a plain `ls`, which prints names in as many columns as the terminal has."""
     found = [pipeline for pipeline in commands(action) if _program(pipeline[-1]) not in SILENT]
     if not found or any(len(p) > 1 or _program(p[0]) != "ls" for p in found):
         return False
     words = [word for pipeline in found for word in pipeline[0][1:]]
-    return not any(re.match(r"-[A-Za-z]*[l1nogsiZ]", w) or w.startswith("--f") for w in words)
+    return not any(re.match(r"-[A-Za-z]*[l1nogsZ]", w) or w.startswith("--f") for w in words)
+
+
+@_cached
+def prints_inodes(action: str) -> bool:
+    """Whether the names that a plain `ls` prints have a number each."""
+    return prints_names(action) and any(
+        re.match(r"-[A-Za-z]*i|--inode", word)
+        for pipeline in commands(action)
+        for word in pipeline[0]
+        if _program(pipeline[0]) == "ls"
+    )
+
+
+@_cached
+def awaits_input(action: str) -> bool:
+    """Whether a shell goes on to wait for what is typed: nothing says what to read."""
+    pipelines = commands(action)
+    if not pipelines:
+        return bool(action.strip())  # a quote is open
+    return any(map(_reads_terminal, pipelines))
+
+
+def _reads_terminal(pipeline: Sequence[Sequence[str]]) -> bool:
+    words = list(arguments(pipeline[0]))
+    if not words or any(word.startswith("<") and not word.startswith("<<") for word in words):
+        return False
+    program, *rest = words
+    named = [word for word in rest if not word.startswith((">", "2>"))]
+    if program in _ASKERS or any(word.startswith("<<") for word in words):
+        return True
+    return program in _READERS and not named
 
 
 @_cached
@@ -206,6 +208,8 @@ def _takes_random_lines(action: str) -> bool:
         if is_shuffled and _TAKES_SOME.match(stage):
             return True
         for found in _SHUFFLES.finditer(stage):
+            if found[1] and _FROM_RANGE.search(stage, found.end()):
+                break  # its bounds tell what may come
             is_shuffled = True
             if found[1]:
                 if stage.find("-n", found.end()) >= 0:

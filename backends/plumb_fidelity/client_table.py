@@ -82,6 +82,16 @@ def read(text: str) -> Printed:
     return Printed(tuple(reader.results), tuple(reader.problems))
 
 
+def is_vertical(text: str) -> bool | None:
+    """Whether all rows are listed field below field; None where that is unclear."""
+    found = {
+        bool(_VERTICAL.fullmatch(line))
+        for line in text.split("\n")
+        if _VERTICAL.fullmatch(line) or _BORDER.fullmatch(line)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
 class _Reader:
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines

@@ -1,31 +1,30 @@
 """What was printed, compared section by section and line by line."""
 
-import collections
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
+from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
+from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
+from plumb_fidelity.pairing import find_moved, in_tied_order, without_passing
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
-from plumb_fidelity.volatility import IMPLAUSIBLE, SAME, VOLATILE, WRONG, Template, likeness
+from plumb_fidelity.volatility import (
+    IMPLAUSIBLE,
+    SAME,
+    VOLATILE,
+    WRONG,
+    Template,
+)
 
 if TYPE_CHECKING:
     from plumb_fidelity.truth import Truth
 
 _MOST_SPACE = 120  # columns of a terminal: so much may stand at the ends of lines
 _NOTHING = frozenset({"[]", "{}", "None", "null", "''", '""'})  # as models write an empty output
-_LONGEST_LOOP = 8
-_LOOP_TIMES = 4
-_LONGEST_ELLIPSIS = 200
-_ELLIPSIS = re.compile(
-    r"[\[(]?(?:\.\.\.|\u2026)?\s*[\[(]?(?:\d+ )?(?:more )?(?:rows?|lines?)?\s*"
-    r"(?:omitted|truncated|and so on)?[\])]?(?:\.\.\.|\u2026)?[\])]?"
-)
-_CUT_WORDS = re.compile(r"\.\.\.|\u2026|omitted|truncated|more (?:rows|lines)")
 
 
 class Content:
@@ -35,9 +34,13 @@ class Content:
         truth: The real runs.
         simulated: The simulator's answer.
         found: Where findings go; those of its status are there already.
+        is_open: Whether the order of lines is open by what was typed before.
     """
 
-    def __init__(self, truth: "Truth", simulated: Seen, found: Findings) -> None:
+    def __init__(
+        self, truth: "Truth", simulated: Seen, found: Findings, *, is_open: bool = False
+    ) -> None:
+        self._is_open = is_open
         self._truth = truth
         self._real = truth.real[0]
         self._simulated = simulated
@@ -121,35 +124,22 @@ class Content:
                 return 1.0 if fits in (SAME, VOLATILE) else score
             return score
 
-        pair = align if template.is_ordered else match_in_any_order
+        is_ordered = template.is_ordered and not self._is_open
+        pair = align if is_ordered else match_in_any_order
         pairs = pair(keys, part.lines, likely)
-        if template.is_ordered and template.section.name == "rows" and template.section.keys:
-            pairs = self._in_tied_order(template, part, pairs, likely)
+        if is_ordered and self._fit_in_place(template, part):
+            pairs = [(at, at) for at in range(len(keys))]
+        if is_ordered and template.section.name == "rows" and template.section.keys:
+            pairs = in_tied_order(template, part, pairs, likely)
         self._judge_pairs(template, part, pairs)
 
-    def _in_tied_order(
-        self,
-        template: Template,
-        part: Section,
-        pairs: list[tuple[int | None, int | None]],
-        likely: Callable[[int, int], float],
-    ) -> list[tuple[int | None, int | None]]:
-        """Rows with equal sort keys may stand in any order among themselves."""
-        if all(left is not None and right is not None for left, right in pairs):
-            return pairs
-        columns = template.section.keys
-
-        def sort_key(line: str) -> tuple[str, ...]:
-            cells = line.split(CELL)
-            return tuple(cells[at].lower() if at < len(cells) else "" for at in columns)
-
-        real = [sort_key(line) for line in template.keys]
-        simulated = [sort_key(line) for line in part.lines]
-        free = match_in_any_order(template.keys, part.lines, likely)
-        kept = [pair for pair in free if pair[0] is not None and pair[1] is not None]
-        wanted = [real[i] for i, _ in sorted(kept)]  # type: ignore[index]
-        got = [simulated[j] for _, j in sorted(kept, key=lambda p: p[1] or 0)]  # type: ignore[index]
-        return free if wanted == got else pairs
+    def _fit_in_place(self, template: Template, part: Section) -> bool:
+        """Whether each line can stand in its place: by chance one may equal another's, too."""
+        lines, clock = template.lines, self._truth.clock
+        return len(lines) == len(part.lines) and all(
+            line.fits(text, clock)[0] in (SAME, VOLATILE)
+            for line, text in zip(lines, part.lines, strict=True)
+        )
 
     def _judge_pairs(
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
@@ -165,7 +155,11 @@ class Content:
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
         extra = [j for i, j in pairs if i is None and j is not None]
-        moved = self._moved(keys, part, missing, extra)
+        passing = len(extra)
+        extra = without_passing(template, part, extra, self._truth.clock)
+        if len(extra) < passing:
+            self._found.flag("VOLATILE_ONLY")
+        moved = find_moved(keys, part, missing, extra)
         counted = frozenset(missing)
         wrong = 0
         for i, j in pairs:
@@ -185,22 +179,6 @@ class Content:
         missing = [i for i in missing if i not in moved[0]]
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
-
-    def _moved(
-        self, keys: Sequence[str], part: Section, missing: Sequence[int], extra: Sequence[int]
-    ) -> tuple[set[int], set[int]]:
-        """The lines that both sides have, in other places."""
-        places: dict[str, list[int]] = collections.defaultdict(list)
-        for j in reversed(extra):
-            places[part.lines[j]].append(j)
-        left: set[int] = set()
-        right: set[int] = set()
-        for i in missing:
-            found = places.get(keys[i])
-            if found:
-                left.add(i)
-                right.add(found.pop())
-        return left, right
 
     def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
         """Looks at two lines that stand for each other; how many are wrong."""
@@ -223,7 +201,7 @@ class Content:
 
     def _name_of(self, section: str, real: str, simulated: str) -> str:
         """Another name in a listing is another file; another column another column."""
-        if _is_cut_off(real, simulated):
+        if is_cut_off(real, simulated):
             return "TRUNCATED"
         if section == "columns":
             more = simulated.count(CELL) - real.count(CELL)
@@ -258,7 +236,7 @@ class Content:
         extra: Sequence[int],
         wrong: int,
     ) -> None:
-        cut = {j for j in extra if _says_it_is_cut(part.lines[j])}
+        cut = {j for j in extra if says_it_is_cut(part.lines[j])}
         extra = [j for j in extra if j not in cut]
         is_error = bool(self._found.flags & {"FALSE_FAILURE", "FALSE_SUCCESS", "WRONG_ERROR"})
         if missing:
@@ -293,28 +271,16 @@ class Content:
         """Output that goes round in circles, as models do when they do not find an end."""
         lines = [line for part in parts for line in part.lines]
         real = sum(len(template.lines) for template in self._truth.templates)
-        if len(lines) < real + _LOOP_TIMES:
+        if len(lines) < real + LOOP_TIMES:
             return
-        times, period = _longest_loop(lines)
-        if times >= _LOOP_TIMES and times * period > real:
+        times, period = longest_loop(lines)
+        if times >= LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
 
 
 def _is_sandboxs(template: Template, line: str) -> bool:
     """Whether a line shows the sandbox's own first process, which either side may lack."""
     return template.section.licences.at(line).is_sandboxs(line)
-
-
-def _is_cut_off(real: str, simulated: str) -> bool:
-    """Whether a line is the beginning of another, and says so: `ssh-rsa AAAA...`."""
-    kept = simulated.removesuffix("...").removesuffix("\u2026")
-    return kept != simulated and bool(kept.strip()) and real.startswith(kept.rstrip())
-
-
-def _says_it_is_cut(line: str) -> bool:
-    """Whether a line stands for others: `...`, `(12 more rows omitted)`."""
-    is_short = len(line) <= _LONGEST_ELLIPSIS
-    return bool(is_short and _CUT_WORDS.search(line) and _ELLIPSIS.fullmatch(line.strip()))
 
 
 def _is_number(text: str) -> bool:
@@ -327,16 +293,3 @@ def _space(text: str) -> int:
 
 def _number(line: str) -> str:
     return line.split()[1]
-
-
-def _longest_loop(lines: Sequence[str]) -> tuple[int, int]:
-    """How often the block that is repeated most is repeated in a row, and how long it is."""
-    best = (1, 1)
-    for period in range(1, _LONGEST_LOOP + 1):
-        run = 0
-        for at in range(period, len(lines)):
-            run = run + 1 if lines[at] == lines[at - period] and lines[at] else 0
-            times = run // period + 1
-            if times > best[0]:
-                best = (times, period)
-    return best

@@ -13,6 +13,7 @@ from plumb_fidelity.kinds import Clock, Kind
 from plumb_fidelity.licences import Licence
 from plumb_fidelity.tokens import (
     Token,
+    has_type,
     same_float,
     same_value,
     scan,
@@ -30,10 +31,17 @@ class Hole:
     Attributes:
         samples: What they had there.
         is_wide: Whether they had a different number of tokens there.
+        kind: What the action says that stands there; None where it says nothing.
     """
 
     samples: tuple[str, ...]
     is_wide: bool = False
+    kind: Kind | None = None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether another value is held to anything."""
+        return self.kind is not None or (not self.is_wide and has_type(self.samples))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +104,17 @@ class Reading:
         self._parts = _licensed(runs[0], merge([tokens for tokens, _ in read]), licence, clock)
 
     @property
+    def untyped(self) -> int:
+        """How many characters stand where real runs differ, and nothing says in what."""
+        if any(shape.free(self._runs[0]) for shape in self._licence.shapes):
+            return 0
+        return sum(
+            len(part.samples[0])
+            for part in self._parts
+            if isinstance(part, Hole) and not part.is_typed
+        )
+
+    @property
     def exact(self) -> list[Token]:
         """The tokens that have to be the same."""
         if any(shape.free(self._runs[0]) for shape in self._licence.shapes):
@@ -155,12 +174,25 @@ def _licensed(
         return list(pattern)  # places are not those of the first run's line
     kinds = _kinds(first, licence, clock)
     fields = _fields(first, licence, clock)
-    if not kinds and not fields:
+    if not licence.kinds and not fields:
         return list(pattern)
     return [
-        part if isinstance(part, Hole) else _freed(part, fields.get(at), kinds, licence, clock)
+        _held(part, fields.get(at), licence, clock)
+        if isinstance(part, Hole)
+        else _freed(part, fields.get(at), kinds, licence, clock)
         for at, part in enumerate(pattern)
     ]
+
+
+def _held(hole: Hole, field: Kind | None, licence: Licence, clock: Clock) -> Hole:
+    """A hole with the kind that the action says of it, where all runs' values are of one."""
+    read = [scan(sample)[0] for sample in hole.samples]
+    if any(len(tokens) != 1 for tokens in read):
+        return hole
+    for kind in (field,) if field else licence.kinds:
+        if all(kind.holds(tokens[0], clock) for tokens in read):
+            return dataclasses.replace(hole, kind=kind)
+    return hole
 
 
 def _kinds(line: str, licence: Licence, clock: Clock) -> list[Kind]:
@@ -214,6 +246,9 @@ def _fit_token(part: Part, token: Token, licence: Licence, clock: Clock) -> tupl
     if isinstance(part, Hole):
         if token.text in part.samples:
             return (SAME if token.text == part.samples[0] else VOLATILE), ""
+        if part.kind:
+            first = scan(part.samples[0])[0][0]
+            return judged(part.kind.why_not(first, token.text, clock))
         return judged(why_not_of_type(part.samples, token.text, clock.at))
     if isinstance(part, Free):
         if part.token == token or (licence.numbers and same_value(part.token.text, token.text)):

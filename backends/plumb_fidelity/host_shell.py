@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import SILENT, arguments, commands
+from plumb_fidelity.chance import lines_by_chance
 from plumb_fidelity.failure import is_complaint
 
 _READABLE = 4096
@@ -17,7 +18,7 @@ _ONE_LINE = frozenset({"uname", "nproc", "arch", "hostid", "uptime", "getconf"})
 _MANY_LINES = frozenset(
     {"free", "df", "lscpu", "lsblk", "lsmem", "ifconfig", "ip", "lsb_release", "hostnamectl", "w",
      "dmesg", "vmstat", "iostat", "top", "htop", "sysctl", "ulimit", "ping", "nslookup", "dig",
-     "last", "who", "dpkg", "dpkg-query", "apt", "apt-get", "apt-cache"}
+     "last", "who", "locale", "dpkg", "dpkg-query", "apt", "apt-get", "apt-cache"}
 )  # fmt: skip
 _SAYS_ITS_WORDS = frozenset({"echo", "printf", "test", "[", "[[", "cd", "export", "alias", "type",
                              "which", "basename", "dirname", "expr", "ln"})  # fmt: skip
@@ -33,6 +34,7 @@ _TOLD_UNAME = re.compile(r"-[sno]+|--(?:kernel-name|nodename|operating-system)")
 _NO_OUTPUT = frozenset({"for", "case", "select", "function", "done", "fi", "esac", "test", "[",
                         "[[", "read", ":"})  # fmt: skip
 _FIXED_LINES = frozenset({"pwd", "whoami", "basename", "dirname"})
+_DRAW_ONE = frozenset({"mktemp", "uuidgen", "shuf"})
 _TAKES_ONE = re.compile(r"-(?:n ?)?1")
 _SUBSTITUTED = re.compile(r"\$\(([^()`]{1,400})\)|`([^`]{1,400})`")
 _QUOTED = re.compile(r"'[^']*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
@@ -68,12 +70,14 @@ class Share:
         lines: How many lines; None where that is not fixed.
         looks: How its lines look, where that is known.
         program: The program, for the host's.
+        is_chance: Whether nobody can know it, for it is drawn by chance; such is the host's, too.
     """
 
     is_host: bool
     lines: int | None
     looks: re.Pattern[str] | None = None
     program: str = ""
+    is_chance: bool = False
 
 
 def shares(action: str) -> list[Share]:
@@ -87,7 +91,9 @@ def shares(action: str) -> list[Share]:
         return []
     if _CONTROL.search(_QUOTED.sub("''", plain)):
         is_host = all(share.is_host for share in found)
-        return [Share(True, None, program=found[0].program)] if is_host else []
+        is_chance = any(share.is_chance for share in found)
+        first = Share(True, None, program=found[0].program, is_chance=is_chance)
+        return [first] if is_host else []
     return _joined(found)
 
 
@@ -128,6 +134,9 @@ def _shares(pipeline: Sequence[Sequence[str]], files: set[str]) -> list[Share]:
         files.update(_targets(last))
     if _prints_nothing(last):
         return []
+    drawn = lines_by_chance(pipeline)
+    if drawn:
+        return [Share(True, drawn, program=words[0], is_chance=True)]
     if is_host and len(pipeline) > 1 and last[0] == "wc" and _count(words) == 1:
         is_host = False  # how many lines there are is known
     lines = _count(words) if len(pipeline) == 1 else _count_of_last(last, _count(words))
@@ -135,6 +144,21 @@ def _shares(pipeline: Sequence[Sequence[str]], files: set[str]) -> list[Share]:
         return [Share(False, lines)]
     looks = next((_LOOKS[name] for name in _LOOKS if _is_named(name, words)), None)
     return [Share(True, lines, looks if len(pipeline) == 1 else None, words[0])]
+
+
+def is_list(action: str) -> bool:
+    """Whether it is a plain list of commands, whose lines follow one another."""
+    return not _CONTROL.search(_QUOTED.sub("''", _SUBSTITUTED.sub("''", action)))
+
+
+def lines_of(pipeline: Sequence[Sequence[str]]) -> int | None:
+    """How many lines a pipeline prints; None where that is not fixed."""
+    words, last = _words(pipeline[0]), _words(pipeline[-1])
+    if not words or not last or _prints_nothing(last):
+        return 0
+    if words[0] in _DRAW_ONE and len(pipeline) == 1:
+        return lines_by_chance(pipeline) or (1 if words[0] != "shuf" else None)
+    return _count(words) if len(pipeline) == 1 else _count_of_last(last, _count(words))
 
 
 def _words(command: Sequence[str]) -> list[str]:

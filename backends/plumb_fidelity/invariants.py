@@ -21,6 +21,10 @@ _COMPLAINT = re.compile(r"[\w./-]+: ")
 _LIMIT = re.compile(r"\blimit\s++(\d{1,18}+)(?:\s*+(?:;\s*+)?$|\s++offset\b)", re.IGNORECASE)
 _COUNT = re.compile(r"^\s*select\s+count\s*\(.*\)(?:\s+as\s+\w+)?\s+from\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"\b(?:group\s+by|union|having)\b", re.IGNORECASE)
+_MOST_LINES = 200
+_JOB = re.compile(r"\[\d+\] (\d+)")
+_SAYS_JOB = re.compile(r"\becho [^;|&\n]{0,100}\$!")
+_SAYS_SHELL = re.compile(r"\s*echo \$\$(?:(?:\s*;\s*|\s*\n|\s*&&\s*)echo \$\$){1,40}\s*")
 _GROUP = re.compile(r"\bgroup\s++by\s++([`\w.]++)\s*+(?:order\b|limit\b|;|$)", re.IGNORECASE)
 _WHERE = re.compile(r"\bwhere\s+`?(\w+)`?\s*=\s*(?:'([^']*)'|(-?\d+))\s*(?:order\b|limit\b|;|$)",
                     re.IGNORECASE)  # fmt: skip
@@ -44,6 +48,7 @@ def broken(action: str, text: str, *, is_table: bool = False, history: History =
 
 
 def _shell(action: str, text: str, history: History) -> Iterator[str]:
+    yield from _process_ids(action, text)
     pipeline = _only_pipeline(action)
     lines = [line for line in text.rstrip("\n").split("\n") if line]
     if not pipeline or any(_COMPLAINT.match(line) for line in lines):
@@ -58,6 +63,18 @@ def _shell(action: str, text: str, history: History) -> Iterator[str]:
         yield from _pwd(lines, history)
     if pipeline == (("ls",),):
         yield from _touched(lines, history)
+
+
+def _process_ids(action: str, text: str) -> Iterator[str]:
+    """The shell has one process, and a job has the one that the shell said of it."""
+    lines = text.split("\n", _MOST_LINES)[:_MOST_LINES]
+    jobs = [found[1] for found in map(_JOB.fullmatch, lines) if found]
+    said = [line for line in lines if not _JOB.fullmatch(line)]
+    is_said = len(jobs) == 1 and _SAYS_JOB.search(action) and not re.search(r">|\$\(", action)
+    if is_said and not any(re.search(rf"\b{jobs[0]}\b", line) for line in said):
+        yield f"the job has process {jobs[0]}, and $! is another"
+    if _SAYS_SHELL.fullmatch(action) and len({line.strip() for line in said if line}) > 1:
+        yield "$$ is two processes"
 
 
 def _only_pipeline(action: str) -> tuple[tuple[str, ...], ...]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plumb_fidelity import client_table, invariants
-from plumb_fidelity.action import is_silent
+from plumb_fidelity.action import awaits_input, is_silent
+from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
+from plumb_fidelity.orders import order_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import AGREEING, Findings, Verdict
 from plumb_fidelity.volatility import SAME, VOLATILE, Line
@@ -42,9 +44,12 @@ class _Judgement:
     def verdict(self) -> Verdict:
         self._breaks()
         self._statuses()
-        content = Content(self._truth, self._simulated, self._found)
+        past = [action for action, _ in self._history]
+        is_open = not (self._truth.is_table or order_of(self._truth.action, past).fixed)
+        content = Content(self._truth, self._simulated, self._found, is_open=is_open)
         if content.compare():
             self._consistency()
+            self._columns()
         self._place()
         self._exempt()
         if not self._found.flags:
@@ -75,6 +80,10 @@ class _Judgement:
         for found in find_breaks(text, truth.action, prompt=truth.prompt, is_table=truth.is_table):
             if (found.name, found.evidence) not in own:
                 self._found.flag(found.verdict, f"{found.name}: {found.evidence}")
+        if truth.is_table:
+            layouts = {client_table.is_vertical(side) for side in (text, self._real.text)}
+            if layouts == {True, False}:
+                self._found.flag("FORMAT_BREAK", "its rows are laid out in the client's other way")
         if not self._found.flags and self._is_chat(text):
             self._found.flag("CHARACTER_BREAK", f"prose: {text.strip()[:200]}")
 
@@ -95,12 +104,17 @@ class _Judgement:
         texts_differ = real.text != simulated.text
         expected = failure_of(real, is_table=table).classes if texts_differ else ()
         found = failure_of(simulated, is_table=table).classes if texts_differ else ()
-        if not simulated.ends_like(real):
+        if not simulated.ends_like(real) and not self._both_wait():
             self._known_statuses(found)
         if not self._found.flags & {"FALSE_SUCCESS", "FALSE_FAILURE", "WRONG_ERROR"}:
             self._classes(expected, found)
         if not self._found.flags & {"FALSE_SUCCESS", "WRONG_ERROR"}:
             self._unknown_status(found)
+
+    def _both_wait(self) -> bool:
+        """Whether one side waits for input, and the other was stopped while it did."""
+        endings = {self._real.ending, self._simulated.ending}
+        return endings == {"TIMED_OUT", "AWAITS_INPUT"} and awaits_input(self._truth.action)
 
     def _unknown_status(self, found: Sequence[str]) -> None:
         """A failure that a side does not tell is none: who reads its answer takes it for success.
@@ -162,6 +176,11 @@ class _Judgement:
             is_table=self._truth.is_table,
             history=self._history,
         )
+
+    def _columns(self) -> None:
+        """Where a table was asked for, its columns stand below one another."""
+        if is_unaligned(self._truth.action, self._real.text, self._simulated.text):
+            self._found.flag("WRONG_VALUE", "its columns do not stand below one another")
 
     def _place(self) -> None:
         """Where the shell is afterwards, as far as both sides say it."""

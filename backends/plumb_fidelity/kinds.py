@@ -239,6 +239,14 @@ UUID = Kind(_is_uuid, _why_not_uuid, _UUID, is_single=False)
 """A UUID by chance."""
 
 
+_OWN_SHELL = re.compile(r"(?:(?:/usr)?/bin/|-)?bash(?: --rcfile \S+)?(?: -i)?")
+
+
+def _are_own_shell(real: str | None, simulated: str | None) -> bool:
+    """Whether both are the session's own shell, however it was started."""
+    return bool(_OWN_SHELL.fullmatch(real or "") and _OWN_SHELL.fullmatch(simulated or ""))
+
+
 class Shape(NamedTuple):
     """A line that a program prints in a fixed form, with volatile fields.
 
@@ -259,8 +267,10 @@ class Shape(NamedTuple):
         if not left or not right:
             return None
         pid = self.pattern.groupindex.get("pid", 0)
+        if pid and left["pid"] == right["pid"] == "1":
+            return ""  # the sandbox's own, whatever it is called
         for at, (mine, its) in enumerate(zip(left.groups(), right.groups(), strict=True), 1):
-            if at != pid and mine != its:
+            if at != pid and mine != its and not _are_own_shell(mine, its):
                 return f"{its!r} instead of {mine!r}"
         return why_not_pid(right["pid"]) if pid else ""
 

@@ -37,6 +37,7 @@ class Licence:
         margin: The beginning of a line whose runs of space are the program's own.
         numbers: Whether numbers are computed, and compare by value: `10.50` is `10.5`.
         floats: Whether long floats are computed, and compare to 1e-9 relative.
+        separator: What stands between the parts of a value whose order is open; empty for none.
         written: Words that the action itself has: they are not volatile.
     """
 
@@ -47,6 +48,7 @@ class Licence:
     margin: re.Pattern[str] | None = None
     numbers: bool = False
     floats: bool = False
+    separator: str = ""
     written: frozenset[str] = frozenset()
 
     def is_sandboxs(self, line: str) -> bool:
@@ -66,6 +68,7 @@ class Licence:
             self.margin or other.margin,
             self.numbers or other.numbers,
             self.floats or other.floats,
+            self.separator or other.separator,
             self.written | other.written,
         )
 

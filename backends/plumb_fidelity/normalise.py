@@ -7,11 +7,14 @@ go through the same alignment, learning and comparison.
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from plumb_fidelity import client_table
-from plumb_fidelity.action import Order, prints_names, sql_order, sql_statements
+from plumb_fidelity.action import Order, prints_inodes, prints_names, sql_order, sql_statements
 from plumb_fidelity.licences import NOTHING, Licence, Licences
-from plumb_fidelity.shell_licences import of_shell, order_of
+from plumb_fidelity.orders import order_of
+from plumb_fidelity.owners import owners
+from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.sql_licences import of_result
 
 CELL = "\x1f"
@@ -29,6 +32,7 @@ QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
 _POSITION = re.compile(r"[0-9]{1,9}")
 _NAMES_BREAK = re.compile(r"\s+")
 _MESSAGE = re.compile(r"[\w./+@-]+(?:\[\d+\])?: ")
+_NO_COMMAND = re.compile(r"-?(?:ba)?sh: (?:line \d+: )?(?=[^ ].{0,200}: (?:command )?not found$)")
 _MESSAGES = Licence(columns=True)
 _CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})
 
@@ -43,6 +47,7 @@ class Section:
         order: Whether the order of the lines says anything.
         keys: For rows, the columns that they are sorted by, by index from 0.
         licences: What its lines or cells may differ in.
+        owned: The same of each line, where it is known which command printed it; else empty.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Section:
     order: Order
     keys: tuple[int, ...] = ()
     licences: Licences = NOTHING
+    owned: tuple[Licences, ...] = ()
 
 
 def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
@@ -57,10 +63,14 @@ def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
     if is_table and text.strip():
         return _table_sections(client_table.read(text), action)
     if prints_names(action):
+        if prints_inodes(action):
+            names = _with_numbers(_names(text))
+            return [Section("names", names, Order(fixed=False), licences=of_shell(action))]
         return [Section("names", _names(text), Order(fixed=False))]
     licences = of_shell(action)
     lines = tuple(line_key(line, licences.at(line)) for line in body_lines(text))
-    return [Section("text", lines, order_of(action), licences=licences)]
+    owned = tuple(map(of_shell, owners(action, lines)))
+    return [Section("text", lines, order_of(action), licences=licences, owned=owned)]
 
 
 def body_lines(text: str) -> list[str]:
@@ -79,7 +89,9 @@ def line_key(line: str, licence: Licence) -> str:
     if licence.columns:
         line = _folded(line)
     elif licence.margin and (found := licence.margin.match(line)):
-        line = f"{_folded(found[0])} {line[found.end() :]}"
+        line = f"{_folded(found[0])} {line[found.end() :]}".removeprefix(" ")
+    if line.endswith("not found"):
+        line = _NO_COMMAND.sub("", line, count=1)  # which shell did not find it is no matter
     return line.translate(QUOTES) if not _is_plain(line) and _MESSAGE.match(line) else line
 
 
@@ -100,6 +112,19 @@ def _names(text: str) -> tuple[str, ...]:
         else:
             names += filter(None, _NAMES_BREAK.split(line))
     return tuple(names)
+
+
+def _with_numbers(words: Sequence[str]) -> tuple[str, ...]:
+    """Joins each name with the number before it; a complaint stands alone."""
+    found: list[str] = []
+    number = ""
+    for word in words:
+        if " " in word or number:
+            found.append(f"{number} {word}".strip())
+            number = ""
+        else:
+            number = word
+    return (*found, number) if number else tuple(found)
 
 
 def _table_sections(printed: client_table.Printed, action: str) -> list[Section]:

@@ -8,6 +8,8 @@ known of may, with one real run, print the time of day, measured fractions of se
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from plumb_fidelity import chance
+from plumb_fidelity.commits import git_grants
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
 from plumb_fidelity.kinds import (
     DRAWN,
@@ -54,6 +56,9 @@ _LONG_LINE = Licence(
 )  # fmt: skip
 _INODE = Grant(Licence(fields=(Field(_C(r"^\s*(\d+) "), DRAWN),), columns=True), _C(r"\s*\d+ "))
 
+_QUOTED_NAME = Grant(Licence(margin=_C(r" ?")), _C(r"(?!\s*\d+[\t ]) ?\S"))
+"""A name; where others are in quotes `ls` may put a blank before it."""
+
 JOB = Grant(
     Licence(shapes=(Shape(_C(r"\[(\d+)\]([+-]?) (?P<pid>\d+)(.*)")),), columns=True),
     _C(r"\[\d+\]"),
@@ -81,7 +86,6 @@ _UNKNOWN = Licence(
     fields=(Field(_C(r"(?i)\bpid[ =:]+(\d+)\b"), PID),),
     floats=True,
 )
-_COMMITS = Licence(kinds=(NOW, SPENT, HASH))
 _RANDOM = Licence(kinds=(DRAWN, UUID, HASH))
 _CHANCE = _C(r"\brand(?:om|int|rpartition)?\b|\brand\(|\bsecrets\b|\buuid|Math\.random|urandom")
 _ARITHMETIC = _C(r"[+*/%-]=|\+\+|--|\$\w+ *[*/+-]|[*/+-] *\$|\b(?:NR|NF|int|length|sqrt|exp)\b")
@@ -141,7 +145,7 @@ def _format(words: Words, *flags: str) -> str:
 
 
 def _ls(words: Words) -> list[Grant]:
-    found = [Grant(_LONG_LINE, _LONG)]
+    found = [Grant(_LONG_LINE, _LONG), _QUOTED_NAME]
     if _has(words, "i") or "--inode" in words:
         found.append(_INODE)
     if _has(words, "s"):
@@ -187,7 +191,8 @@ def _interpreter(words: Words) -> list[Grant]:
     program = " ".join(words[1:])
     found = [Grant(_UNKNOWN)]
     if _CHANCE.search(program):
-        found.append(Grant(_RANDOM))
+        dice = tuple(chance.of_program(program))
+        found.append(Grant(Licence(kinds=dice) if dice else _RANDOM))
     if re.search(r"time\.time|time\(\)|Date\.now|getpid|\btime\b", program):
         found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH, SPENT))))
     if "pid" in program:
@@ -195,11 +200,6 @@ def _interpreter(words: Words) -> list[Grant]:
     if re.search(r"pytest|unittest", program):
         found += _TIMED
     return found
-
-
-def _git(words: Words) -> list[Grant]:
-    columns = bool({"status", "branch", "--stat", "remote", "log", "reflog"} & set(words))
-    return [Grant(Licence(kinds=_COMMITS.kinds, columns=columns), _C(r"(?!index )"))]
 
 
 def _mktemp(words: Words) -> list[Grant]:
@@ -221,7 +221,7 @@ def _openssl(words: Words) -> list[Grant]:
 
 
 def _shuf(words: Words) -> list[Grant]:
-    return [Grant(Licence(kinds=(DRAWN,)))] if _has(words, "i") else []
+    return [Grant(Licence(kinds=tuple(chance.of_range(words[1:]))))]
 
 
 def _pids(words: Words) -> list[Grant]:
@@ -248,13 +248,15 @@ def _always(*found: Grant) -> Callable[[Words], Sequence[Grant]]:
     return lambda words: found
 
 
+_TERMINAL = Field(_C(r"^/dev/pts/(\d+)$"), chance.between(0, 4095))
 _TIMED = [Grant(Licence(kinds=(SPENT,), floats=True))]
 _TABLE = _always(Grant(_COLUMNS))
 _LISTED = _always(Grant(Licence(kinds=(NOW,), columns=True)))
 
 _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "ls": _ls, "dir": _ls, "stat": _stat, "find": _find, "awk": _awk, "gawk": _awk, "mawk": _awk,
-    "git": _git, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq, "ps": ps_grants,
+    "git": git_grants, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq,
+    "ps": ps_grants,
     "date": date_grants, "nl": _margin, "history": _margin, "od": _octal, "xxd": _octal,
     "hexdump": _octal, "pgrep": _pids, "pidof": _pids, "lsof": _pids, "pstree": _pids,
     "fuser": _pids, "ss": _pids, "netstat": _pids,
@@ -262,7 +264,7 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "du": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*[\d.,]+[KMGTP]?\s"))),
     "bc": _always(Grant(Licence(numbers=True, floats=True))),
     "dc": _always(Grant(Licence(numbers=True, floats=True))),
-    "mktemp": _mktemp,
+    "mktemp": _mktemp, "tty": _always(Grant(Licence(fields=(_TERMINAL,)))),
     "uuidgen": _always(Grant(Licence(kinds=(UUID,)))),
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
     "top": _always(*_UPTIME, Grant(_COLUMNS)),

@@ -10,10 +10,11 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from plumb_fidelity import programs
-from plumb_fidelity.action import Order, commands, shell_order
+from plumb_fidelity import chance, programs
+from plumb_fidelity.action import commands
 from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID
 from plumb_fidelity.licences import LITERAL, Grant, Licence, Licences
+from plumb_fidelity.tokens import LARGEST_PID
 
 _DEEPEST = 3
 _MOST_GRANTS = 200  # each is looked at for each line
@@ -30,22 +31,15 @@ _NUMBER = re.compile(r"[0-9.]+[smhd]?")
 _WORD = re.compile(r"\w+")
 _SUBSTITUTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _EXPANSIONS = (
-    (re.compile(r"\$\{?S?RANDOM\b|\(\([^()]{0,200}\bS?RANDOM\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?SECONDS\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?EPOCH(?:REALTIME|SECONDS)\b"), Licence(kinds=(EPOCH,))),
-    (re.compile(r"\$\$|\$!|\$\{?(?:PPID|BASHPID|!|\$)"), Licence(kinds=(PID,))),
+    (re.compile(r"\$\$|\$!|\$\{?(?:BASHPID|!|\$)"), Licence(kinds=(PID,))),
+    (re.compile(r"\$\{?PPID\b"), Licence(kinds=(chance.between(0, LARGEST_PID),))),
     (re.compile(r"/proc/sys/kernel/random/uuid"), Licence(kinds=(UUID,))),
 )
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")
 _RECKONED = re.compile(r"\([^()]*\)|-i ?\d+-\d+")  # bounds, and what may come out
 _TIMED = re.compile(r"\btime\b")
-_RACES = re.compile(
-    r"\btee +(?:-a +)?/dev/(?:stderr|tty|fd/2)\b"
-    r"|\b(?:xargs|make)\b[^|;]{0,200}? (?:-P|-j|--max-procs)"
-    r"|\bparallel\b|(?<![&>|])& *(?:;? *done\b|\})|>\(tee\b|>&2 *\|"
-)
-_HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
-_ORDERS = re.compile(r"\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO")
 
 
 @functools.lru_cache(maxsize=256)
@@ -91,6 +85,8 @@ def _grants(action: str, depth: int) -> Iterator[Grant]:
 
 def _of_shell_itself(action: str) -> Iterator[Grant]:
     """What the shell's own variables, jobs and `time` license."""
+    if "RANDOM" in action:
+        yield Grant(Licence(kinds=tuple(chance.of_shell_variables(action))))
     for pattern, licence in _EXPANSIONS:
         if pattern.search(action):
             yield Grant(licence)
@@ -144,16 +140,3 @@ def _inner(words: Sequence[str]) -> str:
     if words[0] == "eval":
         return " ".join(words[1:])
     return words[words.index("-c") + 1] if "-c" in words[:-1] else ""
-
-
-def order_of(action: str) -> Order:
-    """Whether the order of lines says anything: not where streams or processes race.
-
-    Nor where a program goes through a hash table, unless a sort follows.
-    """
-    order = shell_order(action)
-    if not order.fixed or len(action) > _LONGEST:
-        return order
-    if _RACES.search(action):
-        return Order(fixed=False)
-    return Order(fixed=not _HASH_ORDER.search(action) or bool(_ORDERS.search(action)))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import sql_words
+from plumb_fidelity.chance import UPPER_HASH, of_expression
 from plumb_fidelity.kinds import (
     DRAWN,
     EPOCH,
@@ -33,7 +34,9 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = tuple(
     for pattern, kinds in (
         (r"\b(?:now|sysdate|curdate|curtime|utc_date|utc_time|utc_timestamp|localtime"
          r"|localtimestamp|current_timestamp|current_date|current_time)\b(?!\.)", _CLOCK),
-        (r"\bunix_timestamp\s*\(\s*\)", (EPOCH,)),
+        (r"\bunix_timestamp\s*\(\s*(?:\)|now\b|sysdate\b|current_timestamp\b|localtime)", (EPOCH,)),
+        (r"\bhex\s*\(\s*random_bytes\s*\(|\bupper\s*\(\s*(?:md5|sha1?)\s*\(\s*(?:rand|uuid)\s*\(",
+         (UPPER_HASH,)),
         (r"\buuid\s*\(", (UUID,)),
         (r"\buuid_short\s*\(|\bconnection_id\s*\(|@@pseudo_thread_id", (DRAWN,)),
         (r"\brandom_bytes\s*\(|\b(?:md5|sha1?|sha2)\s*\(\s*(?:rand|uuid)\s*\(", (HASH,)),
@@ -65,6 +68,9 @@ _SHOW = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SELECT = re.compile(r"\s*(?:\(\s*)*select\b(?:\s+(?:distinct|all|sql_\w+)\b)*", re.IGNORECASE)
+_LISTED = re.compile(r"\s*(group_concat|json_arrayagg)\s*\(", re.IGNORECASE)
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
+_SEPARATED = re.compile(r"\bseparator\s+'([^']*)'", re.IGNORECASE)
 _MOST_COLUMNS = 4096
 
 
@@ -100,7 +106,8 @@ def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
     kinds = (*shown, *(kind for pattern, kinds in _EXPRESSIONS if pattern.search(expression)
                        for kind in kinds))  # fmt: skip
     if _RAND.search(expression):
-        kinds += (SHARE if _ONLY_RAND.fullmatch(expression) else DRAWN,)
+        bounded = of_expression(expression)
+        kinds += (bounded or (SHARE if _ONLY_RAND.fullmatch(expression) else DRAWN),)
     if "sleep(" in expression.lower() or "benchmark(" in expression.lower():
         kinds += (SPENT,)
     is_computed = bool(_COMPUTED.search(expression)) and not _TEXT.match(expression)
@@ -109,7 +116,17 @@ def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
         kinds=(STAMPED, *kinds),
         numbers=is_number,
         floats=side != LEFT,
+        separator=_separator(expression),
     )
+
+
+def _separator(expression: str) -> str:
+    """What stands between the parts of a list that the server makes in no order."""
+    found = _LISTED.match(expression)
+    if not found or _ORDERED.search(expression):
+        return ""
+    given = _SEPARATED.search(expression)
+    return ", " if found[1].lower() == "json_arrayagg" else given[1] if given else ","
 
 
 @functools.lru_cache(maxsize=256)

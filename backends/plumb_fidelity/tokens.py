@@ -37,7 +37,7 @@ _LONGEST_DATE = 64
 _CODE = re.compile(r"[+-]?0\d")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _PID = re.compile(r"[0-9]{1,10}")
-_LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
+LARGEST_PID = 1 << 22  # Linux: /proc/sys/kernel/pid_max cannot be set higher
 
 
 class Token(NamedTuple):
@@ -183,6 +183,19 @@ def why_not_of_type(samples: tuple[str, ...], value: str, at: datetime.datetime 
     return _why_not_date(value, at) if kind == "date" else ""
 
 
+def has_type(samples: tuple[str, ...]) -> bool:
+    """Whether samples are of one type that another value can be held to.
+
+    Words are of none, unless they are as many hexadecimal digits each.
+    """
+    tokens = [tokenise(sample) for sample in samples]
+    types = {token[0].type if len(token) == 1 else "text" for token in tokens}
+    if types == {"word"}:
+        is_hex = all(_HEX.fullmatch(sample) for sample in samples)
+        return is_hex and len({len(sample) for sample in samples}) == 1
+    return len(types) == 1 and not types & {"text", "other"}
+
+
 def _why_not_word(samples: tuple[str, ...], value: str) -> str:
     if not re.fullmatch(r"\w+", value):
         return f"{value!r} is no single word"
@@ -200,7 +213,7 @@ def _why_not_number(samples: tuple[str, ...], value: str) -> str:
         return f"{value!r} is no whole number"
     if number < 0 <= min(numbers):
         return f"implausible: {value} is negative"
-    if number > max(_LARGEST_PID, 1000 * max(numbers)):
+    if number > max(LARGEST_PID, 1000 * max(numbers)):
         return f"implausible: {value} is far beyond what real runs have ({samples[0]})"
     return ""
 
@@ -217,6 +230,6 @@ def _why_not_date(value: str, at: datetime.datetime | None) -> str:
 
 def why_not_pid(value: str) -> str:
     """Says why a number cannot be a process's id."""
-    if _PID.fullmatch(value) and 0 < int(value) <= _LARGEST_PID:
+    if _PID.fullmatch(value) and 0 < int(value) <= LARGEST_PID:
         return ""
     return f"implausible: {value} cannot be a process's id"

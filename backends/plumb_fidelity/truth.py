@@ -16,8 +16,11 @@ from plumb_fidelity.veil import Veil
 from plumb_fidelity.verdict import Verdict
 from plumb_fidelity.volatility import Clock, Template, learn
 
-MOST_MASKED = 0.8
-"""A step whose real runs differ in more than this share of their text cannot be scored."""
+MOST_UNTYPED = 0.8
+"""A step cannot be scored of whose text more than this share is held to nothing.
+
+Real runs differ there, and neither the action nor what they have in common says what may stand.
+"""
 
 
 def compare(
@@ -159,20 +162,23 @@ class Truth:
         if len(shapes) > 1:
             self._unstable = self._unstable or "real runs have different results"
             runs = [run for run in runs if len(run) == len(runs[0])]
-        self._templates = [learn(parts) for parts in zip(*runs, strict=True)]
+        self._templates = [learn(parts, self.clock) for parts in zip(*runs, strict=True)]
         counts = [template.holes() for template in self._templates]
         total = sum(size for _, size in counts)
         self._masked = sum(masked for masked, _ in counts) / total if total else 0.0
         self._unstable = self._unstable or self._why_unstable()
 
     def _why_unstable(self) -> str:
-        if is_random(self.action, sql=self.is_table):
+        if is_random(self.action, sql=self.is_table) and not self.veil.leaves_chance_aside:
             return "it asks for a choice by chance"
         lines = [line for template in self._templates or () for line in template.lines]
-        if some := sum(not line.is_everywhere for line in lines):
-            return f"{some} of {len(lines)} lines are not in every real run"
-        if self._masked > MOST_MASKED:
-            return f"real runs differ in {self._masked:.0%} of the text"
+        kept = [line for line in lines if line.is_everywhere]
+        if lines and not kept:
+            return f"{len(lines)} of {len(lines)} lines are not in every real run"
+        total = sum(len(line.key) for line in kept)
+        untyped = sum(line.untyped(self.clock) for line in kept)
+        if untyped > MOST_UNTYPED * total:
+            return f"real runs differ in {untyped / total:.0%} of the text"
         return ""
 
     def judge(self, simulated: Seen, *, history: Sequence[tuple[str, str]] = ()) -> Verdict:

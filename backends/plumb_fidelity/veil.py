@@ -42,7 +42,10 @@ class Veil:
             self._shares = self._unknown(host_shell.shares(action), real[0].lines)
         hidden = self.over(real)
         self.is_needed = hidden != list(real)
-        self.hides_all = self.is_needed and _is_nothing_left(hidden)
+        is_all = self.is_needed and _is_nothing_left(hidden)
+        has_chance = any(share.is_chance for share in self._shares)
+        self.leaves_chance_aside = has_chance and not is_all
+        self.hides_all = is_all and not has_chance
 
     def over(self, sections: Sequence[Section]) -> list[Section]:
         """Sections of either side, without what cannot be known."""
@@ -69,7 +72,9 @@ class Veil:
         found = []
         for at, share in enumerate(shares):
             own = [line for line, owner in zip(lines, owners, strict=True) if owner == at]
-            is_told = share.is_host and host_shell.is_told(share, own, self._told)
+            is_told = (
+                share.is_host and not share.is_chance and host_shell.is_told(share, own, self._told)
+            )
             found.append(dataclasses.replace(share, is_host=share.is_host and not is_told))
         return found
 
@@ -81,7 +86,7 @@ class Veil:
                 lines.append(line)
             elif lines[-1:] != [HIDDEN]:
                 lines.append(HIDDEN)
-        return dataclasses.replace(section, lines=tuple(lines))
+        return dataclasses.replace(section, lines=tuple(lines), owned=())
 
     # SQL.
 

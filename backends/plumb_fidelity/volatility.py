@@ -9,8 +9,7 @@ of a text alone licenses nothing.
 
 import collections
 import dataclasses
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.fitting import (
@@ -25,14 +24,11 @@ from plumb_fidelity.fitting import (
 )
 from plumb_fidelity.kinds import Clock
 from plumb_fidelity.licences import NOTHING, Licences
+from plumb_fidelity.likeness import has_same_parts, is_but_for_digits, likeness
 from plumb_fidelity.normalise import CELL, Section
 from plumb_fidelity.tokens import Token, tokenise
 
 __all__ = ["IMPLAUSIBLE", "SAME", "VOLATILE", "WRONG", "Clock", "Hole", "Line", "Template", "learn"]
-
-_DIGITS = re.compile(r"\d+")
-_LEAST_ALIKE = 0.5
-_MOST_FIELDS = 100  # as many fields are looked at, and what is behind them is one more
 
 
 @dataclasses.dataclass(slots=True)
@@ -60,6 +56,26 @@ class Line:
         if self._pattern is None:
             self._pattern = merge([tokenise(text) for text in (self.key, *self.others)])
         return self._pattern
+
+    def also(self, key: str) -> None:
+        """Notes what a further run printed in its place."""
+        self.others.append(key)
+        self._pattern = self._reading = self._loose = self._last = None
+
+    def licensed_reading(self, clock: Clock) -> Reading | None:
+        """The line read as a single run's, by which others are found; None where it is exact."""
+        single = dataclasses.replace(clock, is_single=True)
+        if self.licences.cells is not None or not self.licensed(single):
+            return None
+        return Reading((self.key,), self.licences.at(self.key), single)
+
+    def has_form(self, key: str) -> bool:
+        """Whether another line differs only in the volatile fields of a form of its program."""
+        if self.licences.cells is not None:
+            return False
+        return any(
+            shape.compare(self.key, key) == "" for shape in self.licences.at(self.key).shapes
+        )
 
     def fits(self, key: str, clock: Clock) -> tuple[str, str]:
         """Whether another line can stand in its place: SAME, VOLATILE, IMPLAUSIBLE or WRONG; why.
@@ -91,6 +107,21 @@ class Line:
         """The tokens of a line of text that have to be the same."""
         return self._read(clock).exact
 
+    def untyped(self, clock: Clock) -> int:
+        """How many characters of it are held to nothing, for real runs differ in them."""
+        if not self.others:
+            return 0
+        if self.licences.cells is None:
+            return self._read(clock).untyped
+        rows = [text.split(CELL) for text in (self.key, *self.others)]
+        if len({len(row) for row in rows}) > 1:
+            return len(self.key)
+        return sum(
+            Reading(tuple(dict.fromkeys(cells)), self.licences.of_cell(at), clock).untyped
+            for at, cells in enumerate(zip(*rows, strict=True))
+            if len(set(cells)) > 1
+        )
+
     def _read(self, clock: Clock) -> Reading:
         if self._reading is None:
             runs = (self.key, *self.others)
@@ -108,7 +139,8 @@ class Line:
                 continue
             seen = tuple(dict.fromkeys(real))
             licence = self.licences.of_cell(at)
-            how, why = (VOLATILE, "") if cell in seen else Reading(seen, licence, clock).fit(cell)
+            is_known = cell in seen or has_same_parts(seen[0], cell, licence.separator)
+            how, why = (VOLATILE, "") if is_known else Reading(seen, licence, clock).fit(cell)
             if how == WRONG:
                 return WRONG, why
             if how == IMPLAUSIBLE or worst == SAME:
@@ -175,10 +207,11 @@ class Template:
         return masked, total
 
 
-def learn(runs: Sequence[Section]) -> Template:
+def learn(runs: Sequence[Section], clock: Clock) -> Template:
     """Learns a template from the same section of every run; one run is its own template."""
     first = runs[0]
-    lines = [Line(key, licences=first.licences) for key in first.lines]
+    licences = first.owned or [first.licences] * len(first.lines)
+    lines = [Line(key, licences=own) for key, own in zip(first.lines, licences, strict=True)]
     is_ordered = first.order.fixed
     for run in runs[1:]:
         if is_ordered and _is_reordered(first.lines, run.lines):
@@ -186,19 +219,41 @@ def learn(runs: Sequence[Section]) -> Template:
     template = Template(first, lines, is_ordered)
     for run in runs[1:]:
         if run.lines != first.lines:
-            _merge_run(template, run)
+            _merge_run(template, run, clock)
     return template
+
+
+def _stands_in_place(template: Template, run: Section) -> bool:
+    """Whether each line is like the one in its place: by chance it may equal another's, too."""
+    return len(template.lines) == len(run.lines) and all(
+        line.key == text or is_but_for_digits(line.key, text) or line.has_form(text)
+        for line, text in zip(template.lines, run.lines, strict=True)
+    )
 
 
 def _is_reordered(left: Sequence[str], right: Sequence[str]) -> bool:
     return left != right and collections.Counter(left) == collections.Counter(right)
 
 
-def _merge_run(template: Template, run: Section) -> None:
+def _merge_run(template: Template, run: Section, clock: Clock) -> None:
     pair = align if template.is_ordered else match_in_any_order
     keys = template.keys
     merged: list[Line] = []
-    for left, right in pair(keys, run.lines, likeness(keys, run.lines)):
+    alike = likeness(keys, run.lines)
+    readings: dict[int, Reading | None] = {}
+
+    def likely(i: int, j: int) -> float:
+        if i not in readings:
+            readings[i] = template.lines[i].licensed_reading(clock)
+        reading = readings[i]
+        if reading and reading.fit(run.lines[j])[0] in (SAME, VOLATILE):
+            return 1.0
+        return alike(i, j)
+
+    pairs = pair(keys, run.lines, likely)
+    if template.is_ordered and _stands_in_place(template, run):
+        pairs = [(at, at) for at in range(len(keys))]
+    for left, right in pairs:
         if left is None:
             assert right is not None  # noqa: S101 - one of the two is there
             merged.append(Line(run.lines[right], is_everywhere=False, licences=run.licences))
@@ -208,51 +263,5 @@ def _merge_run(template: Template, run: Section) -> None:
         if right is None:
             line.is_everywhere = False
         elif run.lines[right] != line.key and run.lines[right] not in line.others:
-            line.others.append(run.lines[right])
+            line.also(run.lines[right])
     template.lines[:] = merged
-
-
-def likeness(left: Sequence[str], right: Sequence[str]) -> Callable[[int, int], float]:
-    """How much lines are alike: 0 for two that have little in common, else up to 1.
-
-    By their fields, cells or words: at least half of them are the same, or the lines are alike but
-    for digits, or it is the same row, by its first cell.
-    """
-    left_fields: dict[int, list[str]] = {}
-    right_fields: dict[int, list[str]] = {}
-    left_shapes: dict[int, str] = {}
-    right_shapes: dict[int, str] = {}
-    is_single = len(left) == len(right) == 1
-
-    def fields(cache: dict[int, list[str]], lines: Sequence[str], at: int) -> list[str]:
-        if at not in cache:
-            line = lines[at]
-            cache[at] = line.split(CELL if CELL in line else None, _MOST_FIELDS)
-        return cache[at]
-
-    def shape(cache: dict[int, str], lines: Sequence[str], at: int) -> str:
-        if at not in cache:
-            cache[at] = _DIGITS.sub("0", lines[at])
-        return cache[at]
-
-    def alike(i: int, j: int) -> float:
-        one, other = fields(left_fields, left, i), fields(right_fields, right, j)
-        shared = _shared(one, other)
-        ratio = 2 * shared / ((len(one) + len(other)) or 1)
-        if ratio >= _LEAST_ALIKE:
-            return ratio
-        if shape(left_shapes, left, i) == shape(right_shapes, right, j):
-            return _LEAST_ALIKE
-        is_row = CELL in left[i] and len(one) == len(other) and one[0] == other[0]
-        return 0.4 if is_row else 0.1 if is_single else 0.0
-
-    return alike
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many fields two lines have in common, each as often as both have it."""
-    if len(one) == len(other):
-        here = sum(1 for mine, its in zip(one, other, strict=True) if mine == its)
-        if here >= len(one) - 1:  # as in most that real runs pair, and counting them costs more
-            return here
-    return sum((collections.Counter(one) & collections.Counter(other)).values())

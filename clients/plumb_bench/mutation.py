@@ -47,7 +47,8 @@ def mutation_table(
 
 
 def _is_of(truth: Truth, kind: str) -> bool:
-    return truth.is_table == (kind == "mysql") and not truth.unstable
+    is_scored = not truth.unstable and not truth.veil.hides_all
+    return truth.is_table == (kind == "mysql") and is_scored
 
 
 def shortfalls(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumb_fidelity.align import Pair, align, match_in_any_order
-from plumb_fidelity.volatility import likeness
+from plumb_fidelity.likeness import likeness
 
 LINES = st.lists(st.sampled_from(["a", "b", "c 1", "c 2", "d x y"]), max_size=30)
 

@@ -10,18 +10,22 @@ import pytest
 
 from plumb_fidelity import client_table, compare, foreign, host_shell, host_sql
 from plumb_fidelity.action import (
+    awaits_input,
     changes_state,
     commands,
     is_random,
     prints_names,
-    shell_order,
     sql_order,
     sql_statements,
 )
+from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks
+from plumb_fidelity.chance import of_expression, of_shell_variables
 from plumb_fidelity.invariants import broken
 from plumb_fidelity.messages import same_message
-from plumb_fidelity.shell_licences import of_shell, order_of
+from plumb_fidelity.orders import order_of
+from plumb_fidelity.owners import owners
+from plumb_fidelity.shell_licences import of_shell
 from plumb_fidelity.signature import render, weight, without_controls
 from plumb_fidelity.sql_licences import of_result
 from plumb_fidelity.tokens import tokenise
@@ -86,12 +90,17 @@ _OPERATIONS: dict[str, Callable[[str], object]] = {
     "compare, history": lambda text: compare([_DUE], "a", action="pwd", history=[(text, text)]),
     "action": lambda text: (
         commands(text),
-        shell_order(text),
         prints_names(text),
         of_shell(text).at(text),
         order_of(text),
         [(is_random(text, sql=sql), changes_state(text, sql=sql)) for sql in (True, False)],
         (host_shell.shares(text), host_sql.own_of(text)),
+    ),
+    "orders": lambda text: (
+        order_of(f"declare -A {text}; cat f", [text, f"find . > {text}", f"tar cf {text}"]),
+        owners(text, [text]),
+        is_unaligned("column -t f", text + "\na", text),
+        (list(of_shell_variables("RANDOM" + text)), of_expression(text), awaits_input(text)),
     ),
     "statements": lambda text: (
         sql_statements(text),
