@@ -10,6 +10,7 @@ RECORDED := $(foreach f,shell_naive mysql_naive shell_grounded mysql_grounded,--
 DEMO_OUT ?= out/demo$(if $(MODEL),-$(MODEL))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export TESTCONTAINERS_RYUK_DISABLED := true
+unexport PYTHONDONTWRITEBYTECODE # each server and command that the tests start would compile everything anew
 
 .DEFAULT_GOAL := help
 .PHONY: help setup engine images browser runsc demo test test-fast attacks soak check check-differ proto docs vendor examples bench bench-peers clean
@@ -23,7 +24,7 @@ $(UV):
 	python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv
 
 $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --quiet --locked --python $(PYTHON)
+	$(UV) sync --quiet --locked --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 engine:
