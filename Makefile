@@ -49,7 +49,7 @@ demo: setup ## Runs the shipped scenarios for real, scores the shipped simulator
 	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
 test: setup browser runsc check check-differ ## Runs every test; needs Docker
-	$(RUN)/pytest -n 2 --dist loadfile
+	$(RUN)/pytest -n 3 --dist loadfile
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker
 	$(RUN)/pytest -m "not docker"

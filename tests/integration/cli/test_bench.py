@@ -156,7 +156,7 @@ def _runs(process: str) -> bool:
 def test_an_interrupted_run_is_resumed_with_the_same_result(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    many = [{**TWO, "id": f"s{at}"} for at in range(8)]
+    many = [{**TWO, "id": f"s{at}"} for at in range(5)]
     scenarios = lines(tmp_path / "s.jsonl", *many)
     arguments = [scenarios, "--simulator", "baseline:always_empty", "--parallel", "2"]
     whole = tmp_path / "whole"
