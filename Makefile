@@ -45,7 +45,7 @@ runsc: # only the attack tests want it
 demo: setup ## Runs the shipped scenarios for real, scores the shipped simulators, writes the report
 	@$(RUN)/plumb bench $(SCENARIOS) $(RECORDED) --simulator baseline:always_empty \
 	  --simulator baseline:always_error --simulator sqlite $(if $(MODEL),--simulator model:$(MODEL)) \
-	  --labelled tests/fidelity/labelled.jsonl --labelled tests/fidelity/labelled_heldout.jsonl \
+	  --no-changes --labelled tests/fidelity/labelled.jsonl --labelled tests/fidelity/labelled_heldout.jsonl \
 	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
 test: setup browser runsc check check-differ ## Runs every test; needs Docker

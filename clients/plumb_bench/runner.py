@@ -38,8 +38,9 @@ class Plan:
         simulators: Who is measured.
         replicas: How many real runs each scenario has; 3 or more tell what is volatile.
         modes: `free-running`, `teacher-forced` or both; only models can be taught.
-        probe_at: After which turns the state is probed, from 1; 0 is the last. Where there are
-            any, two real runs are probed before the first turn and after each.
+        probe_at: After which turns the state is probed, from 1; 0 is the last.
+        probes_changes: Whether two real runs are probed before the first turn and after each, too,
+            where any is probed: it tells how much each action changes, and costs most of the time.
         timeout: Seconds that each action may run.
         parallel: How many sessions at once.
     """
@@ -49,6 +50,7 @@ class Plan:
     replicas: int = 3
     modes: Sequence[str] = (FREE,)
     probe_at: Sequence[int] = (1, 5, 10, 20, 0)
+    probes_changes: bool = True
     timeout: float = 10.0
     parallel: int = 4
 
@@ -132,7 +134,7 @@ class Runner:
             async with self._plumb.session(
                 job.scenario.environment, backend, wait=_WAIT, **options
             ) as session:
-                if backend == REAL and 1 in self._probed(job):
+                if self._is_probed_throughout(job):
                     before = await self._probes(job, session)
                 for number, action in enumerate(job.scenario.actions, 1):
                     turns_made.append(await self._turn(job, session, number, action))
@@ -186,12 +188,16 @@ class Runner:
     def _probed(self, job: _Job) -> set[int]:
         """After which turns the state is asked for, from 1."""
         turns = range(1, len(job.scenario.actions) + 1)
-        if job.simulator is None:
-            if int(job.run) <= _PROBED_THROUGHOUT and self._plan.probe_at:
-                return set(turns)  # what an action changes is known only on both sides of it
-        elif not job.simulator.has_state:
+        if self._is_probed_throughout(job):
+            return set(turns)
+        if job.simulator is not None and not job.simulator.has_state:
             return set()
         return {turn or len(turns) for turn in self._plan.probe_at} & set(turns)
+
+    def _is_probed_throughout(self, job: _Job) -> bool:
+        """Whether it is asked before and after every turn, which tells what each changes."""
+        wanted = self._plan.probes_changes and bool(self._plan.probe_at)
+        return wanted and job.simulator is None and int(job.run) <= _PROBED_THROUGHOUT
 
     async def _probes(self, job: _Job, session: aio.Session) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}

@@ -72,6 +72,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="turns after which the state is probed; 0 is the last; default: 1,5,10,20,0",
     )  # fmt: skip
     parser.add_argument(
+        "--changes", action=argparse.BooleanOptionalAction, default=True,
+        help="probe two real runs before and after every action, to tell how much it changes",
+    )  # fmt: skip
+    parser.add_argument(
         "--timeout", type=float, default=10.0, metavar="S", help="of each action; default: 10"
     )
     parser.add_argument("--parallel", type=int, default=4, metavar="N", help="default: 4")
@@ -98,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             replicas=plan.replicas,
             modes=list(plan.modes),
             probe_at=list(plan.probe_at),
+            changes=plan.probes_changes,
             timeout=plan.timeout,
             temperature=arguments.temperature,
             model_seed=arguments.model_seed,
@@ -130,6 +135,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         replicas=arguments.replicas,
         modes=_MODES[arguments.mode],
         probe_at=arguments.probe_at,
+        probes_changes=arguments.changes,
         timeout=arguments.timeout,
         parallel=arguments.parallel,
     )

@@ -158,9 +158,13 @@ def test_an_interrupted_run_is_resumed_with_the_same_result(
 ) -> None:
     many = [{**TWO, "id": f"s{at}"} for at in range(5)]
     scenarios = lines(tmp_path / "s.jsonl", *many)
-    arguments = [scenarios, "--simulator", "baseline:always_empty", "--parallel", "2"]
+    arguments = [scenarios, "--simulator", "baseline:always_empty", "--parallel", "2",
+                 "--no-changes"]  # fmt: skip
     whole = tmp_path / "whole"
     assert bench(*arguments, "--out", whole).returncode == 0
+    played = [json.loads(line) for line in (whole / "trajectories.jsonl").read_text().splitlines()]
+    assert not any(one.get("before") for one in played)
+    assert any(turn.get("probes") for one in played for turn in one["turns"])
 
     cut = tmp_path / "cut"
     process = start(*arguments, "--out", cut)
