@@ -40,7 +40,8 @@ def message_of_kind(draw: st.DrawFn, kind: type[Message], deep: int = 0) -> Any:
     """Any message of a kind, down to a depth."""
     message = kind()
     if isinstance(message, Duration):
-        message.FromNanoseconds(draw(st.integers(-(2**53), 2**53)))
+        # As seconds in JSON, the nanosecond is held up to 26 days.
+        message.FromNanoseconds(draw(st.integers(-(2**51), 2**51)))
         return message
     if isinstance(message, Timestamp):
         message.seconds = draw(st.integers(_FIRST_YEAR, _LAST_YEAR))
