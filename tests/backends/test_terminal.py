@@ -186,11 +186,17 @@ async def test_several_commands_of_one_action_are_one_output(
     assert _text(await _done(turn)) == "a\nb\n"
 
 
-async def test_unfinished_input_is_interrupted_at_once(type_: Type, stream: PlayedStream) -> None:
+async def _unfinished(type_: Type, stream: PlayedStream) -> Turn:
+    """A turn whose input is unfinished, up to the prompt that follows plumb's own Ctrl-C."""
     turn = await type_(b"echo 'x")
     stream.come(b"echo 'x\r\n" + ENDS + BEGINS + P + b"> ")
     assert await stream.next_typed() == b"\x03"
     stream.come(b"^C\r\n" + ENDS + _prompt(130))
+    return turn
+
+
+async def test_unfinished_input_is_interrupted_at_once(type_: Type, stream: PlayedStream) -> None:
+    turn = await _unfinished(type_, stream)
     await _done(turn)
     assert (turn.end, _text(turn)) == (TurnEnd.UNFINISHED, "> ")
 
@@ -213,10 +219,7 @@ async def test_a_question_that_the_unfinished_input_swallowed_is_asked_again(
 async def test_unfinished_input_stays_so_where_the_prompt_has_to_be_renewed(
     type_: Type, stream: PlayedStream
 ) -> None:
-    turn = await type_(b"echo 'x")
-    stream.come(b"echo 'x\r\n" + ENDS + BEGINS + P + b"> ")
-    assert await stream.next_typed() == b"\x03"
-    stream.come(b"^C\r\n" + ENDS + _prompt(130))
+    turn = await _unfinished(type_, stream)
     assert await stream.next_typed() == ASK
     stream.come(_says("N", 130))
     assert await stream.next_typed() == b"\n"
@@ -227,10 +230,7 @@ async def test_unfinished_input_stays_so_where_the_prompt_has_to_be_renewed(
 async def test_a_shell_that_draws_its_prompt_for_each_question_is_not_asked_for_ever(
     type_: Type, stream: PlayedStream
 ) -> None:
-    turn = await type_(b"echo 'x")
-    stream.come(b"echo 'x\r\n" + ENDS + BEGINS + P + b"> ")
-    assert await stream.next_typed() == b"\x03"
-    stream.come(b"^C\r\n" + ENDS + _prompt(130))
+    turn = await _unfinished(type_, stream)
     assert await stream.next_typed() == ASK
     stream.come(b"\r\x1b[K\r" + A + b"root@sandbox:~# " + _says("B", 130))
     assert (await _done(turn)).end is TurnEnd.UNFINISHED
