@@ -9,8 +9,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 LEAST_KNOWN = 0.95
 """Where a smaller share of the statuses is known, a rate has no value."""
 
@@ -126,18 +124,17 @@ class Confusion:
 def confusion(pairs: Sequence[tuple[str, str]]) -> Confusion:
     """Counts pairs of a real and a simulated class, step by step."""
     names = tuple(sorted({name for pair in pairs for name in pair}))
-    at = {name: number for number, name in enumerate(names)}
-    counts = np.zeros((len(names), len(names)), dtype=int)
-    for real, simulated in pairs:
-        counts[at[real], at[simulated]] += 1
-    table = tuple(tuple(int(one) for one in row) for row in counts)
-    return Confusion(names, table, _kappa(counts.astype(float)))
+    counts = collections.Counter(pairs)
+    table = tuple(tuple(counts[real, simulated] for simulated in names) for real in names)
+    return Confusion(names, table, kappa(pairs))
 
 
-def _kappa(counts: "np.typing.NDArray[np.float64]") -> float | None:
-    total = counts.sum()
-    if not total:
+def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's κ: agreement of two raters beyond chance, 1 for all; None where it is undefined."""
+    if not pairs:
         return None
-    observed = float(np.trace(counts) / total)
-    by_chance = float((counts.sum(axis=0) * counts.sum(axis=1)).sum() / total**2)
+    left = collections.Counter(one for one, _ in pairs)
+    right = collections.Counter(other for _, other in pairs)
+    observed = sum(one == other for one, other in pairs) / len(pairs)
+    by_chance = sum(count * right[name] for name, count in left.items()) / len(pairs) ** 2
     return None if by_chance >= 1 else (observed - by_chance) / (1 - by_chance)

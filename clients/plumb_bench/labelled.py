@@ -26,7 +26,6 @@ REPLICA, RECORDED, WRITTEN = ORIGINS = ("replica", "recorded", "written")
 """Where a simulated answer is from: a further real run, a recorded model, or whoever labelled."""
 
 _FACTS = ("exit_code", "errno", "ending", "cwd")
-_TAKEN = frozenset(field.name for field in dataclasses.fields(Seen))
 _PROMPT = r"root@sandbox:[^\s#$]*[#$] ?"
 _DURATION = re.compile(r"\(\d+\.\d+ sec\)")
 _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
@@ -81,8 +80,8 @@ class LabelledPair:
         """Judges it as a user of the library would."""
         is_table = self.kind == "mysql"
         return compare(
-            [_seen(run) for run in self.real],
-            _seen(self.simulated),
+            [Seen(**run) for run in self.real],
+            Seen(**self.simulated),
             action=self.action,
             prompt="" if is_table else _PROMPT,
             is_table=is_table,
@@ -100,11 +99,6 @@ def decision_of(name: str) -> str:
 
 def _plain(text: str) -> str:
     return _TRAILING.sub("", _DURATION.sub("", text)).rstrip()
-
-
-def _seen(side: Mapping[str, Any]) -> Seen:
-    # Pairs record every fact that an agent is told, the differ takes those that it knows of.
-    return Seen(**{name: value for name, value in side.items() if name in _TAKEN})
 
 
 def read_labelled(path: Path) -> list[LabelledPair]:

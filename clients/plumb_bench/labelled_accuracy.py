@@ -9,6 +9,7 @@ from scipy import stats
 
 from plumb_bench.labelled import LABELS, REPLICA, RIGHT, WRONG, LabelledPair, decision_of
 from plumb_fidelity import Verdict
+from plumb_fidelity.statuses import kappa
 from plumb_fidelity.verdict import SEVERITY
 
 
@@ -157,17 +158,6 @@ def _counted(found: Iterable[tuple[str, str]], order: Sequence[str]) -> dict[str
 def _merged(name: str) -> str:
     """The class; what tells the right classes apart is how, not whether."""
     return RIGHT if decision_of(name) == RIGHT else name
-
-
-def kappa(found: Sequence[tuple[str, str]]) -> float | None:
-    """Cohen's κ: agreement of two raters beyond chance, 1 for all; None where it is undefined."""
-    if not found:
-        return None
-    left = collections.Counter(one for one, _ in found)
-    right = collections.Counter(other for _, other in found)
-    observed = sum(one == other for one, other in found) / len(found)
-    expected = sum(count * right[name] for name, count in left.items()) / len(found) ** 2
-    return None if expected == 1 else (observed - expected) / (1 - expected)
 
 
 def shortfalls(found: LabelledAccuracy, bars: Bars) -> list[str]:

@@ -10,8 +10,9 @@ from tests.bench.test_labelled import line
 
 from plumb_bench import labelled_check
 from plumb_bench.labelled import LabelledPair, parse_labelled
-from plumb_bench.labelled_accuracy import AIMED, Share, kappa, measure, shortfalls
+from plumb_bench.labelled_accuracy import AIMED, Share, measure, shortfalls
 from plumb_fidelity import Verdict
+from plumb_fidelity.statuses import kappa
 
 ANSWERS = {
     "right": ("right", "AGREES", "42\n"),
