@@ -176,29 +176,11 @@ def _wrong_value(truth: Truth, rng: random.Random) -> Seen | None:
         {token.text for token in line.exact(truth.clock)} if line.is_everywhere else set()
         for line in learnt
     ]
-    return _other_digit(
-        truth,
-        rng,
-        lambda at, found: found[0] in exact[at] and lines[at].count(found[0]) == 1,
-    )
-
-
-def wrong_value_anywhere(truth: Truth, rng: random.Random) -> Seen | None:
-    """Changes a digit of any number, masked ones too: what is found of these is unconditional."""
-    if truth.is_table:
-        return _wrong_value(truth, rng)  # its masks are in few columns, and are planted in already
-    return _other_digit(truth, rng, lambda *_: True)
-
-
-def _other_digit(
-    truth: Truth, rng: random.Random, is_place: Callable[[int, re.Match[str]], bool]
-) -> Seen | None:
-    lines = _lines(truth)
     places = [
         (at, found)
         for at, line in enumerate(lines)
         for found in _NUMBER.finditer(line)
-        if is_place(at, found)
+        if found[0] in exact[at] and line.count(found[0]) == 1
     ]
     if not places or not _succeeds(truth):
         return None
