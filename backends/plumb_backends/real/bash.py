@@ -116,9 +116,11 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
 
     Returns:
         Whether that group is the shell's own, which is only asked by Ctrl-C.
+
+    Raises:
+        TimeoutError: See `open_ending`.
     """
-    ending = await open_ending(sandbox, "foreground", bash.prompt.pid)
-    try:
+    async with open_ending(sandbox, "foreground", bash.prompt.pid) as ending:
         # Typed only after the group is known: then it is the group that gets it, and its members
         # are looked for even if the shell has already shown its prompt.
         while (first := await ending.read()) and first[0] != _STDOUT:
@@ -129,8 +131,6 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
             await ending.write(b"\n")
         while await ending.read():
             pass
-    finally:
-        await ending.close()
     return first is not None and first[1].startswith(b"shell")
 
 

@@ -11,7 +11,8 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from plumb_backends.capped import Capped
 from plumb_backends.environment import DEFAULT_TIMEOUT, Program, ProgramResult
@@ -38,6 +39,9 @@ _START_WITHIN = 60.0
 
 _AFTERLIFE = 15.0
 """Seconds after its timeout within which it must be gone, and said to be."""
+
+_END_WITHIN = 20.0
+"""Seconds for ending processes, which takes 5 at most; an agent can stop what does it."""
 
 _REFUSALS = {
     "user": "unable to find user {0.user}; name one that there is",
@@ -218,21 +222,29 @@ async def end_processes(sandbox: Sandbox, how: str, pid: int) -> str:
     """Ends a `session` or a `process` (see `command_end` of `processes.c`).
 
     Returns:
-        `gone` or `stuck`.
+        `gone` or `stuck`; `stuck`, too, where what ends them says nothing in time.
     """
-    stream = await open_ending(sandbox, how, pid)
-    try:
-        said = b""
-        while piece := await stream.read():
-            said += piece[1]
-    finally:
-        await stream.close()
+    said = b""
+    with suppress(TimeoutError):
+        async with open_ending(sandbox, how, pid) as stream:
+            while piece := await stream.read():
+                said += piece[1]
     return (said.decode(errors="replace").split() or ["stuck"])[-1]
 
 
-async def open_ending(sandbox: Sandbox, how: str, pid: int) -> ProgramStream:
-    """Starts ending processes; `foreground` asks back before it does."""
-    return await sandbox.open_guest(["end", how, str(pid)])
+@asynccontextmanager
+async def open_ending(sandbox: Sandbox, how: str, pid: int) -> AsyncIterator[ProgramStream]:
+    """Ends processes; `foreground` asks back before it does.
+
+    Raises:
+        TimeoutError: It takes longer than it can take, unless it was stopped itself.
+    """
+    async with asyncio.timeout(_END_WITHIN):
+        stream = await sandbox.open_guest(["end", how, str(pid)])
+        try:
+            yield stream
+        finally:
+            await stream.close()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

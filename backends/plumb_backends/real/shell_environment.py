@@ -235,6 +235,16 @@ class RealShell:
 
     async def _stop(self, sandbox: Sandbox, shell: Bash, turn: Turn) -> None:
         """Ends what runs in the foreground; the shell itself where nothing else helps."""
+        try:
+            await self._end_action(sandbox, shell, turn)
+        except TimeoutError:
+            await self.close()
+            raise SandboxUnavailable(
+                "the sandbox did not obey when its action was stopped, and was removed; "
+                "reset the session"
+            ) from None
+
+    async def _end_action(self, sandbox: Sandbox, shell: Bash, turn: Turn) -> None:
         for _ in range(_STOP_ATTEMPTS):
             was_shell = await end_foreground(sandbox, shell)
             with suppress(TimeoutError):
@@ -245,15 +255,8 @@ class RealShell:
             if was_shell:
                 break
         await end_processes(sandbox, "process", shell.prompt.pid)
-        try:
-            async with asyncio.timeout(START_WITHIN):
-                await turn.done.wait()
-        except TimeoutError:
-            await self.close()
-            raise SandboxUnavailable(
-                "the sandbox did not obey when its action was stopped, and was removed; "
-                "reset the session"
-            ) from None
+        async with asyncio.timeout(START_WITHIN):
+            await turn.done.wait()
 
     async def _status_of_lost(self, sandbox: Sandbox, shell: Bash) -> int:
         """How a shell ended; raises where the sandbox ended with it."""

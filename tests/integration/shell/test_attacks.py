@@ -38,8 +38,8 @@ LIMITS = Limits(memory_bytes=128 * MIB, processes=256, disk_bytes=16 * MIB, file
 """Little; but runsc's own threads count, too, and with 64 processes it does not start."""
 
 RUNTIMES = ["runc", RUNSC]
-PATIENCE = 30.0
-"""Seconds that a neighbour's answer may take, on a machine that has much else to do."""
+PATIENCE = 60.0
+"""Seconds that an answer may take, on a machine that has much else to do."""
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
@@ -96,7 +96,7 @@ async def _try(shell: RealShell, attack: str) -> str:
     Tried again where the step did not end: runsc of Debian 12 loses the end of one now and then.
     """
     for _ in range(2):
-        seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=100))
+        seen = await shell.step(Action(f"{attack}\necho tried".encode(), timeout=PATIENCE))
         assert "BREACH" not in seen.text
         if seen.ending is Ending.EXITED:
             break
@@ -462,20 +462,22 @@ for _ in range(9999): threading.Thread(target=time.sleep, args=(9,), daemon=True
 async def test_a_bomb_hurts_nobody_but_whoever_lit_it(
     prison: Backends, bomber: RealShell, neighbour: RealShell, bomb: str
 ) -> None:
-    burning = asyncio.create_task(bomber.step(Action(BOMBS[bomb].encode(), timeout=20)))
-    answers = 0
-    while not burning.done() or not answers:
-        async with asyncio.timeout(PATIENCE):
-            seen = await neighbour.step(Action(b"echo here > /tmp/here; cat /tmp/here"))
-            await prison.check()
-        assert (seen.text, seen.exit_code) == ("here\n", 0)
-        answers += 1
-        await asyncio.wait({burning}, timeout=0.5)
-    error = burning.exception()
-    assert error is None or isinstance(error, SandboxUnavailable), repr(error)
+    async with asyncio.TaskGroup() as tasks:
+        burning = tasks.create_task(_burn(bomber, BOMBS[bomb]))
+        answers = 0
+        while not burning.done() or not answers:
+            assert await _try(neighbour, "echo here > /tmp/here; cat /tmp/here") == "here\ntried\n"
+            async with asyncio.timeout(PATIENCE):
+                await prison.check()
+            answers += 1
+            await asyncio.wait({burning}, timeout=0.5)
     await bomber.reset()
-    async with asyncio.timeout(PATIENCE):
-        assert (await bomber.step(Action(b"echo whole"))).text == "whole\n"
+    assert await _try(bomber, "echo whole") == "whole\ntried\n"
+
+
+async def _burn(bomber: RealShell, bomb: str) -> None:
+    with contextlib.suppress(SandboxUnavailable):
+        await bomber.step(Action(bomb.encode(), timeout=8))
 
 
 async def test_more_files_than_are_allowed_end_the_sandbox_and_it_is_said_why(

@@ -206,6 +206,7 @@ async def test_an_agent_that_ends_plumb_s_program_gets_no_answer_changed(
 ) -> None:
     monkeypatch.setattr(program_module, "_AFTERLIFE", 0.5)
     monkeypatch.setattr(program_module, "_START_WITHIN", 5.0)
+    monkeypatch.setattr(program_module, "_END_WITHIN", 2.0)
     monkeypatch.setattr(asking, "ANSWER_WITHIN", 2.0)
     await begin(shell, KILLER % signal)
     for _ in range(2):
@@ -214,6 +215,19 @@ async def test_an_agent_that_ends_plumb_s_program_gets_no_answer_changed(
             assert ran.timed_out or ran.exit_code == 1
         with contextlib.suppress(SandboxUnavailable):
             assert (await shell.probe("cwd")).facts == {"cwd": "/root"}
+
+
+async def test_an_action_ends_though_what_stops_it_is_stopped(
+    shell: RealShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program_module, "_END_WITHIN", 2.0)
+    monkeypatch.setattr(asking, "ANSWER_WITHIN", 2.0)
+    await begin(shell, KILLER % "SIGSTOP")
+    with pytest.raises(SandboxUnavailable, match="reset the session"):
+        async with asyncio.timeout(60):
+            await shell.step(Action(b"sleep 1000", timeout=1))
+    await shell.reset()
+    assert await act(shell, "echo whole") == "whole\n"
 
 
 async def test_a_program_is_gone_when_what_ran_it_was_killed(shell: RealShell) -> None:
