@@ -3,15 +3,16 @@
 Steps of one trajectory depend on each other (a design effect of 5.7 was measured on agents'
 trajectories), so variances are those of whole trajectories, within strata. Shares have Korn and
 Graubard's interval (1998), one outcome a trajectory has Wilson's (1927), turns of first divergence
-Kaplan and Meier's estimate (1958). scipy and lifelines compute them. Which outcomes count, and how
+Kaplan and Meier's estimate (1958). scipy computes them. Which outcomes count, and how
 a figure is shown, is not decided here; two simulators are compared in `differences`.
 """
 
 import collections
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -265,26 +266,28 @@ def survival(turns: Sequence[int], diverged: Sequence[bool]) -> Survival | None:
     """
     if not turns:
         return None
-    from lifelines import KaplanMeierFitter  # here: it brings pandas, and takes over a second
-
-    fitter = KaplanMeierFitter(alpha=1 - CONFIDENCE).fit(turns, diverged)
-    table, bounds = fitter.survival_function_, fitter.confidence_interval_
-    median = float(fitter.median_survival_time_)
-    at_risk = tuple(sum(turn >= at for turn in turns) for at in table.index)
-    surviving = tuple(float(share) for share in table.iloc[:, 0])
-    low = [float(share) for share in bounds.iloc[:, 0].fillna(1.0)]
-    high = [float(share) for share in bounds.iloc[:, 1].fillna(1.0)]
+    followed = stats.CensoredData.right_censored(turns, [not event for event in diverged])
+    estimate = stats.ecdf(followed).sf
+    with warnings.catch_warnings():  # no interval where the share is 1 or 0: those are ours
+        warnings.simplefilter("ignore", RuntimeWarning)
+        bounds: Any = estimate.confidence_interval(CONFIDENCE, method="log-log")
+    at_turns = (0, *map(int, estimate.quantiles))
+    at_risk = tuple(sum(turn >= at for turn in turns) for at in at_turns)
+    surviving = (1.0, *map(float, estimate.probabilities))
+    low, high = [1.0, *bounds.low.probabilities], [1.0, *bounds.high.probabilities]
     for at, (share, count) in enumerate(zip(surviving, at_risk, strict=True)):
         edge = ((1 - CONFIDENCE) / 2) ** (1 / max(1, count))
         if at and share == 1:
-            low[at] = edge
+            low[at], high[at] = edge, 1.0
         elif share == 0:
-            high[at] = max(1 - edge, high[at])
+            low[at], high[at] = 0.0, 1 - edge
     return Survival(
-        turns=tuple(int(at) for at in table.index),
+        turns=at_turns,
         surviving=surviving,
-        low=tuple(low),
-        high=tuple(high),
+        low=tuple(map(float, low)),
+        high=tuple(map(float, high)),
         at_risk=at_risk,
-        median=None if math.isinf(median) else median,
+        median=next(
+            (float(at) for at, share in zip(at_turns, surviving, strict=True) if share <= 0.5), None
+        ),
     )
