@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import resource
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MB = 1024**2
 SOON = 120.0
+
+T = TypeVar("T")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -134,12 +137,34 @@ async def test_a_row_of_many_packets_is_read_and_thrown_away(mysql: RealMysql) -
 async def test_endless_small_results_end_at_the_limit(
     mysql: RealMysql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = dataclasses.replace(mysql._limits, stop_bytes=4 * 1024**2)  # not more than it needs
+    limits = dataclasses.replace(mysql._limits, stop_bytes=256 * 1024)  # not more than it needs
     monkeypatch.setattr(mysql, "_limits", limits)
     await step(mysql, "CREATE PROCEDURE p() BEGIN WHILE 1 DO SELECT 1; END WHILE; END")
-    seen = await step(mysql, "CALL p()", timeout=600)
+    began = time.process_time()
+    seen, turns = await with_turns_of_the_loop(step(mysql, "CALL p()", timeout=600))
     assert seen.ending is Ending.OUTPUT_LIMIT
+    worked = time.process_time() - began
+    assert turns > worked / 0.05  # others are not kept waiting meanwhile
     await assert_works(mysql)
+
+
+async def test_what_is_stopped_amid_many_results_keeps_the_connection(mysql: RealMysql) -> None:
+    """Megabytes of results are still on their way then."""
+    await step(mysql, "CREATE PROCEDURE p() BEGIN WHILE 1 DO SELECT 1; END WHILE; END; SET @x = 7")
+    seen = await step(mysql, "CALL p()", timeout=1)
+    assert seen.ending is Ending.TIMED_OUT
+    assert not sql(seen).reconnected
+    assert sql(await step(mysql, "SELECT @x")).results[-1].rows == ((7,),)
+
+
+async def with_turns_of_the_loop(work: Coroutine[None, None, T]) -> tuple[T, int]:
+    """What comes of some work, and how often all others had their turn meanwhile."""
+    task = asyncio.create_task(work)
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    return task.result(), turns
 
 
 async def test_locked_tables_are_one_clear_error_at_once(mysql: RealMysql) -> None:

@@ -9,13 +9,14 @@ import aiodocker
 import aiohttp
 from aiodocker.containers import DockerContainer
 from aiodocker.execs import Exec
-from aiodocker.stream import Stream
+from aiodocker.stream import Message, Stream
 
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
 from plumb_backends.real.engine.changes import read_changes
 from plumb_backends.real.guest import GUEST
 from plumb_backends.real.hardening import ENDINGS, ROOT, SandboxSpec, shell_command
+from plumb_backends.time_slice import TimeSlice
 
 _ENDING_WITHIN = 0.5
 """Seconds that a container takes to be seen as ended, once its processes are."""
@@ -35,6 +36,13 @@ class _Process:
     def __init__(self, process: Exec, stream: Stream) -> None:
         self._process = process
         self._stream = stream
+        self._slice = TimeSlice()
+
+    async def _next(self, doing: str) -> Message | None:
+        """Returns what the engine sends next; None at the end."""
+        await self._slice.yield_if_used()
+        with translated(doing):
+            return await self._stream.read_out()
 
     async def write(self, data: bytes) -> None:
         """Writes to its standard input: types, where that is a terminal."""
@@ -68,8 +76,7 @@ class TerminalStream(_Process):
 
     async def read(self) -> bytes:
         """Returns what the terminal sent next; empty at the end."""
-        with translated("reading the terminal"):
-            message = await self._stream.read_out()
+        message = await self._next("reading the terminal")
         return message.data if message else b""
 
     async def resize(self, *, columns: int, rows: int) -> None:
@@ -92,8 +99,7 @@ class ProgramStream(_Process):
 
     async def read(self) -> tuple[int, bytes] | None:
         """Returns the next piece with its descriptor, 1 or 2; None at the end."""
-        with translated("reading a program's output"):
-            message = await self._stream.read_out()
+        message = await self._next("reading a program's output")
         return (message.stream, message.data) if message else None
 
 

@@ -42,7 +42,10 @@ class Connection:
         return int(self._raw.connection_id or 0)
 
     async def run(self, statement: bytes, limits: RowLimits) -> AsyncIterator[RawResult]:
-        """Runs one statement; yields its results, the last of which may be an error."""
+        """Runs one statement; yields its results, the last of which may be an error.
+
+        Where it is stopped between two results, the later ones are left out.
+        """
         started = time.monotonic()
         self.stopped_for_size = self._is_stopped = False
         self._raw.gate.begin(limits, self._stop_for_size)
@@ -60,6 +63,9 @@ class Connection:
                         yield reading.result(time.monotonic() - started)
                     else:
                         yield _to_ok(result, time.monotonic() - started)
+                    if self._is_stopped:
+                        await self._raw.skip_results()
+                        break
         except mysql.connector.Error as error:
             yield self._to_error(error)
         except (OSError, asyncio.IncompleteReadError):

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from mysql.connector.aio.network import NetworkBrokerPlain
 
+from plumb_backends.real.sql.skipping import Skipper
+from plumb_backends.time_slice import TimeSlice
+
 _HEADER = 4
 _FULL = 0xFFFFFF
 """A packet of this length goes on in the next one."""
@@ -50,6 +53,7 @@ class RowGate(NetworkBrokerPlain):
         self._limits = RowLimits()
         self._on_flood: Callable[[], None] = lambda: None
         self._sent = 0  # of the statement, all its results together
+        self._slice = TimeSlice()
         self.kept_rows = self.kept_bytes = self.dropped_bytes = 0
 
     def begin(self, limits: RowLimits, on_flood: Callable[[], None]) -> None:
@@ -70,6 +74,7 @@ class RowGate(NetworkBrokerPlain):
         self, reader: asyncio.StreamReader, address: str, read_timeout: int | None = None
     ) -> bytearray:
         """Receives one packet, or what stands for one that is not kept."""
+        await self._slice.yield_if_used()
         if not self._width:
             return await super().read(reader, address, read_timeout)
         header = await self._read_chunk(reader, _HEADER, read_timeout)
@@ -86,6 +91,24 @@ class RowGate(NetworkBrokerPlain):
         self.kept_rows += 1
         self.kept_bytes += length
         return header + body
+
+    async def skip_results(self, reader: asyncio.StreamReader) -> bytes:
+        """Reads results to the end of the last one, and keeps nothing.
+
+        Returns:
+            The packet of the error that ended them; empty where none did.
+
+        Raises:
+            asyncio.IncompleteReadError: The server hung up.
+        """
+        skipper = Skipper()
+        while not skipper.is_done:
+            await self._slice.yield_if_used()
+            piece = await reader.read(_PIECE)
+            if not piece:
+                raise asyncio.IncompleteReadError(b"", None)
+            skipper.feed(piece)
+        return skipper.error
 
     @property
     def _room(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mysql.connector.aio import MySQLConnection
 from mysql.connector.aio.network import MySQLSocket, MySQLTcpSocket
+from mysql.connector.errors import get_exception
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.engine import ProgramStream, Sandbox
@@ -40,6 +41,20 @@ class WireConnection(MySQLConnection):
         except BaseException:
             await self._wire.close_connection()
             raise
+
+    async def skip_results(self) -> None:
+        """Throws away the results that are still to come.
+
+        Raises:
+            mysql.connector.Error: They ended with this error.
+            OSError: The server is gone.
+        """
+        reader = self._wire._reader
+        if reader is None or not self._have_next_result:
+            return
+        self._have_next_result = False
+        if error := await self.gate.skip_results(reader):
+            raise get_exception(error)
 
 
 class DirectSocket(MySQLTcpSocket):
