@@ -38,15 +38,13 @@ _STATUSES = (
 )
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser(
-        "bench",
-        help="measure how faithful simulators are",
-        description="Runs scenarios for real and on simulators, compares every step, and writes "
-        "report.json, steps.jsonl and report.html.",
-        epilog=_STATUSES,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.description = (
+        "Runs scenarios for real and on simulators, compares every step, and writes "
+        "report.json, steps.jsonl and report.html."
     )
+    parser.epilog = _STATUSES
     parser.add_argument("scenarios", nargs="+", type=Path, metavar="SCENARIOS.jsonl")
     parser.add_argument(
         "--simulator", action="append", default=[], metavar="SPEC",

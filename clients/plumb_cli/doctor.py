@@ -14,9 +14,8 @@ from plumb_server.settings import Settings
 _SIGNS = {State.WELL: "ok  ", State.BROKEN: "FAIL", State.MISSING: "-   "}
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("doctor", help="what works here, and how to mend what does not")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
     parser.add_argument("--server", default=aio.DEFAULT_ADDRESS, metavar="HOST:PORT")
     parser.set_defaults(run=run)
 

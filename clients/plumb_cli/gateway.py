@@ -19,13 +19,11 @@ from plumb_server.settings import is_loopback
 _DEFAULT_LISTEN = "127.0.0.1:8080"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser(
-        "gateway",
-        help="serve pages and JSON over HTTP for a server elsewhere",
-        epilog="How to reach the server is in PLUMB_TLS_CA and so on, as for every command; HTTPS "
-        "is served with PLUMB_TLS_CERT and PLUMB_TLS_KEY. See docs/http.md.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.epilog = (
+        "How to reach the server is in PLUMB_TLS_CA and so on, as for every command; HTTPS "
+        "is served with PLUMB_TLS_CERT and PLUMB_TLS_KEY. See docs/http.md."
     )
     parser.add_argument("--server", default=aio.DEFAULT_ADDRESS, metavar="HOST:PORT")
     parser.add_argument("--http", metavar="HOST:PORT", help=f"default: {_DEFAULT_LISTEN}")

@@ -12,9 +12,8 @@ from plumb_cli.settings import read_settings
 from plumb_cli.visible import say
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("gc", help="remove sandboxes that have outlived their owner")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
     parser.add_argument("--all", action="store_true", help="those of living servers, too")
     parser.set_defaults(run=run)
 

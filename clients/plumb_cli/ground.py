@@ -18,9 +18,8 @@ from plumb_cli.local_server import server_at
 from plumb_cli.visible import say
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("ground", help="let a model write init scripts, and run them")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
     parser.add_argument("tasks", nargs="+", type=Path, metavar="TASKS.jsonl")
     parser.add_argument("--out", type=Path, required=True, metavar="SCENARIOS.jsonl")
     parser.add_argument("--model", required=True, metavar="NAME", help="who writes the scripts")

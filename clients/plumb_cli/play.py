@@ -23,9 +23,8 @@ from plumb_cli.visible import say
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("play", help="play scenarios and print a table")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
     parser.add_argument("scenarios", nargs="+", type=Path, metavar="SCENARIOS.jsonl")
     parser.add_argument("--server", metavar="HOST:PORT", help="default: one of its own")
     parser.add_argument("--parallel", type=int, default=4, metavar="N", help="default: 4")

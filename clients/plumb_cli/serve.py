@@ -9,13 +9,9 @@ from plumb_server.__main__ import Beside
 from plumb_server.__main__ import main as serve
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser(
-        "serve",
-        help="serve environments over gRPC, and pages over HTTP",
-        epilog="Everything else is set by PLUMB_* variables; see docs/settings.md.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.epilog = "Everything else is set by PLUMB_* variables; see docs/settings.md."
     parser.add_argument("--listen", metavar="HOST:PORT", help="default: 127.0.0.1:50051")
     parser.add_argument(
         "--http",

@@ -19,9 +19,8 @@ from plumb_client.values import Ending, Observation
 _RULE = "\u2500" * 3
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command."""
-    parser = commands.add_parser("shell", help="an interactive session in this terminal")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
     parser.add_argument("kind", nargs="?", default="shell", metavar="KIND")
     parser.add_argument("--backend", default="real", help="default: real")
     parser.add_argument("--model", metavar="NAME", help="who plays, with --backend simulated or "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plumb_cli.__main__ import main
+from plumb_cli.__main__ import _COMMANDS, main
 from plumb_cli.settings_page import page
 from plumb_server.settings import Settings
 
@@ -18,6 +18,32 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     printed = capsys.readouterr().out
     assert all(command in printed for command in ("serve", "shell", "play", "doctor", "gc"))
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_each_command_says_what_it_takes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: plumb {command}")
+
+
+def test_a_command_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serv"])
+    assert caught.value.code == 2
+    assert "invalid choice: 'serv'" in capsys.readouterr().err
+
+
+def test_a_command_loads_nothing_that_only_another_needs() -> None:
+    heavy = ("aiodocker", "sqlalchemy", "fastapi", "matplotlib", "scipy")
+    code = (
+        "import sys, plumb_cli.__main__ as cli\n"
+        "try: cli.main(['--help'])\n"
+        f"except SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("[]\n")
 
 
 def test_it_says_which_version_it_is(capsys: pytest.CaptureFixture[str]) -> None:
