@@ -1,11 +1,9 @@
 """`plumb serve`: serves until it is told to stop, over gRPC and, where it is wanted, over HTTP."""
 
 import argparse
-import importlib
-import os
 import sys
 
-from plumb_server.__main__ import Beside
+from plumb_cli import http_beside
 from plumb_server.__main__ import main as serve
 
 
@@ -26,13 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves."""
     try:
-        beside: Beside | None = importlib.import_module("plumb_cli.http_beside").beside(
-            arguments.http
-        )
+        beside = http_beside.beside(arguments.http)
     except ModuleNotFoundError as error:
-        if arguments.http or os.environ.get("PLUMB_HTTP_LISTEN"):
-            mend = "pip install './plumb[gateway]'"
-            sys.stderr.write(f"plumb serve --http: {error.name} is missing; {mend}\n")
-            return 2
-        beside = None
+        mend = "pip install './plumb[gateway]'"
+        sys.stderr.write(f"plumb serve --http: {error.name} is missing; {mend}\n")
+        return 2
     return serve(beside, listen=arguments.listen)
