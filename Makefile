@@ -13,7 +13,7 @@ export TESTCONTAINERS_RYUK_DISABLED := true
 unexport PYTHONDONTWRITEBYTECODE # each server and command that the tests start would compile everything anew
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine images browser runsc demo test test-fast attacks soak check check-differ proto docs vendor examples bench bench-peers clean
+.PHONY: help setup engine images browser runsc postgres demo test test-fast attacks soak check check-differ proto docs vendor examples bench bench-peers clean
 
 help: ## Lists what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,13 +42,16 @@ browser: # only the tests of the pages want it
 runsc: # only the attack tests want it
 	@containers/runsc.sh
 
+postgres: # only the tests of the journal want it
+	@containers/postgres.sh
+
 demo: setup ## Runs the shipped scenarios for real, scores the shipped simulators, writes the report
 	@$(RUN)/plumb bench $(SCENARIOS) $(RECORDED) --simulator baseline:always_empty \
 	  --simulator baseline:always_error --simulator sqlite $(if $(MODEL),--simulator model:$(MODEL)) \
 	  --no-changes --labelled tests/fidelity/labelled.jsonl --labelled tests/fidelity/labelled_heldout.jsonl \
 	  --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/run.json),--resume)
 
-test: setup browser runsc check check-differ ## Runs every test; needs Docker
+test: setup browser runsc postgres check check-differ ## Runs every test; needs Docker
 	$(RUN)/pytest -n 3 --dist loadfile
 
 test-fast: $(VENV)/.ready ## Runs the tests that need no Docker

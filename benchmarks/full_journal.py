@@ -8,7 +8,8 @@ import uuid
 import sqlalchemy as sql
 
 from plumb.v1 import environment_pb2 as wire
-from plumb_server.journal_tables import make_missing, sessions, steps, verdicts
+from plumb_server.journal_tables import sessions, steps, verdicts
+from plumb_server.migrations import migrate
 
 _BEGUN = datetime.datetime(2026, 1, 1)
 _AT_ONCE = 1000
@@ -27,7 +28,7 @@ def write_journal(url: str, number: int, steps_each: int, *, first: int = 0) -> 
         (at, f"sessions/{uuid.UUID(int=at, version=4)}") for at in range(first, first + number)
     ]
     engine = sql.create_engine(url)
-    make_missing(engine)
+    migrate(engine)
     with engine.begin() as connection:
         for done in range(0, number, _AT_ONCE):
             _write(connection, names[done : done + _AT_ONCE], steps_each)

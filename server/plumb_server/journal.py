@@ -136,7 +136,7 @@ class Journal:
 
     async def session_ended(self, name: str, because: str) -> None:
         """Writes that a session has ended, and why."""
-        values = {"of": name, "ended_at": _now(), "ended_because": because[:200]}
+        values = {"of": name, "ended_at": _now(), "ended_because": _storable(because)[:200]}
         await self._writer.write((_END_SESSION, values))
 
     async def session_reset(self, name: str, after_step: int) -> None:
@@ -147,6 +147,8 @@ class Journal:
     async def step_answered(self, record: StepRecord) -> None:
         """Writes a step and its answer."""
         values = {name: getattr(record, name) for name in _STEP_FIELDS}
+        if record.error:
+            values["error"] = _storable(record.error)
         writes: list[Write] = [(_INSERT_STEP, {**values, "answered_at": _now()})]
         if record.verdict is not None:
             key = {"session": record.session, "step_index": record.step_index}
@@ -246,6 +248,11 @@ class Journal:
 def _step_record(row: "sql.Row[Any]") -> StepRecord:
     """A row as a record; those that are older than nonces have none."""
     return StepRecord(**{**row._mapping, "nonce": row.nonce or ""})
+
+
+def _storable(text: str) -> str:
+    """Replaces what no database takes as text: half characters, and NUL in PostgreSQL."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _now() -> datetime.datetime:

@@ -12,7 +12,7 @@ import sqlalchemy as sql
 from sqlalchemy.pool import StaticPool
 
 from plumb_backends.errors import JournalUnavailable
-from plumb_server.journal_tables import make_missing
+from plumb_server.migrations import migrate
 
 _WAL_KEPT_BYTES = 64 * 1024**2
 """SQLite cuts its write-ahead log down to this once its content has been taken over."""
@@ -32,7 +32,7 @@ class Room:
 
 
 def open_engine(url: str) -> sql.Engine:
-    """Opens a journal's database, and makes what is missing in it.
+    """Opens a journal's database, and migrates it to this version.
 
     Raises:
         JournalUnavailable: It cannot be opened; the message hides the URL's password.
@@ -43,10 +43,14 @@ def open_engine(url: str) -> sql.Engine:
         options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     try:
         engine = sql.create_engine(url, **options)
-        if engine.dialect.name == "sqlite":
-            sql.event.listen(engine, "connect", _set_pragmas)
-            _keep_private(file_of(engine))
-        make_missing(engine)
+        try:
+            if engine.dialect.name == "sqlite":
+                sql.event.listen(engine, "connect", _set_pragmas)
+                _keep_private(file_of(engine))
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     except (sql.exc.SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         raise JournalUnavailable(
             f"the journal {_without_password(url)} cannot be opened "

@@ -1,6 +1,4 @@
-"""The tables of the journal."""
-
-from typing import Any
+"""The tables of the journal; `migrations` brings older ones to this."""
 
 import sqlalchemy as sql
 
@@ -55,8 +53,6 @@ verdicts = sql.Table(
     sql.Column("step_index", sql.BigInteger, primary_key=True, autoincrement=False),
     sql.Column("verdict", sql.String(40), nullable=False),
 )
-"""A table of its own: journals that were made before it have the others already."""
-
 owners = sql.Table(
     "owners",
     tables,
@@ -64,36 +60,7 @@ owners = sql.Table(
     sql.Column("owner", sql.String(200), nullable=False),
     sql.Column("expiry", sql.String(64), nullable=False),
 )
-"""Who has a session, so that others can tell when nobody has it any more."""
+"""Session leases: the owning process, and when its lease expires."""
 
-INDICES = (
-    sql.Index("sessions_by_time", sessions.c.created_at, sessions.c.name),
-    sql.Index("verdicts_by_verdict", verdicts.c.verdict, verdicts.c.session),
-)
-
-
-def make_missing(engine: sql.Engine) -> None:
-    """Makes the tables, columns and indices that are not there yet."""
-    tables.create_all(engine)
-    for table in tables.sorted_tables:
-        for column in _missing(engine, table):
-            _add(engine, column)
-    for index in INDICES:
-        index.create(engine, checkfirst=True)
-
-
-def _missing(engine: sql.Engine, table: sql.Table) -> "list[sql.Column[Any]]":
-    there = {column["name"] for column in sql.inspect(engine).get_columns(table.name)}
-    return [column for column in table.columns if column.name not in there]
-
-
-def _add(engine: sql.Engine, column: "sql.Column[Any]") -> None:
-    """Adds a column that may be NULL: what was journaled before has none."""
-    made = sql.schema.CreateColumn(column).compile(dialect=engine.dialect)
-    quoted = engine.dialect.identifier_preparer.format_table(column.table)
-    try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {made}")
-    except sql.exc.DBAPIError:
-        if column in _missing(engine, column.table):
-            raise  # else another server has added it in the same moment
+sql.Index("sessions_by_time", sessions.c.created_at, sessions.c.name)
+sql.Index("verdicts_by_verdict", verdicts.c.verdict, verdicts.c.session)

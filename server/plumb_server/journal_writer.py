@@ -150,12 +150,19 @@ def _settle(written: "asyncio.Future[None]", error: Exception | None) -> None:
         written.set_exception(error)
 
 
+_UNAVAILABLE = (
+    sql.exc.OperationalError, sql.exc.ProgrammingError, sql.exc.InterfaceError,
+    sql.exc.InternalError,
+)  # fmt: skip
+"""What a database says of itself. What it says of the values that it was given is a fault."""
+
+
 @contextmanager
 def translated(how: str) -> Iterator[None]:
     """Says what is the matter with the disk, or the database."""
     try:
         yield
-    except sql.exc.OperationalError as error:
+    except _UNAVAILABLE as error:
         raise JournalUnavailable(
             f"the journal cannot be {how} ({error.orig}); see to its disk or its database, and "
             "ask again"

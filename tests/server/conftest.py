@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import structlog
+from tests.postgres import binary, new_database, postgres
 
 from plumb_backends.environment import (
     Action,
@@ -33,6 +35,7 @@ from plumb_server.session import Session
 from plumb_server.sessions import SessionLimits, Sessions, Wish, open_sessions
 
 _Result = TypeVar("_Result")
+DATABASES = ("sqlite", "postgresql")
 SOON = 60.0
 """Seconds after which what should have happened has not."""
 
@@ -219,9 +222,26 @@ def backends(provider: FakeProvider) -> Backends:
     return Backends({("shell", "real"): provider})
 
 
+@pytest.fixture(scope="session")
+def postgres_socket() -> Iterator[str]:
+    """A PostgreSQL, or a skipped test where none is installed."""
+    if binary("initdb") is None:
+        pytest.skip("no PostgreSQL is here; install it, or run make postgres")
+    with postgres() as socket:
+        yield socket
+
+
+@pytest.fixture(params=DATABASES)
+def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty journal can be opened, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.sqlite"
+    return new_database(request.getfixturevalue("postgres_socket"))
+
+
 @pytest.fixture
 async def journal() -> AsyncIterator[Journal]:
-    """A journal in memory."""
+    """A journal in memory; the tests of the journal itself use each kind of database."""
     async with open_journal("sqlite://") as opened:
         yield opened
 

@@ -11,6 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 from plumb_backends.errors import JournalUnavailable
 from plumb_server import journal_writer as module
@@ -18,9 +19,17 @@ from plumb_server.journal import Journal, StepRecord, open_journal
 from plumb_server.journal_writer import JournalWriter
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.server.conftest import Kit
+
+
+@pytest_asyncio.fixture
+async def journal(journal_url: str) -> AsyncIterator[Journal]:
+    """A journal in each kind of database."""
+    async with open_journal(journal_url) as opened:
+        yield opened
 
 
 def record(index: int, session: str = "sessions/a", **changes: Any) -> StepRecord:
@@ -136,10 +145,22 @@ async def test_a_long_reason_is_cut_and_does_not_fail(journal: Journal) -> None:
     assert await journal.why_ended("sessions/a") == "x" * 200
 
 
+async def test_text_may_hold_what_a_database_does_not_take(journal: Journal) -> None:
+    """PostgreSQL takes no NUL in a text."""
+    await journal.session_created("sessions/a", "shell", "real", b"\0")
+    await journal.session_ended("sessions/a", "a\0b")
+    assert await journal.why_ended("sessions/a") == "a\ufffdb"
+    await journal.step_answered(record(1, observation=None, error="c\0d\ud800"))
+    [step] = await journal.steps_of("sessions/a")
+    assert step.error == "c\ufffdd?"
+
+
 async def test_a_journal_that_cannot_be_read_is_unavailable_and_no_fault(journal: Journal) -> None:
     with journal._engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE steps RENAME TO gone")
-    with pytest.raises(JournalUnavailable, match=r"cannot be read .*no such table"):
+    with pytest.raises(
+        JournalUnavailable, match=r"cannot be read .*(no such table|does not exist)"
+    ):
         await journal.step_of("sessions/a", 1)
 
 
