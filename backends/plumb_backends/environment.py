@@ -141,6 +141,7 @@ class Provenance:
         thought: What the model thought first; never shown to the agent.
         cost_usd: What the step cost; 0 where no price is known.
         flags: What is doubtful about the reply, which was taken for want of a better one.
+        tool_calls: How many calls of an interpreter the model made for it.
     """
 
     backend: str
@@ -156,6 +157,7 @@ class Provenance:
     thought: str = ""
     cost_usd: float = 0.0
     flags: tuple[str, ...] = ()
+    tool_calls: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
