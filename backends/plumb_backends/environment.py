@@ -197,10 +197,17 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The answer to a probe: what is true (values) of what (keys), sorted by key."""
+    """The answer to a probe.
+
+    Attributes:
+        suite: Which question was asked.
+        facts: What is true (values) of what (keys), sorted by key.
+        provenance: Where it comes from; None for what no model was asked.
+    """
 
     suite: str
     facts: Mapping[str, str]
+    provenance: Provenance | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )  # fmt: skip
     parser.add_argument(
         "--strategy", action="append", metavar="S",
-        help="of models: naive, few_shot, grounded (default), snapshot; may come several times",
+        help="of models: naive, few_shot, grounded (default), snapshot, ledger, tools; may come "
+        "several times",
     )  # fmt: skip
     parser.add_argument("--reason", action="store_true", help="models think first")
     parser.add_argument("--critic", action="store_true", help="a second call criticises models")

@@ -33,6 +33,7 @@ from plumb_backends.real.marks import (
     to_opening,
     to_prompt,
 )
+from plumb_backends.real.shell_state import Told
 from plumb_backends.real.turn import Turn, TurnEnd
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +109,7 @@ class Terminal:
         self._losses = 0  # turns in a row whose token did not reach the shell at first
         self._action = b""
         self._heard = False
+        self.told = Told()
         self._asked = False
         self._renewed = False  # the turn's token has been typed again
         self._unfinished = False  # bash has asked for more of the turn's input
@@ -274,6 +276,9 @@ class Terminal:
             return
         if self._asked:  # before readline has the terminal, that echoes what is typed
             data = data.replace(self._token.encode(), b"").replace(_ECHO_OF_ASK, b"", 1)
+        if self.told.is_open:
+            self.told.add(data)
+            return
         turn.raw.add(data)
         self._recent = (self._recent + data)[-len(_READLINE_BEGINS) :]
         match self._part:
@@ -313,9 +318,13 @@ class Terminal:
                 self._prompt_begins(turn)
             case "P":
                 self._reads_more(turn)
-            case "X" if self._part not in (_Part.PROMPT, _Part.CONTINUATION):  # which do show
-                self._blind = True
-                self._ask()
+            case "X":
+                does_show = self._part in (_Part.PROMPT, _Part.CONTINUATION)
+                if turn is self._start or not does_show:
+                    self._blind = True
+                    self._ask()
+            case "S":
+                self.told.mark()
             case "E":
                 [self._readonly] = mark.fields
             case _:

@@ -1,8 +1,11 @@
 """One step or probe under way: its clocks, what it took, and what was not taken."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from plumb_backends.environment import Provenance
+from plumb_backends.errors import PlumbError
 from plumb_backends.simulated.asking import Spent
 from plumb_backends.simulated.messages import Message
 from plumb_backends.simulated.moment import Moment
@@ -36,6 +39,19 @@ class Attempt:
     flags: tuple[str, ...] = ()
     tool_calls: int = 0
     worked_out: list[Message] = dataclasses.field(default_factory=list)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Notes on an error what the questions took, for that is paid, too."""
+        try:
+            yield
+        except PlumbError as error:
+            error.metadata |= {
+                "prompt_tokens": str(self.spent.prompt_tokens),
+                "completion_tokens": str(self.spent.completion_tokens),
+                "cost_usd": repr(self.spent.usd),
+            }
+            raise
 
     def provenance(
         self, options: SimulatorOptions, prompt_hash: str, *, thought: str = ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from plumb_backends.environment import Action, Ending, Observation, Provenance
+from plumb_backends.environment import Action, Ending, Observation, ProbeResult, Provenance
 from plumb_backends.errors import InvalidInput, ModelUnusable
 from plumb_backends.kind import Kind, Reply
 from plumb_backends.simulated import critic, probing
@@ -93,7 +93,8 @@ class Model:
             rest = self._part.at_rest(self._facts, self._kind_options)
             return Acted(Reply("", rest), self._provenance(attempt), self._rested)
         try:
-            reply = settled(await self._answer(attempt), self._part, timeout=action.timeout)
+            with attempt.counted():
+                reply = settled(await self._answer(attempt), self._part, timeout=action.timeout)
         except BaseException:
             if taught:  # it happened, whether the model could answer or not
                 self._note(attempt, taught)
@@ -104,12 +105,16 @@ class Model:
             return Acted(reply, provenance, lambda _: self._note(attempt, taught))
         return Acted(reply, provenance, lambda seen: self._note(attempt, _as_seen(reply, seen)))
 
-    async def answer(self, suite: str) -> Mapping[str, str]:
+    async def answer(self, suite: str) -> ProbeResult:
         """Answers a probe on a copy of the conversation; see `Actor.answer`."""
         await self._choose_format()
-        question = shipped("probe").fill(question=self._part.questions[suite])
-        attempt = self._begin(question)
-        twin = self._conversation.copy()
+        attempt = self._begin(shipped("probe").fill(question=self._part.questions[suite]))
+        with attempt.counted():
+            facts = await self._facts_told(attempt)
+        return ProbeResult(suite, facts, self._provenance(attempt))
+
+    async def _facts_told(self, attempt: Attempt) -> Mapping[str, str]:
+        question, twin = attempt.action, self._conversation.copy()
         again: list[Message] = []
         for _ in range(1 + MAX_RESAMPLES):
             attempt.samples += 1
