@@ -276,7 +276,7 @@ class Terminal:
             return
         if self._asked:  # before readline has the terminal, that echoes what is typed
             data = data.replace(self._token.encode(), b"").replace(_ECHO_OF_ASK, b"", 1)
-        if self.told.is_open:
+        if turn is self._start and self.told.is_open:
             self.told.add(data)
             return
         turn.raw.add(data)
@@ -319,16 +319,26 @@ class Terminal:
             case "P":
                 self._reads_more(turn)
             case "X":
-                does_show = self._part in (_Part.PROMPT, _Part.CONTINUATION)
-                if turn is self._start or not does_show:
-                    self._blind = True
-                    self._ask()
-            case "S":
-                self.told.mark()
-            case "E":
-                [self._readonly] = mark.fields
+                self._shows_nothing(turn)
+            case "E" | "S":
+                self._starts_up(turn, mark)
             case _:
                 self._see_prompt(turn, mark)
+
+    def _shows_nothing(self, turn: Turn) -> None:
+        """Standard error is no terminal; a prompt that shows was printed before."""
+        if turn is self._start or self._part not in (_Part.PROMPT, _Part.CONTINUATION):
+            self._blind = True
+            self._ask()
+
+    def _starts_up(self, turn: Turn, mark: Mark) -> None:
+        """Takes a mark of the start-up file; an action's own, which looks like one, is none."""
+        if turn is not self._start:
+            return
+        if mark.letter == "S":
+            self.told.mark()
+        else:
+            [self._readonly] = mark.fields
 
     def _see_prompt(self, turn: Turn, mark: Mark) -> None:
         prompt = to_prompt(mark)

@@ -66,6 +66,16 @@ async def test_a_hostile_bashrc_changes_no_turn(make_shell: MakeShell, bashrc: s
     assert "well" in await act(shell, "echo well")
 
 
+async def test_marks_of_an_action_s_own_hide_nothing(make_shell: MakeShell) -> None:
+    shell = await make_shell(init=[BASHRC])
+    key = "key=${PS0#*;C;}; key=${key%%;*}"
+    mark = r"printf '\e]133;S;%s;%s\a' $key $__plumb_turn"
+    seen = await act(shell, f"{key}; {mark}; echo shown; {mark}; {mark}; echo too")
+    assert seen == "shown\ntoo\n"
+    assert await act(shell, "echo well") == "well\n"
+    assert fields(await shell.capture(), "variable plain") == {"value": "7"}
+
+
 async def test_a_capture_changes_nothing_in_the_shell(make_shell: MakeShell) -> None:
     shell = await make_shell(init=[BASHRC])
     await act(shell, "sleep 100 & disown; false mark")
