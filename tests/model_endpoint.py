@@ -62,6 +62,27 @@ def says(content: object, **fields: Any) -> Answer:
     return answer
 
 
+def calls(*arguments: object, name: str = "python", content: str | None = None) -> Answer:
+    """Calls a tool once with each of these arguments; what is no text is written as JSON."""
+
+    async def answer(_: Body) -> Response:
+        body = completion(content, finish_reason="tool_calls")
+        body["choices"][0]["message"]["tool_calls"] = [
+            {
+                "id": f"call_{number}",
+                "type": "function",
+                "function": {
+                    "name": name,
+                    "arguments": one if isinstance(one, str) else json.dumps(one),
+                },
+            }
+            for number, one in enumerate(arguments)
+        ]
+        return JSONResponse(body)
+
+    return answer
+
+
 def fails(
     status: int,
     message: str = "no",

@@ -141,6 +141,7 @@ class Provenance:
         thought: What the model thought first; never shown to the agent.
         cost_usd: What the step cost; 0 where no price is known.
         flags: What is doubtful about the reply, which was taken for want of a better one.
+        tool_calls: How many calls of an interpreter the model made for it.
     """
 
     backend: str
@@ -156,6 +157,7 @@ class Provenance:
     thought: str = ""
     cost_usd: float = 0.0
     flags: tuple[str, ...] = ()
+    tool_calls: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +197,17 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The answer to a probe: what is true (values) of what (keys), sorted by key."""
+    """The answer to a probe.
+
+    Attributes:
+        suite: Which question was asked.
+        facts: What is true (values) of what (keys), sorted by key.
+        provenance: Where it comes from; None for what no model was asked.
+    """
 
     suite: str
     facts: Mapping[str, str]
+    provenance: Provenance | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

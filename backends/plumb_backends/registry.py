@@ -16,7 +16,7 @@ import structlog
 
 import plumb_backends
 from plumb_backends import kinds, real, simulated
-from plumb_backends.environment import Environment, ProgramResult
+from plumb_backends.environment import Environment, Program, ProgramResult
 from plumb_backends.errors import SandboxUnavailable, UnknownBackend, UnknownKind, Unsupported
 from plumb_backends.grounding import GeneratedGrounding, Grounding, GroundingWish
 from plumb_backends.kind import Kind
@@ -156,6 +156,15 @@ class Generates(Protocol):
         ...
 
 
+@runtime_checkable
+class RunsApart(Protocol):
+    """A provider that can run a program in a sandbox which holds nothing of any session."""
+
+    async def run_apart(self, program: Program) -> ProgramResult:
+        """Runs one program in a sandbox of its own, which is thrown away."""
+        ...
+
+
 class Backends:
     """The backends that are up. Made by `open_backends`."""
 
@@ -189,6 +198,18 @@ class Backends:
         if not isinstance(provider, Generates):
             raise Unsupported(f"nobody here writes groundings for kind {wish.kind!r}")
         return await provider.generate(wish)
+
+    async def run_apart(self, program: Program) -> ProgramResult:
+        """Runs one program in an empty sandbox of its own, without network.
+
+        Raises:
+            Unsupported: No backend here can.
+            ImageMissing, LimitReached, SandboxUnavailable: There is no sandbox.
+        """
+        for provider in self._each:
+            if isinstance(provider, RunsApart):
+                return await provider.run_apart(program)
+        raise Unsupported("no backend here runs programs in a sandbox of their own")
 
     async def check(self) -> None:
         """Asks all of them; raises SandboxUnavailable for the first that does not answer."""

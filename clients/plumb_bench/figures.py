@@ -194,6 +194,10 @@ def cost_figures(steps: Sequence[Step]) -> Figures:
         "completion_tokens": sum(turn.completion_tokens for turn in turns),
         "attempts": sum(turn.attempts for turn in turns),
         "probe_calls": sum(len(turn.probes) for turn in turns),
+        "probe_tokens": sum(
+            turn.probe_prompt_tokens + turn.probe_completion_tokens for turn in turns
+        ),
+        "probe_usd": sum(turn.probe_cost_usd for turn in turns),
         "seconds_p50": percentile(seconds, 50),
         "seconds_p95": percentile(seconds, 95),
     }

@@ -24,11 +24,14 @@ def may_pass(error: PlumbError) -> bool:
     )
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def patiently(
+    ask: Callable[[], Awaitable[T]], on_failure: Callable[[PlumbError], None] = lambda _: None
+) -> T:
     """Asks until it is answered, or what fails will not pass.
 
     Args:
         ask: Asks the same each time: a step keeps its index, so that nothing runs twice.
+        on_failure: Is told of each failure, also of those that pass: they are paid, too.
 
     Raises:
         PlumbError: It was not answered.
@@ -37,7 +40,12 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except PlumbError as error:
+            on_failure(error)
             if not may_pass(error):
                 raise
             await asyncio.sleep(min(_LONGEST_WAIT, max(wait, error.retry_after)))
-    return await ask()
+    try:
+        return await ask()
+    except PlumbError as error:
+        on_failure(error)
+        raise

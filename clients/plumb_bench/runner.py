@@ -8,7 +8,9 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+from plumb_bench.paid import Paid
 from plumb_bench.patience import may_pass, patiently
 from plumb_bench.records import Records
 from plumb_bench.scenario import Scenario
@@ -135,7 +137,7 @@ class Runner:
                 job.scenario.environment, backend, wait=_WAIT, **options
             ) as session:
                 if self._is_probed_throughout(job):
-                    before = await self._probes(job, session)
+                    before = await self._probes(job, session, Paid())
                 for number, action in enumerate(job.scenario.actions, 1):
                     turns_made.append(await self._turn(job, session, number, action))
         except _CutOff as error:
@@ -170,20 +172,31 @@ class Runner:
     async def _turn(self, job: _Job, session: aio.Session, number: int, action: str) -> Turn:
         """Takes a turn; a reply that cannot be used does not end the episode, but is counted."""
         started = time.perf_counter()
+        paid, probing = Paid(), Paid()
         try:
-            seen = await patiently(lambda: session.step(action, timeout=self._plan.timeout))
+            seen = await patiently(
+                lambda: session.step(action, timeout=self._plan.timeout), paid.failure
+            )
         except PlumbError as error:
             if job.simulator is None:
                 raise  # a real side that is not there tells nothing of what comes after
             failure = f"{type(error).__name__}: {error}"
-            turn = Turn(action=action, failure=failure, seconds=time.perf_counter() - started)
+            turn = Turn(
+                action=action,
+                failure=failure,
+                seconds=time.perf_counter() - started,
+                **dataclasses.asdict(paid),
+            )
             if may_pass(error):
                 raise _CutOff(turn) from None
             return turn
         seconds = time.perf_counter() - started
-        probes = await self._probes(job, session) if number in self._probed(job) else {}
+        paid.answer(seen.provenance)
         is_sql = job.scenario.environment == "mysql"
-        return Turn.of(action, seen, seconds, probes, is_sql=is_sql)
+        turn = Turn.of(action, seen, seconds, paid=paid, is_sql=is_sql)
+        if number not in self._probed(job):
+            return turn
+        return turn.probed(await self._probes(job, session, probing), probing)
 
     def _probed(self, job: _Job) -> set[int]:
         """After which turns the state is asked for, from 1."""
@@ -199,11 +212,15 @@ class Runner:
         wanted = self._plan.probes_changes and bool(self._plan.probe_at)
         return wanted and job.simulator is None and int(job.run) <= _PROBED_THROUGHOUT
 
-    async def _probes(self, job: _Job, session: aio.Session) -> Mapping[str, Mapping[str, str]]:
+    async def _probes(
+        self, job: _Job, session: aio.Session, paid: Paid
+    ) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, Mapping[str, str]] = {}
         for suite in self._suites.get(job.scenario.environment, ()):
             try:
-                found[suite] = dict(await patiently(lambda s=suite: session.probe(s)))  # type: ignore[misc]
+                facts = await patiently(partial(session.probe, suite), paid.failure)
+                paid.answer(facts.provenance)
+                found[suite] = dict(facts)
             except PlumbError as error:
                 if job.simulator is None:
                     raise
@@ -266,7 +283,16 @@ def _is_told_alike(one: Turn, other: Turn) -> bool:
 
 def _unpaid(turn: Turn) -> Turn:
     """A turn whose answer was paid already."""
-    return dataclasses.replace(turn, prompt_tokens=0, completion_tokens=0, cost_usd=0, attempts=0)
+    return dataclasses.replace(
+        turn,
+        prompt_tokens=0,
+        completion_tokens=0,
+        cost_usd=0,
+        attempts=0,
+        probe_prompt_tokens=0,
+        probe_completion_tokens=0,
+        probe_cost_usd=0,
+    )
 
 
 def real_jobs(plan: Plan) -> list[_Job]:

@@ -58,7 +58,8 @@ def _side(turn: Turn) -> dict[str, Any]:
 
 
 def _cost(turn: Turn) -> dict[str, Any]:
-    names = ("seconds", "prompt_tokens", "completion_tokens", "cost_usd", "attempts")
+    names = ("seconds", "prompt_tokens", "completion_tokens", "cost_usd", "attempts",
+             "probe_prompt_tokens", "probe_completion_tokens", "probe_cost_usd")  # fmt: skip
     return {name: value for name in names if (value := getattr(turn, name))}
 
 

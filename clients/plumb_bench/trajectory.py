@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from plumb_bench.lines import BadLine
+from plumb_bench.paid import Paid
 from plumb_client.values import Observation
 from plumb_fidelity import Seen
 
@@ -31,8 +32,10 @@ class Turn:
         cwd: The shell's working directory; empty where it is not known, as for SQL.
         failure: Why there is no observation; empty where there is one.
         seconds: How long the call took; 0 for recorded turns.
-        prompt_tokens: Sent to the model; `completion_tokens` were received.
+        prompt_tokens: Sent to the model, for failures, too; `completion_tokens` were received.
         cost_usd: 0 where no price is known.
+        probe_prompt_tokens: Sent for the probes after it; `probe_completion_tokens` were received.
+        probe_cost_usd: What those probes cost.
         attempts: How many replies were sampled; 0 where no model was asked.
         probes: The state after the turn, by suite and key; empty where it was not asked for.
     """
@@ -49,6 +52,9 @@ class Turn:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     attempts: int = 0
+    probe_prompt_tokens: int = 0
+    probe_completion_tokens: int = 0
+    probe_cost_usd: float = 0.0
     probes: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     @property
@@ -68,8 +74,8 @@ class Turn:
         action: str,
         seen: Observation,
         seconds: float,
-        probes: Mapping[str, Mapping[str, str]],
         *,
+        paid: Paid,
         is_sql: bool,
     ) -> "Turn":
         """One that a session answered."""
@@ -81,11 +87,20 @@ class Turn:
             ending=seen.ending.name,
             cwd=seen.cwd,
             seconds=seconds,
-            prompt_tokens=seen.provenance.prompt_tokens,
-            completion_tokens=seen.provenance.completion_tokens,
-            cost_usd=seen.provenance.cost_usd,
+            prompt_tokens=paid.prompt_tokens,
+            completion_tokens=paid.completion_tokens,
+            cost_usd=paid.cost_usd,
             attempts=seen.provenance.attempts if seen.provenance.model else 0,
+        )
+
+    def probed(self, probes: Mapping[str, Mapping[str, str]], paid: Paid) -> "Turn":
+        """The turn with the state after it, and what asking for that cost."""
+        return dataclasses.replace(
+            self,
             probes=probes,
+            probe_prompt_tokens=paid.prompt_tokens,
+            probe_completion_tokens=paid.completion_tokens,
+            probe_cost_usd=paid.cost_usd,
         )
 
 

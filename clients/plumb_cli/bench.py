@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--strategy", action="append", metavar="S",
-        help="of models: naive, few_shot, grounded (default), snapshot; may come several times",
+        help="of models: naive, few_shot, grounded (default), snapshot, ledger, tools; may come "
+        "several times",
     )  # fmt: skip
     parser.add_argument("--reason", action="store_true", help="models think first")
     parser.add_argument("--critic", action="store_true", help="a second call criticises models")

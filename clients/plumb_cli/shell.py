@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--critic", action="store_true", help="have each reply criticised")
     parser.add_argument("--observe", default="", choices=("real", "simulated"),
                         help="whose observations come first, with --backend paired")  # fmt: skip
+    parser.add_argument("--replicas", type=int, default=0, metavar="N",
+                        help="real runs that the verdict rests on, this one included, with "
+                        "--backend paired: 3 tell what is volatile; default: 1")  # fmt: skip
     parser.add_argument("--task", default="", help="what the model is told that you are doing")
     parser.add_argument("--server", metavar="HOST:PORT", help="default: one of its own")
     parser.add_argument("--init", type=Path, action="append", default=[], metavar="FILE",
@@ -73,6 +76,7 @@ def _options(arguments: argparse.Namespace) -> plumb_client.SessionOptions:
         "init": [path.read_bytes() for path in arguments.init],
         "observe": arguments.observe,
         "task": arguments.task,
+        "replicas": arguments.replicas,
     }
     if arguments.backend in ("simulated", "paired") or arguments.model:
         options["simulator"] = {

@@ -105,14 +105,14 @@ class Session(AgentSession):
         self._lost, self._is_unsure = None, False
         self._last_index = response.session.last_step_index
 
-    async def probe(self, suite: str) -> Mapping[str, str]:
+    async def probe(self, suite: str) -> values.Facts:
         """Asks a fixed question about the state, off the record.
 
         Args:
             suite: One of the kind's `probe_suites`; see `kinds`.
 
         Returns:
-            The answers by their keys.
+            The answers by their keys; `provenance` says what a model was paid for them.
 
         Raises:
             InvalidInput: The kind has no such suite; the message lists those it has.

@@ -151,14 +151,14 @@ class Session(AgentSession):
         """
         run(self._loop, self._session.reset())
 
-    def probe(self, suite: str) -> Mapping[str, str]:
+    def probe(self, suite: str) -> values.Facts:
         """Asks a fixed question about the state, off the record.
 
         Args:
             suite: One of the kind's `probe_suites`; see `kinds`.
 
         Returns:
-            The answers by their keys.
+            The answers by their keys; `provenance` says what a model was paid for them.
 
         Raises:
             InvalidInput: The kind has no such suite; the message lists those it has.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -45,6 +45,7 @@ class Provenance:
         thought: What the model thought first; not for the agent.
         cost_usd: What the step cost; 0 where no price is known.
         flags: What is doubtful about the reply, which was taken for want of a better one.
+        tool_calls: How many calls of an interpreter the model made for it.
     """
 
     backend: str
@@ -60,6 +61,17 @@ class Provenance:
     thought: str
     cost_usd: float
     flags: tuple[str, ...] = ()
+    tool_calls: int = 0
+
+
+class Facts(dict[str, str]):
+    """What a probe found: what is true (values) of what (keys).
+
+    Attributes:
+        provenance: Where it comes from, and what it cost; None where no model was asked.
+    """
+
+    provenance: Provenance | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -300,6 +312,7 @@ def _read_provenance(message: wire.Provenance) -> Provenance:
         thought=message.thought,
         cost_usd=message.cost_usd,
         flags=tuple(message.flags),
+        tool_calls=message.tool_calls,
     )
 
 
@@ -382,6 +395,9 @@ def read_kind(message: wire.Kind) -> KindInfo:
     return KindInfo(message.name, message.summary, backends, tuple(message.probe_suites))
 
 
-def read_probe(message: wire.ProbeResponse) -> Mapping[str, str]:
+def read_probe(message: wire.ProbeResponse) -> Facts:
     """Reads the answer to a probe."""
-    return {entry.key: entry.value for entry in message.entries}
+    facts = Facts((entry.key, entry.value) for entry in message.entries)
+    if message.HasField("provenance"):
+        facts.provenance = _read_provenance(message.provenance)
+    return facts

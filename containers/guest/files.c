@@ -87,21 +87,37 @@ int command_exists(int count, char **arguments) {
     return 0;
 }
 
+enum { MOST_NAMED = 8 * 1024 * 1024 }; /* bytes of all paths together */
+
+struct naming {
+    uint64_t left, bytes, too_long;
+    bool is_cut;
+};
+
 static bool name(const struct found *file, void *context) {
-    uint64_t *left = context;
-    if (file->path == NULL || *left == 0)
-        return *left > 0;
-    (*left)--;
-    say(file->path, strlen(file->path));
+    struct naming *naming = context;
+    if (file->path == NULL) {
+        naming->too_long++;
+        return true;
+    }
+    size_t size = strlen(file->path);
+    naming->is_cut = naming->left == 0 || naming->bytes < size;
+    if (naming->is_cut)
+        return false;
+    naming->left--;
+    naming->bytes -= size;
+    say(file->path, size);
     return true;
 }
 
-/* changed SINCE MOST: the paths that were made or changed since then, in seconds since 1970. */
+/* changed SINCE MOST: the paths that were made or changed since then, in seconds since 1970; all names
+ * of a file that has several. Then how many are too long to be named, and whether the list is cut. */
 int command_changed(int count, char **arguments) {
     if (count != 2)
         fail("changed: two numbers are needed");
-    uint64_t left = number_of(arguments[1], UINT64_MAX);
-    walk_changed(number_of(arguments[0], UINT64_MAX), name, &left);
+    struct naming naming = {.left = number_of(arguments[1], UINT64_MAX), .bytes = MOST_NAMED};
+    walk_changed(number_of(arguments[0], UINT64_MAX), name, &naming);
+    say_text("%llu %d", (unsigned long long)naming.too_long, naming.is_cut);
     say_end();
     return 0;
 }

@@ -96,6 +96,7 @@ struct found {
     const char *path; /* as far as it is kept; NULL where it is not wanted */
     uint64_t bytes;
     mode_t mode;
+    bool is_again; /* another name of a file that was found before */
 };
 typedef bool each_file(const struct found *file, void *context);
 bool walk_changed(uint64_t since, each_file *visit, void *context);

@@ -71,6 +71,8 @@ struct sum {
 
 static bool add(const struct found *file, void *context) {
     struct sum *sum = context;
+    if (file->is_again)
+        return true;
     sum->bytes += file->bytes;
     sum->files++;
     return sum->bytes <= sum->watch->most_bytes && sum->files <= sum->watch->most_files;

@@ -68,10 +68,9 @@ bool count_once(uint64_t device, uint64_t inode) {
 static bool visit_one(struct walk *walk, const struct stat *status) {
     if ((uint64_t)status->st_ctim.tv_sec < walk->since)
         return true;
-    if (status->st_nlink > 1 && !S_ISDIR(status->st_mode) &&
-        !count_once(status->st_dev, status->st_ino))
-        return true;
     struct found found = {
+        .is_again = status->st_nlink > 1 && !S_ISDIR(status->st_mode) &&
+                    !count_once(status->st_dev, status->st_ino),
         .path = walk->length < MOST_PATH ? walk->path : NULL,
         .bytes = (uint64_t)status->st_blocks * 512,
         .mode = status->st_mode,

@@ -469,6 +469,7 @@ def _provenance(provenance: Provenance) -> wire.Provenance:
         thought=provenance.thought,
         cost_usd=provenance.cost_usd,
         flags=provenance.flags,
+        tool_calls=provenance.tool_calls,
     )
 
 
@@ -501,7 +502,8 @@ def init_results_to_wire(results: Sequence[ProgramResult]) -> list[wire.InitResu
 def probe_result_to_wire(result: ProbeResult) -> wire.ProbeResponse:
     """Writes the answer to a probe."""
     entries = (wire.ProbeEntry(key=key, value=value) for key, value in sorted(result.facts.items()))
-    return wire.ProbeResponse(entries=entries)
+    paid = result.provenance
+    return wire.ProbeResponse(entries=entries, provenance=_provenance(paid) if paid else None)
 
 
 def kind_to_wire(kind: Kind, backends: Sequence[Backend]) -> wire.Kind:

@@ -1,42 +1,8 @@
-"""The engine's list of changes, and the first paths of many."""
+"""The first changed paths of many."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-
-import pytest
-
-from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.changed import FirstPaths
-from plumb_backends.real.engine.changes import read_changes
-
-PATHS = ["/a", "/a/" + '"}{\\\n' * 5, "/b/\N{SNOWMAN}", "/c" * 2000]
-
-
-async def _pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-@pytest.mark.parametrize("size", [1, 7, 100_000])
-@pytest.mark.parametrize("indent", [None, 1])
-async def test_changes_are_read_in_pieces_of_any_size(size: int, indent: int | None) -> None:
-    data = json.dumps([{"Kind": 1, "Path": path} for path in PATHS], indent=indent).encode()
-    assert [path async for path, _ in read_changes(_pieces(data, size))] == PATHS
-
-
-@pytest.mark.parametrize("data", [b"", b"null\n", b"[]"])
-async def test_no_changes_are_none(data: bytes) -> None:
-    assert [one async for one in read_changes(_pieces(data, 3))] == []
-
-
-@pytest.mark.parametrize(
-    "data", [b'{"message": "file name too long"}', b'[{"Kind":9,"Path":"/a"}]', b"[{" * 90_000]
-)
-async def test_what_is_no_list_of_changes_is_an_error(data: bytes) -> None:
-    with pytest.raises(SandboxUnavailable):
-        [one async for one in read_changes(_pieces(data, 1000))]
 
 
 def test_the_first_paths_are_kept_and_the_others_counted() -> None:

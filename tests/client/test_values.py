@@ -55,6 +55,7 @@ def test_every_field_of_an_observation_is_read() -> None:
             thought="hm",
             cost_usd=0.5,
             flags=["apology"],
+            tool_calls=7,
         ),
         counterpart=wire.Observation(text="other", ending=wire.ENDING_EXITED),
         verdict=wire.Verdict(verdict="EMPTY", flags=["EMPTY"], evidence=["line 1"]),
@@ -66,11 +67,22 @@ def test_every_field_of_an_observation_is_read() -> None:
     assert (seen.cwd, seen.user, seen.host, seen.restarted) == ("/srv", "root", "box", True)
     assert dataclasses.astuple(seen.provenance) == (
         *("simulated", "m", "naive", True, 2, 3, 4),
-        *(("fence",), 5, "abc", "hm", 0.5, ("apology",)),
+        *(("fence",), 5, "abc", "hm", 0.5, ("apology",), 7),
     )
     assert seen.counterpart is not None
     assert (seen.counterpart.text, seen.counterpart.step_index) == ("other", 7)
     assert seen.verdict == values.Verdict("EMPTY", ("EMPTY",), ("line 1",))
+
+
+def test_a_probe_is_a_mapping_that_knows_what_it_cost() -> None:
+    entries = [wire.ProbeEntry(key="cwd", value="/root")]
+    found = values.read_probe(wire.ProbeResponse(entries=entries))
+    assert found == {"cwd": "/root"}
+    assert found.provenance is None
+    paid = wire.Provenance(backend="simulated", prompt_tokens=3)
+    found = values.read_probe(wire.ProbeResponse(entries=entries, provenance=paid))
+    assert found.provenance is not None
+    assert found.provenance.prompt_tokens == 3
 
 
 def test_what_is_absent_is_none_and_not_zero() -> None:

@@ -346,6 +346,7 @@ def test_every_field_of_an_observation_arrives() -> None:
             prompt_hash="abc",
             thought="hm",
             cost_usd=0.5,
+            tool_calls=6,
         ),
         verdict=Verdict("EMPTY", ("EMPTY", "OMITTED"), ("line",)),
         counterpart=Observation(
@@ -462,6 +463,13 @@ def test_init_results_keep_the_last_4096_bytes() -> None:
 def test_the_answer_to_a_probe_is_sorted_by_key() -> None:
     message = convert.probe_result_to_wire(ProbeResult("files", {"/b": "2", "/a": "1"}))
     assert [(entry.key, entry.value) for entry in message.entries] == [("/a", "1"), ("/b", "2")]
+    assert not message.HasField("provenance")
+
+
+def test_the_answer_of_a_model_to_a_probe_says_what_it_cost() -> None:
+    paid = Provenance(backend="simulated", model="m", prompt_tokens=3, cost_usd=0.5)
+    message = convert.probe_result_to_wire(ProbeResult("cwd", {}, paid))
+    assert (message.provenance.prompt_tokens, message.provenance.cost_usd) == (3, 0.5)
 
 
 def _never_opened(_: object, __: object) -> AbstractAsyncContextManager[Provider]:

@@ -128,7 +128,7 @@ _RENDERINGS = {
 }
 _ERRNO = re.compile(r"(?:^|\n)(?:ERROR )?(\d{4}) \((\w{5})\):")
 _MOST_ERRNO = 65535
-_ENDINGS = (Ending.EXITED, Ending.TIMED_OUT, Ending.OUTPUT_LIMIT)
+_ENDINGS = (Ending.EXITED, Ending.TIMED_OUT, Ending.OUTPUT_LIMIT, Ending.INTERRUPTED)
 _MOST_DIGITS = 400
 """MySQL prints no number longer than that; what claims to be one is a text."""
 
@@ -148,7 +148,8 @@ class _Part:
             "enum": [ending.value for ending in _ENDINGS],
             "description": "how it ends: `exited` by itself, with an error or without; "
             "`timed_out`: stopped when its time is up; `output_limit`: stopped because it prints "
-            "without end",
+            "without end; `interrupted`: stopped from outside by Ctrl-C before its time was up, "
+            "which only who watches can do",
         },
     }
     endings_how = """\

@@ -30,6 +30,7 @@ _ENDINGS = (
     Ending.TIMED_OUT,
     Ending.OUT_OF_MEMORY,
     Ending.OUTPUT_LIMIT,
+    Ending.INTERRUPTED,
     Ending.SHELL_EXITED,
     Ending.AWAITS_INPUT,
 )
@@ -104,8 +105,9 @@ class _Part:
             "description": "how it ends: `exited` by itself, whatever its status; `signaled`: "
             "killed by a signal n, with exit_code 128+n; `timed_out`: stopped when its time is up; "
             "`out_of_memory`: killed by the kernel for memory, with exit_code 137; `output_limit`: "
-            "stopped because it prints without end; `shell_exited`: it ended the shell itself; "
-            "`awaits_input`: it is unfinished input",
+            "stopped because it prints without end; `interrupted`: stopped from outside by Ctrl-C "
+            "before its time was up, which only who watches can do; `shell_exited`: it ended the "
+            "shell itself; `awaits_input`: it is unfinished input",
         },
     }
     endings_how = """\

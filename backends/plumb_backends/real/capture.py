@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from plumb_backends.real import accounts
-from plumb_backends.real.changed import changed_paths
+from plumb_backends.real.changed import ImageFiles, changed_paths
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.guest import Frames, raw, request
 from plumb_backends.real.guest.asking import ask
@@ -54,30 +54,39 @@ class _Found:
     path: bytes
 
     @property
+    def name(self) -> str:
+        """The path as text; bytes that are not UTF-8 are surrogates."""
+        return self.path.decode(errors="surrogateescape")
+
+    @property
     def is_filled(self) -> bool:
         return self.type == "f" and self.size > 0
 
 
-async def capture_files(sandbox: Sandbox, *, contents: bool = True) -> Snapshot:
+async def capture_files(sandbox: Sandbox, image: ImageFiles, *, contents: bool = True) -> Snapshot:
     """Captures the paths that the image does not have so.
 
     Args:
         sandbox: Where to look.
+        image: The files that its image has.
         contents: Whether to tell what small text files hold.
     """
-    found_paths = await changed_paths(sandbox, most=MOST_PATHS, most_bytes=MOST_PATH_BYTES)
-    told, changes, cut = list(found_paths.kinds), found_paths.kinds, found_paths.left_out
-    found = await _metadata(sandbox, [path for path in told if changes[path] != "deleted"])
+    found_paths = await changed_paths(sandbox, image, most=MOST_PATHS, most_bytes=MOST_PATH_BYTES)
+    changes, cut = found_paths.kinds, found_paths.left_out
+    there = await _metadata(sandbox, [*changes, *found_paths.suspects])
+    found = [one for one in there if one.name in changes]
+    gone = sorted({*found_paths.suspects} - {one.name for one in there})
     digests, texts, left_out = await _contents(sandbox, found, contents=contents)
-    # The engine names paths in JSON, in which bytes that are not UTF-8 are lost.
-    unnamed = len(told) - len(found) - sum(changes[path] == "deleted" for path in told)
-    if unnamed:
-        left_out.append(f"{unnamed} paths that are gone, or whose names are not UTF-8")
     now = time.time()
-    entries = [Entry(path, {"type": "deleted"}) for path in told if changes[path] == "deleted"]
-    for one in found:
+    entries = [
+        Entry(raw(path).decode(errors="backslashreplace"), {"type": "deleted"})
+        for path in gone[:MOST_PATHS]
+    ]
+    if len(gone) > MOST_PATHS:
+        left_out.append(f"{len(gone) - MOST_PATHS} more deleted paths")
+    for one in found:  # what is gone by now is not there, as it was not before
         path = one.path.decode(errors="backslashreplace")
-        if one.type == "d" and changes.get(path) == "changed":
+        if one.type == "d" and changes[one.name] == "changed":
             continue  # something in it changed, which is told itself
         fields = _describe(one, digests.get(one.path), now)
         if one.path in texts:

@@ -5,8 +5,6 @@ installed, whose home this is, what it may use. What differs between hosts (kern
 not told. A card is written in a sandbox of its own, in which nothing has run, and once an image.
 """
 
-import asyncio
-import collections
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -24,7 +22,9 @@ _COMMANDS = (
     "wget", "xxd", "xz", "zip",
 )  # fmt: skip
 _WITHIN = 30.0
-_MOST_KNOWN = 64
+MOST_CARDS = 64
+"""How many images' cards are remembered."""
+
 _MIB, _GIB = 1024**2, 1024**3
 _VARIABLES = ("version", "version_comment", "sql_mode", "character_set_server", "collation_server",
               "time_zone", "lower_case_table_names", "max_connections", "explain_format",
@@ -39,31 +39,6 @@ _OF_A_SESSION = re.compile(r"_[0-9a-f]{12}\b")
 
 AskRows = Callable[[str], Awaitable[tuple[int, Sequence[Sequence[object]]]]]
 """Runs a query as a session would; gives MySQL's error number, or 0, and the rows."""
-
-
-class Cards:
-    """The cards that have been written, by whatever makes them differ."""
-
-    def __init__(self) -> None:
-        self._known: collections.OrderedDict[str, str] = collections.OrderedDict()
-        self._writing: collections.defaultdict[str, asyncio.Lock] = collections.defaultdict(
-            asyncio.Lock
-        )
-
-    async def of(self, key: str, write: Callable[[], Awaitable[str]]) -> str:
-        """The card of an image; written where it is not known yet.
-
-        Args:
-            key: The image's id, and what else the card depends on.
-            write: Writes it.
-        """
-        async with self._writing[key]:
-            if key not in self._known:
-                self._known[key] = await write()
-                if len(self._known) > _MOST_KNOWN:
-                    oldest, _ = self._known.popitem(last=False)
-                    self._writing.pop(oldest, None)
-            return self._known[key]
 
 
 async def shell_card(sandbox: Sandbox, limits: Limits) -> str:

@@ -12,6 +12,7 @@ gets to see, those of other turns, too.
 | `B;status;pid;cwd;user;host` | `PS1`, at its end | bash reads the next command |
 | `C` | `PS0` | a command starts; what was before is echo |
 | `P` | `PS2` | the input is unfinished, bash reads more of it |
+| `S` | the start-up file | between two of these it says what the shell has: see `shell_state` |
 | `X` | `PROMPT_COMMAND` | standard error is no terminal: `A`, `B`, `C` and `P` will not show |
 | `E;name` | the start-up file | the shell cannot be used: this variable is readonly |
 | `R;status;pid;cwd;user;host` | readline, asked by `ASK` | bash reads the next command |
@@ -82,7 +83,7 @@ class Scanner:
         # What a mark says is checked here, so that a prompt string which a program prints without
         # expanding it is content. The working directory may hold semicolons.
         self._mark = re.compile(
-            rb"\x1b\]133;(?:([ACPX]);%(key)s;(%(token)s)|([BNR]);%(key)s;(%(token)s);(%(status)s);"
+            rb"\x1b\]133;(?:([ACPSX]);%(key)s;(%(token)s)|([BNR]);%(key)s;(%(token)s);(%(status)s);"
             rb"(\d{1,10});([^\x07\x1b]{0,%(path)d});([^\x07\x1b;]{0,255});([^\x07\x1b;]{0,255})|"
             rb"(E);%(key)s;(%(token)s);(PS[012]|PROMPT_COMMAND))\x07"
             % {

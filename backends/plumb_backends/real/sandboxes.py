@@ -13,12 +13,15 @@ from contextlib import asynccontextmanager
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real.bash import Bash, WaitingBash
-from plumb_backends.real.card import Cards
+from plumb_backends.real.card import MOST_CARDS
+from plumb_backends.real.changed import MOST_IMAGES, ImageFiles
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, Sandbox
 from plumb_backends.real.guest.asking import ask
 from plumb_backends.real.hardening import SandboxSpec
+from plumb_backends.real.per_image import PerImage
 from plumb_backends.real.pool import Pool, PoolSettings, kept
+from plumb_backends.real.shell_state import Told
 from plumb_backends.real.watcher import Watcher
 
 POOLED = "pool"
@@ -109,7 +112,9 @@ class Sandboxes:
         self._engine = engine
         self._creations = creations
         self._usual = dataclasses.replace(usual, session_id=POOLED)
-        self.cards = Cards()
+        self.cards = PerImage[str](MOST_CARDS)
+        self.image_shells = PerImage[Told](MOST_CARDS)
+        self.image_files = PerImage[ImageFiles](MOST_IMAGES)
         self.pool = Pool("shell", self._make_warm, pool, watcher) if pool.size else None
 
     async def get(self, spec: SandboxSpec, *, with_shell: bool) -> Taken:

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from plumb_backends.environment import Program, ProgramResult
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.kinds.shell import KIND, ShellOptions
+from plumb_backends.real.apart import run_apart
 from plumb_backends.real.creations import Creations
 from plumb_backends.real.engine import Engine, open_engine
 from plumb_backends.real.hardening import Limits, SandboxSpec
@@ -85,6 +87,12 @@ class RealShellProvider:
             limits=limits,
             network=settings.network,
             runtime=settings.runtime,
+        )
+
+    async def run_apart(self, program: Program) -> ProgramResult:
+        """Runs a program in an empty sandbox; see `RunsApart.run_apart`."""
+        return await run_apart(
+            self.sandboxes, self._settings.image, self._settings.runtime, program
         )
 
     async def check(self) -> None:

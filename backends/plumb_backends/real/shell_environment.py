@@ -31,12 +31,14 @@ from plumb_backends.kinds.shell import KIND, ShellOptions, check_action
 from plumb_backends.real.bash import START_WITHIN, Bash, end_foreground, end_readers
 from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
+from plumb_backends.real.changed import ImageFiles, image_files
 from plumb_backends.real.engine import Sandbox
 from plumb_backends.real.guest.asking import ask
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.marks import Prompt
 from plumb_backends.real.program import end_processes, run_helper, run_program
 from plumb_backends.real.sandboxes import Sandboxes
+from plumb_backends.real.shell_state import Told, differing
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
 from plumb_backends.snapshot import Entry, Snapshot
@@ -81,6 +83,7 @@ class RealShell:
         self._shell: Bash | None = None
         self._turn: Turn | None = None
         self._oom_kills = 0
+        self._first_told = Told()
 
     async def start(self) -> Sequence[ProgramResult]:
         """Gets a sandbox, runs the init scripts and starts the shell.
@@ -95,6 +98,7 @@ class RealShell:
         try:
             results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
             self._shell = self._shell or await Bash.start(self._sandbox, self._options)
+            self._first_told = self._shell.terminal.told
         except BaseException:
             await asyncio.shield(self.close())
             raise
@@ -176,7 +180,7 @@ class RealShell:
                 found = (await ask(sandbox, "cwd")).take()
                 return ProbeResult(suite, {"cwd": found.decode(errors="replace")})
             case "files":
-                files = await capture_files(sandbox, contents=False)
+                files = await capture_files(sandbox, await self._image_files(), contents=False)
                 return ProbeResult(suite, {entry.key: _fact(entry) for entry in files.entries})
             case "environment":
                 people = await capture_people(sandbox)
@@ -186,21 +190,52 @@ class RealShell:
     async def capture(self) -> Snapshot:
         """Captures what differs from the image; see `Captures.capture`."""
         sandbox, _ = self._here()
-        files = await capture_files(sandbox)
+        files = await capture_files(sandbox, await self._image_files())
         people = await capture_people(sandbox)
-        return Snapshot((*mark_pids(files, people.pids), *people.entries), files.cut)
+        entries = [*mark_pids(files, people.pids), *people.entries, *await self._shell_state()]
+        # What bash says of a variable is newer than what its process was started with.
+        newest = {entry.key: entry for entry in entries}
+        return Snapshot(tuple(newest.values()), files.cut)
+
+    async def _shell_state(self) -> tuple[Entry, ...]:
+        """What the shell began with otherwise than one in a bare sandbox; not after a restart."""
+        key = f"{await self._key_of_image()} {self._options}"
+        image = await self._sandboxes.image_shells.of(key, self._bare_shell)
+        return differing(self._first_told, image)
+
+    async def _bare_shell(self) -> Told:
+        async with self._bare() as bare:
+            shell = await Bash.start(bare, self._options)
+            await shell.close()
+            return shell.terminal.told
 
     async def card(self) -> str:
         """Writes down what the sandbox is; see `Captures.card`."""
+        return await self._sandboxes.cards.of(await self._key_of_image(), self._write_card)
+
+    async def _key_of_image(self) -> str:
+        """What a bare sandbox depends on."""
         sandbox, _ = self._here()
-        key = f"{await sandbox.image_id()} {dataclasses.replace(self._spec, session_id='')}"
-        return await self._sandboxes.cards.of(key, self._write_card)
+        return f"{await sandbox.image_id()} {dataclasses.replace(self._spec, session_id='')}"
 
     async def _write_card(self) -> str:
-        """Writes the card in another sandbox, for in this one scripts and actions have run."""
+        async with self._bare() as bare:
+            return await shell_card(bare, self._spec.limits)
+
+    async def _image_files(self) -> ImageFiles:
+        sandbox, _ = self._here()
+        return await self._sandboxes.image_files.of(await sandbox.image_id(), self._list_image)
+
+    async def _list_image(self) -> ImageFiles:
+        async with self._bare() as bare:
+            return await image_files(bare)
+
+    @asynccontextmanager
+    async def _bare(self) -> AsyncIterator[Sandbox]:
+        """Another sandbox like this one, for in this one scripts and actions have run."""
         bare = await self._sandboxes.get(self._spec, with_shell=False)
         try:
-            return await shell_card(bare.sandbox, self._spec.limits)
+            yield bare.sandbox
         finally:
             await asyncio.shield(self._sandboxes.remove(bare.sandbox))
 

@@ -33,6 +33,7 @@ from plumb_backends.real.marks import (
     to_opening,
     to_prompt,
 )
+from plumb_backends.real.shell_state import Told
 from plumb_backends.real.turn import Turn, TurnEnd
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +109,7 @@ class Terminal:
         self._losses = 0  # turns in a row whose token did not reach the shell at first
         self._action = b""
         self._heard = False
+        self.told = Told()
         self._asked = False
         self._renewed = False  # the turn's token has been typed again
         self._unfinished = False  # bash has asked for more of the turn's input
@@ -274,6 +276,9 @@ class Terminal:
             return
         if self._asked:  # before readline has the terminal, that echoes what is typed
             data = data.replace(self._token.encode(), b"").replace(_ECHO_OF_ASK, b"", 1)
+        if turn is self._start and self.told.is_open:
+            self.told.add(data)
+            return
         turn.raw.add(data)
         self._recent = (self._recent + data)[-len(_READLINE_BEGINS) :]
         match self._part:
@@ -313,13 +318,27 @@ class Terminal:
                 self._prompt_begins(turn)
             case "P":
                 self._reads_more(turn)
-            case "X" if self._part not in (_Part.PROMPT, _Part.CONTINUATION):  # which do show
-                self._blind = True
-                self._ask()
-            case "E":
-                [self._readonly] = mark.fields
+            case "X":
+                self._shows_nothing(turn)
+            case "E" | "S":
+                self._starts_up(turn, mark)
             case _:
                 self._see_prompt(turn, mark)
+
+    def _shows_nothing(self, turn: Turn) -> None:
+        """Standard error is no terminal; a prompt that shows was printed before."""
+        if turn is self._start or self._part not in (_Part.PROMPT, _Part.CONTINUATION):
+            self._blind = True
+            self._ask()
+
+    def _starts_up(self, turn: Turn, mark: Mark) -> None:
+        """Takes a mark of the start-up file; an action's own, which looks like one, is none."""
+        if turn is not self._start:
+            return
+        if mark.letter == "S":
+            self.told.mark()
+        else:
+            [self._readonly] = mark.fields
 
     def _see_prompt(self, turn: Turn, mark: Mark) -> None:
         prompt = to_prompt(mark)

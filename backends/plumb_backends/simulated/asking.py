@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from plumb_backends.errors import (
@@ -35,6 +36,10 @@ _KNOWN_FOR = 600.0
 """Seconds for which it is believed whether a model knows schemas; then it is found out again."""
 
 _OWN_QUESTION = (Message("user", "Answer with anything that you like."),)
+
+
+_About = tuple[str, bool]
+"""A model, and whether it is asked with tools."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Endpoint:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.budget = Budget(settings.server_budget, "server")
-        self._knows_schemas: dict[str, _Known] = {}
+        self._knows_schemas: dict[_About, _Known] = {}
         self._finding_out = asyncio.Lock()
         self._chat: Chat | None = None
         self._opening = asyncio.Lock()
@@ -89,28 +94,30 @@ class Endpoint:
         if self._cassette is not None:
             await self._cassette.read()
 
-    async def knows_schemas(self, model: str) -> bool:
+    async def knows_schemas(self, model: str, *, with_tools: bool = False) -> bool:
         """Whether a model can be asked for replies by a JSON schema, as far as it is known.
 
-        Where it cannot, that is in the cassette, too: or a replay would ask otherwise.
+        Where it cannot, that is in the cassette, too: or a replay would ask otherwise. Some servers
+        know schemas, and not beside tools.
         """
         if self.settings.reply_format is ReplyFormat.TEXT:
             return False
-        known = self._known(model)
-        if known is None and await self._recorded(_schema_key(model), None):
-            self._note(model, knows=False)
+        about = model, with_tools
+        known = self._known(about)
+        if known is None and await self._recorded(_schema_key(about), None):
+            self._note(about, knows=False)
             return False
         return known is not False
 
-    def _known(self, model: str) -> bool | None:
+    def _known(self, about: _About) -> bool | None:
         """Whether a model knows schemas; None where that was not found out lately."""
-        known = self._knows_schemas.get(model)
+        known = self._knows_schemas.get(about)
         if known is None or time.monotonic() >= known.until:
             return None
         return known.knows
 
-    def _note(self, model: str, *, knows: bool) -> None:
-        self._knows_schemas[model] = _Known(knows, time.monotonic() + _KNOWN_FOR)
+    def _note(self, about: _About, *, knows: bool) -> None:
+        self._knows_schemas[about] = _Known(knows, time.monotonic() + _KNOWN_FOR)
 
     async def note_without_schema(self, request: ChatRequest, error: SchemaUnknown) -> None:
         """Notes that a model knows no JSON schemas.
@@ -123,10 +130,10 @@ class Endpoint:
                 f"the endpoint does not know JSON schemas for {request.model!r} ({error}); "
                 "set PLUMB_SIMULATOR_REPLY_FORMAT=auto"
             ) from error
-        self._note(request.model, knows=False)
+        self._note(_about(request), knows=False)
         if self._cassette is not None:
             noted = ChatReply(content=None, finish_reason="no_schema")
-            await self._cassette.add(_schema_key(request.model), request, noted)
+            await self._cassette.add(_schema_key(_about(request)), request, noted)
 
     def check_configured(self) -> None:
         """Checks that there is somebody to ask.
@@ -186,6 +193,20 @@ class Endpoint:
         _check_whole(reply, request)
         return reply
 
+    async def once(self, key: str, request: ChatRequest, make: Callable[[], Awaitable[str]]) -> str:
+        """A text that is made for a reply: the recorded one; else it is made, and recorded.
+
+        Raises:
+            CassetteMiss: There is none, and it may not be made.
+        """
+        found = await self._recorded(key, request)
+        if found is not None:
+            return found.content or ""
+        text = await make()
+        if self._cassette is not None:
+            await self._cassette.add(key, request, ChatReply(content=text, finish_reason="made"))
+        return text
+
     async def _recorded(self, key: str, request: ChatRequest | None) -> ChatReply | None:
         """What is recorded; without a request it is no error that there is nothing."""
         mode = self.settings.cassette_mode
@@ -216,7 +237,7 @@ class Endpoint:
                     raise SchemaUnknown(str(error)) from error
                 raise
             if request.schema is not None:
-                self._note(request.model, knows=True)
+                self._note(_about(request), knows=True)
             outcome = "replied"
         except SchemaUnknown as error:
             outcome = type(error).__name__
@@ -254,14 +275,14 @@ class Endpoint:
         if request.schema is None:
             return False
         async with self._finding_out:
-            known = self._known(request.model)
+            known = self._known(_about(request))
             if known is not None:
                 return not known
             ours = dataclasses.replace(request, messages=_OWN_QUESTION)
             lacks = not await _is_answered(chat, ours, deadline) and await _is_answered(
                 chat, dataclasses.replace(ours, schema=None), deadline
             )
-            self._note(request.model, knows=not lacks)
+            self._note(_about(request), knows=not lacks)
             return lacks
 
     async def _opened(self) -> "Chat":
@@ -298,8 +319,13 @@ async def _is_answered(chat: "Chat", request: ChatRequest, deadline: float) -> b
     return True
 
 
-def _schema_key(model: str) -> str:
-    return digest_of({"model": model, "knows": "schemas"})
+def _about(request: ChatRequest) -> _About:
+    return request.model, bool(request.tools)
+
+
+def _schema_key(about: _About) -> str:
+    model, with_tools = about
+    return digest_of({"model": model, "knows": "schemas beside tools" if with_tools else "schemas"})
 
 
 def check_installed(package: str) -> None:

@@ -12,13 +12,14 @@ from plumb_backends.simulated.asking import Endpoint
 from plumb_backends.simulated.baselines import Baseline
 from plumb_backends.simulated.examples import command_examples, examples
 from plumb_backends.simulated.generation import Generator
-from plumb_backends.simulated.model import Model, World
+from plumb_backends.simulated.model import Model
 from plumb_backends.simulated.options import BASELINE_PREFIX, SimulatorOptions
 from plumb_backends.simulated.prompting import choose_strategy, read_strategies
 from plumb_backends.simulated.settings import SimulatorSettings
 from plumb_backends.simulated.sqlite import Sqlite
 from plumb_backends.simulated.stage import Actor, Stage
 from plumb_backends.simulated.truth import Truth, Truths
+from plumb_backends.simulated.world import World
 from plumb_backends.snapshot import render
 
 _BASELINES = {"shell": ("always_empty", "always_error"),
@@ -78,7 +79,9 @@ class SimulatorProvider:
             card=truth.card,
             state=render(truth.state) if truth.state else "",
         )
-        actor = Model(kind, options, simulator, strategy, world, self._endpoint)
+        actor = Model(
+            kind, options, simulator, strategy, world, self._endpoint, self._backends.run_apart
+        )
         return actor, truth, _told(world, strategy.fields)
 
     async def _baseline(

@@ -6,9 +6,8 @@ is its own. (`sqlite` is another one, in a file of its own.)
 """
 
 import re
-from collections.abc import Mapping
 
-from plumb_backends.environment import Action, Provenance
+from plumb_backends.environment import Action, ProbeResult, Provenance
 from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import HOME
@@ -42,9 +41,9 @@ class Baseline:
             return Acted(_no_such_table(text, self._options.database), provenance)
         return Acted(_no_such_file(text), provenance)
 
-    async def answer(self, suite: str) -> Mapping[str, str]:
+    async def answer(self, suite: str) -> ProbeResult:
         """Nothing is there; see `Actor.answer`."""
-        return {}
+        return ProbeResult(suite, {})
 
     async def restart(self) -> None:
         """Has no past."""

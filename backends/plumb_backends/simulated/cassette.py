@@ -13,13 +13,20 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, BinaryIO
 
-from plumb_backends.simulated.messages import MAX_TOKENS, ChatReply, ChatRequest, sendable
+from plumb_backends.simulated.messages import MAX_TOKENS, ChatReply, ChatRequest, ToolCall, sendable
 
 _FORMAT = 1
 _MODE = 0o600
-_REPLY_TYPES = get_type_hints(ChatReply)
+_REPLY_TYPES: dict[str, tuple[type, ...]] = {
+    "content": (str, type(None)),
+    "finish_reason": (str,),
+    "refusal": (str,),
+    "prompt_tokens": (int,),
+    "completion_tokens": (int,),
+    "calls": (tuple,),
+}
 
 
 class BadCassette(Exception):
@@ -116,7 +123,7 @@ class Cassette:
     def _take(self, line: bytes) -> None:
         try:
             record: Any = json.loads(line)
-            self._replies[record["key"]] = _checked(ChatReply(**record["reply"]))
+            self._replies[record["key"]] = _read_reply(record["reply"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BadCassette(
                 f"{self._path}:{self._line}: this is no recorded reply ({error}); "
@@ -144,6 +151,21 @@ def _open_private(path: str, flags: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _read_reply(said: Any) -> ChatReply:
+    """Reads a reply; raises TypeError or ValueError where it is none."""
+    if not isinstance(said, dict):
+        raise TypeError(f"it is {said!r:.80}")
+    calls = tuple(_read_call(**call) for call in said.get("calls", ()))
+    return _checked(ChatReply(**{**said, "calls": calls}))
+
+
+def _read_call(*, id: str, name: str, arguments: str) -> ToolCall:  # noqa: A002 - as recorded
+    for value in (id, name, arguments):
+        if not isinstance(value, str):
+            raise TypeError(f"a call has {value!r:.80}")
+    return ToolCall(sendable(id), sendable(name), sendable(arguments))
 
 
 def _checked(reply: ChatReply) -> ChatReply:

@@ -6,6 +6,7 @@ package's, so that a wait that would go past the deadline is not begun.
 """
 
 import asyncio
+import json
 import random
 from typing import Any
 
@@ -28,8 +29,9 @@ from plumb_backends.simulated.messages import (
     MAX_TOKENS,
     ChatReply,
     ChatRequest,
+    Message,
     SchemaUnknown,
-    estimate_tokens,
+    ToolCall,
     sendable,
 )
 
@@ -177,9 +179,12 @@ def _rejected(error: openai.APIStatusError, said: str, request: ChatRequest) -> 
         )
     if request.schema is not None and error.param == _SCHEMA_PARAMETER:
         return SchemaUnknown(said)
+    mend = "mend the simulator's options"
+    if request.tools:
+        mend += ", or use a strategy without tools if this model can call none"
     return ModelRequestRejected(
         f"the model endpoint rejected the request for {request.model!r} "
-        f"(status {error.status_code}: {said}); mend the simulator's options"
+        f"(status {error.status_code}: {said}); {mend}"
     )
 
 
@@ -194,14 +199,33 @@ def _read(completion: ChatCompletion, request: ChatRequest) -> ChatReply:
         )
     content = getattr(message, "content", None)
     usage = getattr(completion, "usage", None)
-    sent = sum(estimate_tokens(part.content) for part in request.messages)
+    sent = sum(part.tokens for part in request.messages)
+    calls = _read_calls(getattr(message, "tool_calls", None))
+    received = Message("assistant", str(content or ""), calls).tokens
     return ChatReply(
         content=sendable(content) if isinstance(content, str) else None,
         finish_reason=str(getattr(choices[0], "finish_reason", None) or ""),
         refusal=sendable(str(getattr(message, "refusal", None) or "")),
         prompt_tokens=_count(usage, "prompt_tokens", sent),
-        completion_tokens=_count(usage, "completion_tokens", estimate_tokens(str(content or ""))),
+        completion_tokens=_count(usage, "completion_tokens", received),
+        calls=calls,
     )
+
+
+def _read_calls(said: object) -> tuple[ToolCall, ...]:
+    """Reads calls of tools; some endpoints give no ids, or arguments that are no text."""
+    calls = []
+    for number, call in enumerate(said if isinstance(said, list) else ()):
+        function = getattr(call, "function", None)
+        arguments = getattr(function, "arguments", "")
+        calls.append(
+            ToolCall(
+                sendable(str(getattr(call, "id", None) or f"call_{number}")),
+                sendable(str(getattr(function, "name", None) or "")),
+                sendable(arguments if isinstance(arguments, str) else json.dumps(arguments)),
+            )
+        )
+    return tuple(calls)
 
 
 def _count(usage: object, field: str, otherwise: int) -> int:

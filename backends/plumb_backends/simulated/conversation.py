@@ -99,10 +99,11 @@ class Conversation:
             ContextFull: There is no room even without any turn.
         """
         system = f"{self.system}\n\n{aside}" if aside else self.system
-        fixed = [system, action, *(message.content for message in more)]
+        fixed = [system, action]
         if moment:
             fixed.append(moment.told(()))
         room = self._room - sum(map(estimate_tokens, fixed))
+        room -= sum(message.tokens for message in more)
         if room < 0:
             raise ContextFull(
                 f"grounding and action have about {self._room - room} tokens, and there is room "

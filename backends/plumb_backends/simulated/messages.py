@@ -1,6 +1,7 @@
 """What is said to a model and what comes back: plain values."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,61 @@ MAX_TOKENS = 10**9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's call of a tool; the arguments are as it wrote them, JSON or not."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def body(self) -> dict[str, Any]:
+        """The call as it is sent back. Chat templates read its arguments, so they are JSON."""
+        arguments = self.arguments if _is_object(self.arguments) else "{}"
+        return {
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": arguments},
+        }
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Message:
-    """One message: `role` is `system`, `user` or `assistant`."""
+    """One message.
+
+    Attributes:
+        role: `system`, `user`, `assistant` or `tool`.
+        content: Its text.
+        calls: The tools that an assistant's message calls.
+        answers: The id of the call that a tool's message answers.
+    """
 
     role: str
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
+
+    def body(self) -> dict[str, Any]:
+        """The message as it is sent."""
+        body: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.calls:
+            body |= {"content": self.content or None}
+            body["tool_calls"] = [call.body() for call in self.calls]
+        if self.answers:
+            body["tool_call_id"] = self.answers
+        return body
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has at most, about."""
+        calls = "".join(call.name + call.arguments for call in self.calls)
+        return estimate_tokens(self.content + calls)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +78,8 @@ class ChatRequest:
         max_reply_tokens: What the reply may be long.
         temperature: None for the endpoint's.
         seed: None for none.
+        tools: What the model may call, as the protocol says it.
+        may_call: Whether it may call them now; they are said all the same, for calls before.
     """
 
     model: str
@@ -35,12 +88,14 @@ class ChatRequest:
     max_reply_tokens: int = 4096
     temperature: float | None = None
     seed: int | None = None
+    tools: tuple[Mapping[str, object], ...] = ()
+    may_call: bool = True
 
     def body(self) -> dict[str, Any]:
         """The request's body as it is sent."""
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [dataclasses.asdict(message) for message in self.messages],
+            "messages": [message.body() for message in self.messages],
             "max_completion_tokens": self.max_reply_tokens,
         }
         if self.schema is not None:
@@ -48,6 +103,9 @@ class ChatRequest:
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "strict": True, "schema": dict(self.schema)},
             }
+        if self.tools:
+            body["tools"] = [dict(tool) for tool in self.tools]
+            body["tool_choice"] = "auto" if self.may_call else "none"
         if self.temperature is not None:
             body["temperature"] = self.temperature
         if self.seed is not None:
@@ -65,6 +123,7 @@ class ChatReply:
         refusal: What it said when it refused; empty if it did not.
         prompt_tokens: Sent, by the endpoint's count, or an estimate where it gives none.
         completion_tokens: Received.
+        calls: The tools that it called instead of replying.
     """
 
     content: str | None
@@ -72,6 +131,7 @@ class ChatReply:
     refusal: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    calls: tuple[ToolCall, ...] = ()
 
 
 class SchemaUnknown(Exception):

@@ -88,7 +88,7 @@ class SimulatorOptions:
         if not self.is_baseline and not _NAME.fullmatch(self.strategy):
             raise InvalidInput(
                 f"simulator.strategy is {self.strategy!r}; use naive, few_shot, grounded, "
-                "snapshot, ledger or one of the server's own"
+                "snapshot, ledger, tools or one of the server's own"
             )
         if self.temperature is not None and not 0 <= self.temperature <= MAX_TEMPERATURE:
             raise InvalidInput(

@@ -3,8 +3,8 @@
 The first line says name, version and purpose: `<!-- grounded v1: also tells the init scripts -->`.
 A strategy is a file of `prompts/strategies/`, or of the folder that the server was given; adding
 one is adding a file. What is `$role`, `$rules`, `$task`, `$examples`, `$card`, `$scripts` or
-`$state` in it is filled in; `$ledger` says that the model keeps one (see `ledger`). See
-docs/simulators.md.
+`$state` in it is filled in; `$ledger` says that the model keeps one (see `ledger`), `$tools` that
+it may call an interpreter (see `tools`). See docs/simulators.md.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from plumb_backends.simulated.cassette import digest_of
 _FOLDER = Path(__file__).parent / "prompts"
 _HEAD = re.compile(r"<!-- (?P<name>[a-z0-9_]+) v(?P<version>\d+): (?P<purpose>.+) -->")
 STRATEGY_FIELDS = frozenset(
-    {"role", "rules", "task", "examples", "card", "scripts", "state", "ledger"}
+    {"role", "rules", "task", "examples", "card", "scripts", "state", "ledger", "tools"}
 )
 
 

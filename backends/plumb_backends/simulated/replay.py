@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from plumb_backends.environment import Action, Ending, Provenance
+from plumb_backends.environment import Action, Ending, ProbeResult, Provenance
 from plumb_backends.errors import InvalidInput, NotRecorded, Unsupported
 from plumb_backends.kind import Reply
 from plumb_backends.registry import Backend, Backends, Grounded, Spec, all_kinds
@@ -53,7 +53,7 @@ class Replay:
     def _go_to(self, place: tuple[bytes, ...]) -> None:
         self._played = place
 
-    async def answer(self, suite: str) -> Mapping[str, str]:
+    async def answer(self, suite: str) -> ProbeResult:
         """A recording has no state; see `Actor.answer`."""
         raise Unsupported(
             f"a recording has no state to answer the probe suite {suite!r}; use another backend"

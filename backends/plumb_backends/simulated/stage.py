@@ -8,7 +8,7 @@ import dataclasses
 import math
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from plumb_backends.capped import Capped
@@ -54,7 +54,7 @@ class Actor(Protocol):
         """Replies to an action. What it raises is the step's error, and nothing happened then."""
         ...
 
-    async def answer(self, suite: str) -> Mapping[str, str]:
+    async def answer(self, suite: str) -> ProbeResult:
         """Answers a probe suite of the kind, off the record."""
         ...
 
@@ -105,7 +105,8 @@ class Stage:
         self._check_open()
         if suite not in self._kind.probe_suites:
             raise self._kind.unknown_suite(suite)
-        return ProbeResult(suite, dict(sorted((await self._actor.answer(suite)).items())))
+        found = await self._actor.answer(suite)
+        return dataclasses.replace(found, facts=dict(sorted(found.facts.items())))
 
     async def close(self) -> None:
         """Ends it. Never raises; may be called again."""

@@ -1637,6 +1637,7 @@ class Provenance(message.Message):
     THOUGHT_FIELD_NUMBER: builtins.int
     COST_USD_FIELD_NUMBER: builtins.int
     FLAGS_FIELD_NUMBER: builtins.int
+    TOOL_CALLS_FIELD_NUMBER: builtins.int
     backend: builtins.str
     """"real", "simulated" or "replay"."""
     model: builtins.str
@@ -1663,6 +1664,10 @@ class Provenance(message.Message):
     """
     cost_usd: builtins.float
     """What this step cost in US dollars; 0 where no price is known."""
+    tool_calls: builtins.int
+    """How many calls of an interpreter the model made for this step; 0 where its
+    strategy has none.
+    """
     @builtins.property
     def rejections(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Why replies before this one were not taken, in order."""
@@ -1689,10 +1694,11 @@ class Provenance(message.Message):
         thought: builtins.str = ...,
         cost_usd: builtins.float = ...,
         flags: abc.Iterable[builtins.str] | None = ...,
+        tool_calls: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "cost_usd", b"cost_usd", "dropped_turns", b"dropped_turns", "flags", b"flags", "model", b"model", "prompt_hash", b"prompt_hash", "prompt_tokens", b"prompt_tokens", "rejections", b"rejections", "strategy", b"strategy", "thought", b"thought"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempts", b"attempts", "backend", b"backend", "cassette_hit", b"cassette_hit", "completion_tokens", b"completion_tokens", "cost_usd", b"cost_usd", "dropped_turns", b"dropped_turns", "flags", b"flags", "model", b"model", "prompt_hash", b"prompt_hash", "prompt_tokens", b"prompt_tokens", "rejections", b"rejections", "strategy", b"strategy", "thought", b"thought", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1984,18 +1990,26 @@ class ProbeResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     ENTRIES_FIELD_NUMBER: builtins.int
+    PROVENANCE_FIELD_NUMBER: builtins.int
     @builtins.property
     def entries(self) -> containers.RepeatedCompositeFieldContainer[ProbeEntry]:
         """Sorted by key."""
+
+    @builtins.property
+    def provenance(self) -> Provenance:
+        """Where the answer comes from, and what it cost; absent where no model was
+        asked.
+        """
 
     def __init__(
         self,
         *,
         entries: abc.Iterable[ProbeEntry] | None = ...,
+        provenance: Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["entries", b"entries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["entries", b"entries", "provenance", b"provenance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

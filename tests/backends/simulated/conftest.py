@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from tests.model_endpoint import KEY, Endpoint, scripted_endpoint
 
+from plumb_backends.environment import Program, ProgramResult
 from plumb_backends.registry import all_kinds
 from plumb_backends.simulated.asking import Endpoint as Asked
 from plumb_backends.simulated.clock import SessionClock
-from plumb_backends.simulated.model import Model, World
+from plumb_backends.simulated.model import Model
 from plumb_backends.simulated.options import SimulatorOptions
 from plumb_backends.simulated.prompting import read_strategies
 from plumb_backends.simulated.settings import Call, SimulatorSettings
 from plumb_backends.simulated.stage import Stage
+from plumb_backends.simulated.tools import RunApart
+from plumb_backends.simulated.world import World
 
 
 @pytest.fixture
@@ -23,6 +26,10 @@ async def endpoint() -> AsyncIterator[Endpoint]:
     """The endpoint."""
     async with scripted_endpoint() as running:
         yield running
+
+
+async def _nowhere(_: Program) -> ProgramResult:
+    raise AssertionError("no strategy but `tools` runs anything")
 
 
 class Played:
@@ -59,6 +66,7 @@ class Played:
         kind_options: object | None = None,
         settings: dict[str, Any] | None = None,
         clock: SessionClock | None = None,
+        run_apart: RunApart | None = None,
         **options: Any,
     ) -> Stage:
         """A session that a model plays."""
@@ -72,6 +80,7 @@ class Played:
             read_strategies()[simulator.strategy],
             world or World(task="the task"),
             on or self.asked(**(settings or {})),
+            run_apart or _nowhere,
             clock,
         )
         return Stage(made, own, model)

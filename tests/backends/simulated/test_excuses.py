@@ -12,8 +12,8 @@ from tests.model_endpoint import Endpoint, says
 
 from plumb_backends.environment import Action, Observation
 from plumb_backends.simulated.excuses import unexcused
-from plumb_backends.simulated.model import World
 from plumb_backends.simulated.stage import Stage
+from plumb_backends.simulated.world import World
 from plumb_fidelity.breaks import Break, find_breaks
 
 PROMPT = r"root@sandbox:[^\s#$]{0,512}+[#$] ?"

@@ -28,10 +28,10 @@ from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.simulated.examples import Example
-from plumb_backends.simulated.model import World
 from plumb_backends.simulated.options import RecordedTurn, SimulatorOptions
 from plumb_backends.simulated.settings import BudgetLimits, CassetteMode, Price, ReplyFormat
 from plumb_backends.simulated.stage import Stage
+from plumb_backends.simulated.world import World
 
 
 def reply(output: str = "x\n", **facts: Any) -> dict[str, Any]:

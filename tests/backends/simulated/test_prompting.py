@@ -20,8 +20,9 @@ from plumb_backends.simulated.prompting import (
 FOLDER = Path(prompting.__file__).parent / "prompts"
 
 
-def test_the_five_strategies_are_shipped() -> None:
-    assert list(read_strategies()) == ["few_shot", "grounded", "ledger", "naive", "snapshot"]
+def test_the_six_strategies_are_shipped() -> None:
+    shipped = ["few_shot", "grounded", "ledger", "naive", "snapshot", "tools"]
+    assert list(read_strategies()) == shipped
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.md")), ids=lambda path: path.stem)
@@ -41,6 +42,7 @@ def test_every_prompt_says_its_version_and_purpose_on_its_first_line(path: Path)
         ("grounded", {"role", "rules", "task", "examples", "card", "scripts"}),
         ("snapshot", {"role", "rules", "task", "examples", "card", "scripts", "state"}),
         ("ledger", {"role", "rules", "task", "examples", "card", "scripts", "state", "ledger"}),
+        ("tools", {"role", "rules", "task", "examples", "card", "scripts", "state", "tools"}),
     ],
 )
 def test_a_strategy_tells_what_its_name_says_and_no_more(strategy: str, fields: set[str]) -> None:

@@ -10,7 +10,7 @@ from tests.model_endpoint import Endpoint, says
 from plumb_backends.kind import Reply
 from plumb_backends.registry import all_kinds
 from plumb_backends.simulated.examples import Example
-from plumb_backends.simulated.model import World
+from plumb_backends.simulated.world import World
 
 CARD = "system: Slackware 15 on x86_64\nversion: 9.7.4"
 COMMANDS = (

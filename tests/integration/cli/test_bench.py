@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.model_endpoint import KEY, Body, endpoint_in_a_thread, fails, says
+from tests.model_endpoint import KEY, Body, calls, endpoint_in_a_thread, fails, says
 from tests.served import eventually
 
 PLUMB = [sys.executable, "-m", "plumb_cli"]
@@ -326,6 +326,38 @@ STEPS = {
 async def _late(body: Body) -> Any:
     await asyncio.sleep(30)  # the asker goes away long before
     return await says("too late")(body)
+
+
+def test_tools_probes_and_failures_are_in_the_cost(tmp_path: Path) -> None:
+    async def answer(body: Body) -> Any:
+        asked = next(one for one in reversed(body["messages"]) if one["role"] == "user")["content"]
+        if "not an action" in str(asked):
+            return await says({"entries": []})(body)
+        if "wc" in str(asked):
+            return await says("")(body)
+        is_told = any(one["role"] == "tool" for one in body["messages"])
+        said = {"output": "42\n", "exit_code": 0, "cwd": "/root", "seconds": 0}
+        return await (says(said) if is_told else calls({"code": "print(42)"}))(body)
+
+    scenarios = lines(tmp_path / "s.jsonl", {**ONE, "actions": ["cat /srv/n", "wc -l /srv/n"]})
+    out = tmp_path / "out"
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.begin(answer)
+        bench(
+            scenarios, "--simulator", "model:m", "--strategy", "tools", "--probe-at", "1",
+            "--no-changes", "--mode", "free", "--replicas", "1", "--out", out,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=endpoint.url,
+        )  # fmt: skip
+        asked = len(endpoint.requests)
+    [row] = report(out)["rows"]
+    cost = row["cost"]
+    assert (row["simulator"], row["right"]) == ("m tools", 1)
+    assert (cost["probe_calls"], cost["probe_tokens"]) == (3, 3 * 110)
+    assert asked == 2 + 2 + 3 + 6  # the trial before the start, a call, three probes, six attempts
+    assert cost["prompt_tokens"] == 100 * (2 + 6)
+    first, second = map(json.loads, (out / "steps.jsonl").read_text().splitlines())
+    assert first["cost"]["prompt_tokens"] == 200
+    assert second["cost"]["prompt_tokens"] == 600
 
 
 FIGURES = (

@@ -110,6 +110,20 @@ def test_shell_shows_both_sides_of_a_pair_and_where_they_part() -> None:
     assert "real: exit status 2; simulated: exit status 0" in second
 
 
+def test_a_pair_s_verdict_rests_on_as_many_real_runs_as_are_asked_for() -> None:
+    with endpoint_in_a_thread() as endpoint:
+        endpoint.script(says(reply("17 of 20\n")))
+        run = plumb("shell", "--backend", "paired", "--model", "m", "--strategy", "naive",
+                    "--replicas", "2", stdin="echo $((RANDOM * 100000 + RANDOM)) of 20\n",
+                    OPENAI_BASE_URL=endpoint.url)  # fmt: skip
+        refused = plumb("shell", "--backend", "paired", "--model", "m", "--replicas", "99",
+                        stdin="", OPENAI_BASE_URL=endpoint.url)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "VOLATILE_ONLY" in run.stdout
+    assert "replicas is 99; use 1 to" in refused.stderr
+    assert "--replicas N" in plumb("shell", "--help", stdin="").stdout
+
+
 def test_play_records_what_was_observed_as_transcripts(tmp_path: Path) -> None:
     scenario = {"id": "s", "environment": "shell", "task": "t", "init": ["echo 1 > /srv/n"],
                 "actions": ["cat /srv/n", "cd /srv; sleep 60"], "tags": []}  # fmt: skip

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.model_endpoint import KEY, Answer, Endpoint, endpoint_in_a_thread, fails, says
+from tests.model_endpoint import (
+    KEY,
+    Answer,
+    Body,
+    Endpoint,
+    calls,
+    endpoint_in_a_thread,
+    fails,
+    says,
+)
 
 import plumb_client
 from plumb_client import Ending, RecordedTurn
@@ -417,3 +426,63 @@ def test_ending_a_session_cuts_off_its_question(
         simulating.attach(shell.name).close()
         assert isinstance(stepping.exception(20), plumb_client.SessionNotFound)
     kit.eventually(endpoint.cut_off.is_set)
+
+
+async def _as_printed(body: Body) -> Any:
+    """Calls the interpreter, and answers with what that printed."""
+    results = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+    if results:
+        return await says(reply(f"{results[-1]}\n"))(body)
+    return await calls({"code": body["messages"][-1]["content"]})(body)
+
+
+def test_a_model_calls_an_interpreter_in_a_real_sandbox(
+    simulating: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.begin(_as_printed)
+    init = ["echo secret > /srv/n"]
+    with simulating.session(
+        "shell", "simulated", simulator=model(strategy="tools"), init=init
+    ) as shell:
+        seen = shell.step("import hashlib; print(hashlib.sha256(b'hello\\n').hexdigest())")
+        assert seen.text == "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\n"
+        assert (seen.provenance.strategy, seen.provenance.tool_calls) == ("tools", 1)
+        assert seen.provenance.prompt_tokens == 200
+        assert seen.provenance.cost_usd == pytest.approx((200 * 10 + 20 * 100) / 1e6)
+        hidden = shell.step("print(open('/srv/n').read())")
+        assert "FileNotFoundError" in hidden.text
+        assert "secret" not in hidden.text
+
+
+def test_what_probes_and_failures_were_paid_is_told(
+    simulating: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.script(says({"entries": [{"key": "cwd", "value": "/root"}]}))
+    with simulating.session("shell", "simulated", simulator=model()) as shell:
+        found = shell.probe("cwd")
+        assert found == {"cwd": "/root"}
+        assert found.provenance is not None
+        assert (found.provenance.prompt_tokens, found.provenance.completion_tokens) == (100, 10)
+        endpoint.begin(says(""))
+        with pytest.raises(plumb_client.ModelFailed) as caught:
+            shell.step("ls")
+    asked = len(endpoint.requests)
+    assert caught.value.metadata["prompt_tokens"] == str(100 * asked)
+    assert float(caught.value.metadata["cost_usd"]) == pytest.approx(asked * 2000 / 1e6)
+    with simulating.session("shell", "real") as shell:
+        assert shell.probe("cwd").provenance is None
+
+
+def test_a_model_may_say_that_an_action_was_interrupted(
+    simulating: plumb_client.Plumb, endpoint: Endpoint
+) -> None:
+    endpoint.script(says(reply("a\n", ending="interrupted")), says(reply("130\n")))
+    turn = RecordedTurn("sleep 9", "", 130, ending=Ending.INTERRUPTED)
+    with simulating.session("shell", "simulated", simulator=model(teacher=[turn])) as shell:
+        seen = shell.step("sleep 9")
+        assert (seen.ending, seen.exit_code) == (Ending.INTERRUPTED, 130)
+        shell.step("echo $?")
+    [past] = [one for one in endpoint.requests[-1]["messages"] if one["role"] == "assistant"]
+    assert json.loads(past["content"])["ending"] == "interrupted"
+    schema = endpoint.requests[0]["response_format"]["json_schema"]["schema"]
+    assert "interrupted" in schema["properties"]["ending"]["enum"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import aiodocker
@@ -13,7 +13,6 @@ from aiodocker.stream import Message, Stream
 
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real.engine.asking import asking, translated
-from plumb_backends.real.engine.changes import read_changes
 from plumb_backends.real.guest import GUEST
 from plumb_backends.real.hardening import ENDINGS, ROOT, SandboxSpec, shell_command
 from plumb_backends.time_slice import TimeSlice
@@ -289,15 +288,6 @@ class Sandbox:
         """
         with translated("waiting for the end of a sandbox"):
             return int((await self.container.wait())["StatusCode"])
-
-    async def changes(self) -> AsyncIterator[tuple[str, str]]:
-        """What differs from the image: path and `changed`, `added` or `deleted`, as it comes in."""
-        async with (
-            asking("comparing the sandbox with its image"),
-            self.container.docker._query(f"containers/{self.id}/changes") as response,
-        ):
-            async for change in read_changes(response.content.iter_any()):
-                yield change
 
 
 async def remove_container(container: DockerContainer) -> bool:

@@ -85,6 +85,14 @@ __plumb_hook() {
 }
 
 if [[ -r ~/.bashrc ]]; then . ~/.bashrc; fi
+# What the shell has now, for who captures it: no process is started, and nothing is changed by it.
+{
+  builtin printf '\e]133;S;KEY;KEY\a'; builtin declare -p
+  builtin printf '\e]133;S;KEY;KEY\a'; builtin alias -p
+  builtin printf '\e]133;S;KEY;KEY\a'; builtin declare -f
+  builtin printf '\e]133;S;KEY;KEY\a'; builtin shopt -p; builtin set +o
+  builtin printf '\e]133;S;KEY;KEY\a'
+} >/dev/tty 2>/dev/null
 __plumb_unset=${-//[^u]/}
 set +u
 for __plumb_map in "PS0 ${PS0@a}" "PS1 ${PS1@a}" "PS2 ${PS2@a}" "PROMPT_COMMAND ${PROMPT_COMMAND@a}"; do

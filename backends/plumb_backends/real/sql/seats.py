@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager, suppress
 
 from plumb_backends.errors import LimitReached, SandboxUnavailable
 from plumb_backends.kinds.mysql import Isolation
-from plumb_backends.real.card import Cards
+from plumb_backends.real.card import MOST_CARDS
 from plumb_backends.real.creations import Creations
+from plumb_backends.real.per_image import PerImage
 from plumb_backends.real.pool import Pool, PoolSettings, kept
 from plumb_backends.real.sql.account import (
     Account,
@@ -114,7 +115,7 @@ class Seats:
         self._creations = creations
         self._max_life = max_life
         self._max_servers = max_servers
-        self.cards = Cards()
+        self.cards = PerImage[str](MOST_CARDS)
         self._count = 0  # of servers of sessions' own
         self.pool = Pool("mysql", self._make_warm, pool, watcher) if pool.size else None
 

@@ -1,9 +1,9 @@
 """The actor: asks the session's process, and answers for it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from plumb_backends.environment import DEFAULT_TIMEOUT, Action, Ending, Provenance
+from plumb_backends.environment import DEFAULT_TIMEOUT, Action, Ending, ProbeResult, Provenance
 from plumb_backends.kind import Reply
 from plumb_backends.kinds.mysql import MysqlOptions
 from plumb_backends.simulated.asking import check_installed
@@ -53,10 +53,11 @@ class Sqlite:
             Provenance(backend="simulated", model=BASELINE_PREFIX + "sqlite"),
         )
 
-    async def answer(self, suite: str) -> Mapping[str, str]:
+    async def answer(self, suite: str) -> ProbeResult:
         """Answers `schema`, `counts` and `rows`; see `Actor.answer`."""
         worker = await self._grounded()
-        return await worker.probe(Probe(suite=suite, seconds=_PROBE_SECONDS))
+        facts = await worker.probe(Probe(suite=suite, seconds=_PROBE_SECONDS))
+        return ProbeResult(suite, facts)
 
     async def restart(self) -> None:
         """Makes the grounded state anew, in a new process where the old one is gone."""
