@@ -17,7 +17,14 @@ def with_returns(output: bytes) -> bytes:
 
 
 def around(
-    printed: bytes, typed: bytes, *, prompt_before: str, prompt: str, title: str, dumb: bool
+    printed: bytes,
+    typed: bytes,
+    *,
+    prompt_before: str,
+    prompt: str,
+    title: str,
+    dumb: bool,
+    is_unfinished: bool = False,
 ) -> bytes:
     """What a terminal sends from an action to the next prompt.
 
@@ -28,7 +35,10 @@ def around(
         prompt: The prompt behind it.
         title: The title that the prompt sets.
         dumb: Whether the terminal is dumb: no title, no bracketed paste.
+        is_unfinished: Whether the last line printed is a prompt for more, which was cancelled.
     """
+    if is_unfinished:
+        printed = _cancelled(printed, dumb=dumb)
     if dumb:
         echo = _without_tabs(typed.replace(b"\n", b"^J"), len(prompt_before))
         return echo + b"\r\n" + printed + prompt.encode()
@@ -37,6 +47,15 @@ def around(
     echo = b"\r\n\r".join((first, *(_without_tabs(line, 0) for line in lines[1:])))
     named = b"\x1b]0;" + title.encode() + b"\x07"
     return echo + b"\r\n" + _TAKEN_BACK + printed + _ANNOUNCED + named + prompt.encode()
+
+
+def _cancelled(printed: bytes, *, dumb: bool) -> bytes:
+    """What was printed, with Ctrl-C typed at the prompt for more that stands at its end."""
+    if dumb:
+        return printed + b"^C\r\n"
+    begins = printed.rfind(b"\n") + 1
+    prompt = _ANNOUNCED + printed[begins:] + b"^C" + _TAKEN_BACK
+    return printed[:begins] + prompt + _ANNOUNCED + _TAKEN_BACK + b"\r\n"
 
 
 def _without_tabs(line: bytes, column: int) -> bytes:

@@ -98,11 +98,11 @@ class Part(Protocol):
         """The facts where nothing is typed; `facts` are the last action's, if there was one."""
         ...
 
-    def tidy(self, text: str) -> str:
+    def tidy(self, text: str, ending: Ending) -> str:
         """Ends a text as real ones end, for models do so only now and then."""
         ...
 
-    def printed(self, output: bytes, options: Any) -> bytes:
+    def printed(self, output: bytes, ending: Ending, options: Any) -> bytes:
         """What a real environment would have sent for an output: its ends of lines, its end."""
         ...
 

@@ -12,7 +12,7 @@ import unicodedata
 MAX_COLUMNS = 4096
 """The longest line that can still be changed."""
 
-_TAB_STOP = 8
+TAB_STOP = 8
 
 _REST = "\udc00"
 """A further column of the wide character or tab before it."""
@@ -166,7 +166,7 @@ class Cells:
 
 
 def _to_next_stop(column: int) -> int:
-    return _TAB_STOP - column % _TAB_STOP
+    return TAB_STOP - column % TAB_STOP
 
 
 @functools.lru_cache(maxsize=8192)

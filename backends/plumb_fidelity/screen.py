@@ -5,7 +5,7 @@ is moved in it. Rows that the cursor cannot reach any more are released, in orde
 """
 
 from plumb_fidelity import cells
-from plumb_fidelity.cells import MAX_COLUMNS, Cells, is_simple
+from plumb_fidelity.cells import MAX_COLUMNS, TAB_STOP, Cells, is_simple
 
 MAX_ROWS = 128
 """How many rows, from the last one up, the cursor can reach."""
@@ -147,6 +147,12 @@ class Screen:
     def move(self, rows: int, columns: int) -> None:
         """Moves the cursor by so many rows and columns."""
         self._move(self._row + rows, self._at() + columns)
+
+    def move_by_stops(self, count: int) -> None:
+        """Moves the cursor by so many tab stops, backwards where that is negative."""
+        column = self._at()
+        begun = column // TAB_STOP if count > 0 else -(-column // TAB_STOP)
+        self._move(self._row, (begun + count) * TAB_STOP)
 
     def move_line(self, rows: int) -> None:
         """Moves the cursor by so many rows, to the beginning of the line."""

@@ -26,7 +26,7 @@ MAX_LINE_BYTES = MAX_COLUMNS
 _MOST = 4096
 """A control sequence longer than this is taken for rubbish, and its characters for text."""
 
-_EDIT = r"[0-9;]{0,64}[@-HJ-MPX`abdefsu]|4[hl]|\?(?:1049|1047|47)[hl]"  # changes what is shown
+_EDIT = r"[0-9;]{0,64}[@-MPXZ`abdefsu]|4[hl]|\?(?:1049|1047|47)[hl]"  # changes what is shown
 _BODY = rf"[^\x07\x1b]{{0,{_MOST}}}"
 _STRING_BODY = rf"[^\x1b]{{0,{_MOST}}}"
 _INERT = re.compile(
@@ -42,7 +42,7 @@ _UNFINISHED = re.compile(
 _FURTHEST_UNFINISHED = _MOST + 64
 _TOKEN = re.compile(
     r"(?P<text>[^\x00-\x08\x0b-\x1f\x7f]+)|(?P<control>[\r\b\x0b\x0c])"
-    r"|\x1b\[(?P<parameters>[0-9;]{0,64})(?P<edit>[@-HJ-MPX`abdefhlsu])"
+    r"|\x1b\[(?P<parameters>[0-9;]{0,64})(?P<edit>[@-MPXZ`abdefhlsu])"
     r"|\x1b\[\?(?:1049|1047|47)(?P<full>[hl])|\x1b(?P<two>[78DEM]|\([0B])|(?P<other>[\x00-\x1f\x7f])"
 )
 _CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f]")
@@ -179,12 +179,14 @@ _EDITS: dict[str, Callable[[Screen, int, int], None]] = {
     "F": lambda screen, count, _: screen.move_line(-(count or 1)),
     "G": lambda screen, column, _: screen.move_to(None, (column or 1) - 1),
     "H": lambda screen, row, column: screen.move_to((row or 1) - 1, (column or 1) - 1),
+    "I": lambda screen, count, _: screen.move_by_stops(count or 1),
     "J": lambda screen, part, _: screen.erase_display(part),
     "K": lambda screen, part, _: screen.erase_line(part),
     "L": lambda screen, count, _: screen.insert_lines(count or 1),
     "M": lambda screen, count, _: screen.delete_lines(count or 1),
     "P": lambda screen, count, _: screen.delete_characters(count or 1),
     "X": lambda screen, count, _: screen.erase_characters(count or 1),
+    "Z": lambda screen, count, _: screen.move_by_stops(-(count or 1)),
     "b": lambda screen, count, _: screen.repeat(count or 1),
     "d": lambda screen, row, _: screen.move_to((row or 1) - 1, None),
     "h": lambda screen, *_: _set_inserts(screen, inserts=True),

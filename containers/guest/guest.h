@@ -76,6 +76,13 @@ struct confinement {
 };
 bool confine(const struct confinement *to, const struct account *account);
 
+/* run.c */
+void explain(const char *name, int error);
+
+/* streams.c */
+pid_t holder_of_streams(void);
+void outlast_holders(void);
+
 /* processes.c */
 struct process {
     pid_t pid, parent, group, session, foreground;

@@ -43,6 +43,8 @@ static char **next_texts(struct request *request) {
 
 static struct order read_order(void) {
     struct request request = read_request();
+    if (request.at == request.end)
+        _exit(0); /* nobody wants anything run */
     struct order order = {
         .stdout_key = next_text(&request),
         .stderr_key = next_text(&request),
@@ -60,8 +62,9 @@ static struct order read_order(void) {
     return order;
 }
 
-/* Marks the end of both streams; `how` is an exit status, or why there is none. */
-static int mark_end(const struct order *order, const char *how) {
+/* Marks the end of both streams; `how` is an exit status, or why there is none. Says whether somebody
+ * outside can have read it. */
+static bool mark_end(const struct order *order, const char *how) {
     struct sha256 hash;
     char signature[65], line[256];
     sha256_begin(&hash);
@@ -70,8 +73,8 @@ static int mark_end(const struct order *order, const char *how) {
     sha256_end(&hash, signature);
     snprintf(line, sizeof line, "%s:%s:%s\n", order->stderr_key, how, signature);
     if (!write_all(2, line, strlen(line)))
-        return 1;
-    return write_all(1, order->stdout_key, strlen(order->stdout_key)) ? 0 : 1;
+        return false;
+    return write_all(1, order->stdout_key, strlen(order->stdout_key));
 }
 
 static void apply_variables(const struct order *order) {
@@ -94,7 +97,8 @@ static int open_nothing(void) {
     return ends[0];
 }
 
-static void explain(const char *name, int error) {
+/* Says why a program was not started. */
+void explain(const char *name, int error) {
     const char *why = error == ENOENT && strchr(name, '/') == NULL ? "not found" : strerror(error);
     dprintf(2, "exec: %s: %s\n", name, why);
 }
@@ -163,19 +167,33 @@ static bool hand_on(int to, uint64_t *left, char *piece, size_t *held, size_t *a
     return *held > 0 || *left > 0;
 }
 
+/* Reads what the program did not want. */
+static void drain(uint64_t left) {
+    static char piece[64 * 1024];
+    while (left > 0) {
+        ssize_t got = read(0, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            return;
+        left -= got > 0 ? (uint64_t)got : 0;
+    }
+}
+
 /* Feeds the program until it ends; false where that did not come in time. */
-static bool feed_and_wait(pid_t pid, int to, const struct order *order, int *status) {
+static bool feed_and_wait(pid_t pid, int to, struct order *order, int *status) {
     static char piece[64 * 1024];
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     int ended = signalfd(-1, &child, SFD_CLOEXEC);
-    uint64_t end = now_ms() + order->timeout_ms, left = order->input_bytes;
+    uint64_t end = now_ms() + order->timeout_ms;
     size_t held = 0, at = 0;
-    while (waitpid(pid, status, WNOHANG) == 0) {
+    bool is_late = false;
+    while (!is_late && waitpid(pid, status, WNOHANG) == 0) {
         uint64_t now = now_ms();
-        if (now >= end)
-            return false;
+        if (now >= end) {
+            is_late = true;
+            continue;
+        }
         /* Either our own input has more, or the program has room for what is held. */
         struct pollfd events[] = {
             {.fd = ended, .events = POLLIN},
@@ -188,12 +206,15 @@ static bool feed_and_wait(pid_t pid, int to, const struct order *order, int *sta
         if (events[0].revents != 0)
             (void)!read(ended, &told, sizeof told);
         if ((events[1].revents | events[2].revents) != 0 &&
-            !hand_on(to, &left, piece, &held, &at, sizeof piece)) {
+            !hand_on(to, &order->input_bytes, piece, &held, &at, sizeof piece)) {
             close(to);
             to = -1;
         }
     }
-    return true;
+    if (to >= 0)
+        close(to);
+    close(ended);
+    return !is_late;
 }
 
 static void hold_signals(void) {
@@ -230,44 +251,42 @@ static pid_t start(const struct order *order, int *to, char why[32]) {
     return *why != '\0' ? 0 : pid;
 }
 
-int command_run(int count, char **arguments) {
-    (void)count, (void)arguments;
-    hold_signals();
+/* Runs one program; says whether another may follow on the same streams. */
+static bool run_one(bool may_follow) {
     struct order order = read_order();
     char how[32] = "";
     int to = -1, status = 0;
-    if (!find_account(order.user, &order.account))
-        return mark_end(&order, "user");
+    if (!find_account(order.user, &order.account)) {
+        mark_end(&order, "user");
+        return false;
+    }
     dprintf(2, "%s=%d\n", order.stderr_key, getpid());
     pid_t pid = start(&order, &to, how);
-    if (pid == 0)
-        return mark_end(&order, how);
+    if (pid == 0) {
+        mark_end(&order, how);
+        return false;
+    }
     if (!feed_and_wait(pid, to, &order, &status)) {
         end_session(pid);
-        return mark_end(&order, "timeout");
+        mark_end(&order, "timeout");
+        return false;
     }
-    snprintf(how, sizeof how, "%d",
-             WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-    return mark_end(&order, how);
+    may_follow = may_follow && holder_of_streams() == 0;
+    snprintf(how, sizeof how, "%d%s",
+             WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
+             may_follow ? "next" : "");
+    if (may_follow)
+        drain(order.input_bytes);
+    return mark_end(&order, how) && may_follow;
 }
 
-/* terminal USER CAPABILITIES DISK_BYTES PROGRAM [ARGUMENT …]: becomes a user's program of the guest.
- *
- * The terminal is the user's own then, as the engine makes it for whom it starts a program as. */
-int command_terminal(int count, char **arguments) {
-    static struct account account;
-    if (count < 4)
-        fail("terminal: no program");
-    struct confinement to = {.capabilities = number_of(arguments[1], UINT64_MAX),
-                             .disk_bytes = number_of(arguments[2], UINT64_MAX)};
-    if (!find_account(arguments[0], &account))
-        fail("unable to find the user of the terminal");
-    if (account.uid != 0 && isatty(0) && fchown(0, account.uid, (gid_t)-1) != 0)
-        fail("the terminal cannot be the user's");
-    setenv("HOME", account.home, account.uid != 0);
-    if (!confine(&to, &account))
-        fail("the terminal cannot be confined");
-    execvp(arguments[3], arguments + 3);
-    explain(arguments[3], errno);
-    return NOT_FOUND;
+/* run [again]: runs a program; with `again` others after it, as long as none that ended has left
+ * somebody behind who could write between what the next one writes. A request of no size ends it. */
+int command_run(int count, char **arguments) {
+    bool again = count == 1 && strcmp(arguments[0], "again") == 0;
+    hold_signals();
+    while (run_one(again))
+        ;
+    outlast_holders();
+    return 0;
 }

@@ -209,10 +209,10 @@ until then, and what would have come later never happens. The session goes on.""
     def at_rest(self, facts: Mapping[str, Any], options: MysqlOptions) -> Mapping[str, Any]:
         return {"errno": 0}
 
-    def tidy(self, text: str) -> str:
+    def tidy(self, text: str, ending: Ending) -> str:
         return text.rstrip("\n")
 
-    def printed(self, output: bytes, options: MysqlOptions) -> bytes:
+    def printed(self, output: bytes, ending: Ending, options: MysqlOptions) -> bytes:
         text = output.rstrip(b"\n")
         if not text or options.rendering is not Rendering.CLIENT:
             return text

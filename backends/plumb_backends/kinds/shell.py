@@ -34,6 +34,7 @@ _ENDINGS = (
     Ending.SHELL_EXITED,
     Ending.AWAITS_INPUT,
 )
+_PROMPT_FOR_MORE = re.compile(r"(?:\A|\n)> \n\Z")
 _MOST_PATH = 4096
 _MOST_QUOTED = 80
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -200,10 +201,14 @@ and `$?` is 130."""
             facts = {**facts, "exit_code": 0}
         return {name: facts[name] for name in ("exit_code", "cwd") if name in facts}
 
-    def tidy(self, text: str) -> str:
+    def tidy(self, text: str, ending: Ending) -> str:
+        if ending is Ending.AWAITS_INPUT:
+            return _at_prompt_for_more(text)
         return text if not text or text.endswith("\n") else text + "\n"
 
-    def printed(self, output: bytes, options: ShellOptions) -> bytes:
+    def printed(self, output: bytes, ending: Ending, options: ShellOptions) -> bytes:
+        if ending is Ending.AWAITS_INPUT:
+            return with_returns(_at_prompt_for_more(output.decode(errors="replace")).encode())
         ends = not output or output.endswith(b"\n")
         return with_returns(output if ends else output + b"\n")
 
@@ -220,6 +225,7 @@ and `$?` is 130."""
             prompt=f"{place}{shown}# ",
             title=f"{place} {shown}",
             dumb=options.dumb_terminal,
+            is_unfinished=seen.ending is Ending.AWAITS_INPUT,
         )
 
     def complete(self, seen: Observation, reply: Reply, options: ShellOptions) -> Observation:
@@ -236,6 +242,11 @@ and `$?` is 130."""
                 restarted=seen.ending is Ending.SHELL_EXITED,
             ),
         )
+
+
+def _at_prompt_for_more(text: str) -> str:
+    """A text of unfinished input: the terminal stands behind the prompt for more, on its line."""
+    return text[:-1] if _PROMPT_FOR_MORE.search(text) else text
 
 
 def _signal_of(status: int) -> int | None:

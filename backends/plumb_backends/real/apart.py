@@ -47,7 +47,7 @@ async def run_apart(
         limits=_LIMITS,
         runtime=runtime,
     )
-    taken = await sandboxes.get(spec, with_shell=False)
+    taken = await sandboxes.get(spec, has_terminal=False, has_scripts=False)
     try:
         return await run_program(taken.sandbox, program)
     finally:

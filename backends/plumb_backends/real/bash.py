@@ -20,10 +20,11 @@ START_WITHIN = 20.0
 _GATE = """read -rs key || exit
 cd -- "$3" 2>/dev/null; unset OLDPWD
 exec bash --rcfile <(printf 'set -- %q\\n%s' "$2" "${1//KEY/$key}") -i"""
-"""What a terminal runs first: it waits for the key, and becomes the shell then. So a terminal can
-stand ready for long, and its shell is as new as any: it has read no file and knows no time before.
-The key comes on the terminal, for whatever runs in the sandbox meanwhile can read arguments. It
-goes home itself, for the engine would start nothing in a home that the agent has removed."""
+"""What a terminal runs, once plumb's own program there sees that a key was typed: it takes the key,
+and becomes the shell. So a terminal can stand ready for long, also while init scripts run, and its
+shell is as new as any: it has read no file and knows no time before. The key comes on the terminal,
+for whatever runs in the sandbox meanwhile can read arguments. It goes home itself, for the engine
+would start nothing in a home that the agent has removed."""
 
 _STDOUT = 1
 _END_OF_INPUT = b"\x04"
@@ -41,10 +42,31 @@ class Bash:
         self.prompt = prompt
 
     @classmethod
-    async def start(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "Bash":
-        """Starts a bash and waits for its first prompt."""
-        waiting = await WaitingBash.open(sandbox, options, cwd=cwd)
-        return await waiting.start()
+    async def start(
+        cls,
+        sandbox: Sandbox,
+        options: ShellOptions,
+        *,
+        cwd: str = "",
+        waiting: "WaitingBash | None" = None,
+    ) -> "Bash":
+        """Starts a bash and waits for its first prompt.
+
+        Args:
+            sandbox: Where.
+            options: What its terminal is.
+            cwd: Where it starts; empty for the home.
+            waiting: The terminal that waits for it already; another one is opened where a script
+                has ended that.
+        """
+        if waiting is not None:
+            try:
+                return await waiting.start()
+            except SandboxUnavailable:
+                if not waiting.ended_in_silence:
+                    raise
+        opened = await WaitingBash.open(sandbox, options, cwd=cwd)
+        return await opened.start()
 
     async def close(self) -> None:
         """Hangs up."""
@@ -58,6 +80,7 @@ class WaitingBash:
         self._stream = stream
         self._key = key
         self._terminal = Terminal(stream, key)
+        self.ended_in_silence = False  # its process was ended before it became a shell
 
     @classmethod
     async def open(cls, sandbox: Sandbox, options: ShellOptions, *, cwd: str = "") -> "WaitingBash":
@@ -95,6 +118,7 @@ class WaitingBash:
                 "its start-up files (~/.bashrc) may be waiting for something"
             ) from None
         except BaseException:
+            self.ended_in_silence = self._terminal.ended_in_silence
             await self.close()
             raise
 
@@ -134,11 +158,12 @@ async def end_foreground(sandbox: Sandbox, bash: Bash) -> bool:
     return first is not None and first[1].startswith(b"shell")
 
 
-async def end_readers(sandbox: Sandbox, *, within: float | None = None) -> bool:
+async def end_readers(sandbox: Sandbox, *, until: float, within: float | None = None) -> bool:
     """Ends what could read the shell's terminal beside it.
 
     Args:
         sandbox: Where the shell is.
+        until: When the action that waits should have ended; see `answering`.
         within: Only what has run for no longer than so many seconds; None for all.
 
     Returns:
@@ -148,4 +173,4 @@ async def end_readers(sandbox: Sandbox, *, within: float | None = None) -> bool:
         SandboxUnavailable: The sandbox is gone, or does not answer.
     """
     age = 0 if within is None else max(1, math.ceil(within))
-    return int((await ask(sandbox, "readers", str(age))).take() or b"0") > 0
+    return int((await ask(sandbox, "readers", str(age), until=until)).take() or b"0") > 0

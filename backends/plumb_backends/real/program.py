@@ -7,23 +7,16 @@ ever. How it ended is signed with a secret that nothing else in the sandbox can 
 
 import asyncio
 import dataclasses
-import hashlib
-import re
-import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from plumb_backends.capped import Capped
 from plumb_backends.environment import DEFAULT_TIMEOUT, Program, ProgramResult
 from plumb_backends.errors import InvalidInput, SandboxUnavailable
 from plumb_backends.real import hardening
 from plumb_backends.real.engine import ProgramStream, Sandbox
-from plumb_backends.real.guest import MAX_REQUEST_BYTES, raw, request, texts
-from plumb_backends.real.marks import new_key
-
-MAX_STREAM_BYTES = 1024 * 1024
-"""What is kept of standard output and of standard error, each."""
+from plumb_backends.real.guest import MAX_REQUEST_BYTES, raw
+from plumb_backends.real.program_streams import STDERR, STDOUT, Order, Reader
 
 MAX_STDIN_BYTES = 8 * 1024**2
 """What a program can be given to read; less than a request of the wire may have."""
@@ -31,9 +24,7 @@ MAX_STDIN_BYTES = 8 * 1024**2
 MAX_TEXT_BYTES = 128 * 1024 - 1
 """What Linux takes as one argument, or as one variable with its name."""
 
-_STDOUT, _STDERR = 1, 2
 _KILLED = 128 + 9
-_LONGEST_LINE = 128  # of the marks: a key, a status and a signature
 _START_WITHIN = 60.0
 """Seconds within which the program must have begun; its own timeout counts from there."""
 
@@ -68,26 +59,50 @@ async def run_program(
             ended cannot be known.
     """
     _check_sizes(program)
-    started = time.monotonic()
-    order = _Order(sandbox, program, mark=hardening.MARK if is_marked else 0)
-    reader = _Reader(order)
     stream = await sandbox.open_guest(["run"])
     try:
-        await _run(sandbox, stream, reader, order.spelled() + program.stdin, program.timeout)
-        reader.cut_off()
-        how = reader.how or await _why_lost(sandbox, reader)
+        return (await run_on(stream, sandbox, program, is_marked=is_marked)).result
     finally:
         await stream.close()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a program, and whether another may be run on the same stream."""
+
+    result: ProgramResult
+    may_another_follow: bool
+
+
+async def run_on(
+    stream: ProgramStream, sandbox: Sandbox, program: Program, *, is_marked: bool
+) -> Ran:
+    """Runs a program over a stream to plumb's own program, which waits for an order there.
+
+    Raises:
+        InvalidInput, SandboxUnavailable: See `run_program`.
+    """
+    _check_sizes(program)
+    started = time.monotonic()
+    order = Order(sandbox, program, mark=hardening.MARK if is_marked else 0)
+    spelled = order.spelled()
+    if len(spelled) > MAX_REQUEST_BYTES:
+        raise _refused("arguments", program, order.cwd)
+    reader = Reader(order)
+    await _run(sandbox, stream, reader, spelled + program.stdin, program.timeout)
+    reader.cut_off()
+    how = reader.how or await _why_lost(sandbox, reader)
     if not how.isdigit() and how != "timeout":
         raise _refused(how, program, order.cwd)
-    return ProgramResult(
-        stdout=reader.channels[_STDOUT].output.content(),
-        stderr=reader.channels[_STDERR].output.content(),
+    result = ProgramResult(
+        stdout=reader.channels[STDOUT].output.content(),
+        stderr=reader.channels[STDERR].output.content(),
         exit_code=_KILLED if how == "timeout" else int(how),
         truncated=any(channel.output.cut_bytes for channel in reader.channels.values()),
         timed_out=how == "timeout",
         run_duration=time.monotonic() - started,
     )
+    return Ran(result, reader.may_another_follow)
 
 
 async def run_helper(
@@ -121,53 +136,8 @@ def _check_sizes(program: Program) -> None:
             )
 
 
-class _Order:
-    """What `run.c` is told, and by what its answer is known."""
-
-    def __init__(self, sandbox: Sandbox, program: Program, *, mark: int) -> None:
-        self.keys = {_STDOUT: new_key(), _STDERR: new_key()}
-        self.cwd = program.cwd or sandbox.spec.home
-        self._secret = secrets.token_hex(32)
-        self._program = program
-        self._spec = sandbox.spec
-        self._mark = mark
-
-    def spelled(self) -> bytes:
-        """The request.
-
-        Raises:
-            InvalidInput: It is too large.
-        """
-        program, spec = self._program, self._spec
-        variables = [f"{name}={value}" for name, value in program.env.items()]
-        numbers = (
-            int(program.timeout * 1000),
-            len(program.stdin),
-            hardening.capability_mask(spec.capabilities),
-            self._mark,
-            spec.limits.disk_bytes,
-        )
-        said = request([
-            *(key.encode() for key in self.keys.values()),
-            self._secret.encode(),
-            raw(program.user or spec.user),
-            raw(self.cwd),
-            *(str(number).encode() for number in numbers),
-            *texts(program.argv),
-            *texts(variables),
-        ])  # fmt: skip
-        if len(said) > MAX_REQUEST_BYTES:
-            raise _refused("arguments", program, self.cwd)
-        return said
-
-    def has_signed(self, how: str, signature: str) -> bool:
-        """Whether it was `run.c` that said how the program ended."""
-        right = hashlib.sha256(f"{self._secret}{how}".encode()).hexdigest()
-        return secrets.compare_digest(right, signature)
-
-
 async def _run(
-    sandbox: Sandbox, stream: ProgramStream, reader: "_Reader", given: bytes, timeout: float
+    sandbox: Sandbox, stream: ProgramStream, reader: Reader, given: bytes, timeout: float
 ) -> None:
     """Feeds and reads until the end, or until it is clear that none comes."""
     reading = asyncio.create_task(reader.read(stream))
@@ -193,7 +163,7 @@ async def _run(
         await asyncio.gather(reading, writing, beginning, return_exceptions=True)
 
 
-async def _why_lost(sandbox: Sandbox, reader: "_Reader") -> str:
+async def _why_lost(sandbox: Sandbox, reader: Reader) -> str:
     """Raises: nothing said how the program ended."""
     if await sandbox.has_ended():
         because = f": {sandbox.ended_because}" if sandbox.ended_because else ""
@@ -204,7 +174,7 @@ async def _why_lost(sandbox: Sandbox, reader: "_Reader") -> str:
             "the sandbox; run it again, or reset the session"
         )
     # What stands in the place of output is the engine's word, not the program's.
-    said = reader.channels[_STDOUT].output.content().decode(errors="replace").strip()
+    said = reader.channels[STDOUT].output.content().decode(errors="replace").strip()
     raise SandboxUnavailable(
         f"the program did not start: {said or 'its sandbox has no room for it'}; ask again, or "
         "reset the session"
@@ -245,92 +215,3 @@ async def open_ending(sandbox: Sandbox, how: str, pid: int) -> AsyncIterator[Pro
             yield stream
         finally:
             await stream.close()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _End:
-    """How a stream says that the program has ended."""
-
-    status: str = ""
-    signature: str = ""
-
-
-class _Channel:
-    """One of a program's streams: what the program wrote, between plumb's own lines."""
-
-    def __init__(self, first: str, last: str) -> None:
-        self.output = Capped(MAX_STREAM_BYTES)
-        self.opened: re.Match[bytes] | None = None
-        self.ended: _End | None = None
-        self._first = re.compile(first.encode())
-        self._last = re.compile(last.encode())
-        self._held = b""
-
-    def feed(self, data: bytes) -> None:
-        """Takes the next piece. What comes after the last line is from a child left behind."""
-        if self.ended:
-            return
-        data = self._held + data
-        if self.opened is None:
-            self.opened = self._first.match(data)
-            if self.opened is None:
-                self._hold_first(data)
-                return
-            data = data[self.opened.end() :]
-        last = self._last.search(data)
-        certain = last.start() if last else max(0, len(data) - _LONGEST_LINE)
-        self.output.add(data[:certain])
-        self._held = data[certain:]
-        if last:
-            self.ended = _End(*(group.decode() for group in last.groups()))
-
-    def _hold_first(self, data: bytes) -> None:
-        self._held = data[:_LONGEST_LINE]
-
-    def cut_off(self) -> None:
-        """Takes what was held for what the program wrote: the last line will not come."""
-        if not self.ended:
-            self.output.add(self._held)
-
-
-class _Reader:
-    """Reads a program's streams."""
-
-    def __init__(self, order: _Order) -> None:
-        key = order.keys[_STDERR]
-        self._order = order
-        self._stdout = _Channel("", order.keys[_STDOUT])
-        self._stderr = _Channel(
-            rf"{key}=([0-9]{{1,10}})\n|(?={key}:)", rf"{key}:([a-z0-9]{{1,16}}):([0-9a-f]{{64}})\n"
-        )
-        self.channels = {_STDOUT: self._stdout, _STDERR: self._stderr}
-        self.begun = asyncio.Event()
-
-    @property
-    def pid(self) -> int | None:
-        """The pid of what runs the program; None until it has begun."""
-        found = self._stderr.opened and self._stderr.opened[1]
-        return int(found) if found else None
-
-    @property
-    def how(self) -> str:
-        """The exit status, or why there is none; empty where that is not known."""
-        ended = self._stderr.ended
-        if not ended or not self._order.has_signed(ended.status, ended.signature):
-            return ""
-        return ended.status
-
-    async def read(self, stream: ProgramStream) -> None:
-        """Reads until both streams say that the program has ended."""
-        while not (self._stdout.ended and self._stderr.ended):
-            piece = await stream.read()
-            if piece is None:
-                break
-            self.channels[piece[0]].feed(piece[1])
-            if self._stderr.opened:
-                self.begun.set()
-
-    def cut_off(self) -> None:
-        """Ends the reading, whether the last words have come or not."""
-        self._stdout.cut_off()
-        self._stderr.cut_off()

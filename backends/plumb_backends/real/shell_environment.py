@@ -7,12 +7,10 @@ restart of a shell that was lost, and how an action ended.
 import asyncio
 import dataclasses
 import re
-import shlex
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 from plumb_backends.environment import (
     Action,
@@ -33,11 +31,12 @@ from plumb_backends.real.capture import capture_files, capture_people, mark_pids
 from plumb_backends.real.card import shell_card
 from plumb_backends.real.changed import ImageFiles, image_files
 from plumb_backends.real.engine import Sandbox
-from plumb_backends.real.guest.asking import ask
+from plumb_backends.real.guest.asking import answering, ask
 from plumb_backends.real.hardening import SandboxSpec
 from plumb_backends.real.marks import Prompt
 from plumb_backends.real.program import end_processes, run_helper, run_program
 from plumb_backends.real.sandboxes import Sandboxes
+from plumb_backends.real.scripts import Scripts
 from plumb_backends.real.shell_state import Told, differing
 from plumb_backends.real.terminal import without_announcements
 from plumb_backends.real.turn import Turn, TurnEnd
@@ -59,8 +58,6 @@ _OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 _TOUCHES_TERMINAL = re.compile(rb"stty|reset|tset|tput|termios|setraw|setcbreak")
 _SANE_INPUT = ("isig", "-istrip", "-igncr", "-iuclc", "intr", "^C", "quit", "^\\", "susp", "^Z",
                "start", "^Q", "stop", "^S")  # fmt: skip
-_INTERPRETER = re.compile(r"#![ \t]*(/[^\n]+)\n")
-_IS_SHELL = re.compile(r"(?:/|\s)(?:ba|da)?sh\b")
 
 
 class RealShell:
@@ -92,16 +89,26 @@ class RealShell:
             InitFailed, ImageMissing, LimitReached, SandboxUnavailable: Nothing is left behind.
         """
         # The shell is started last, for the scripts may write its start-up files.
-        is_usual = not (self._grounding.scripts or self._options.dumb_terminal)
-        taken = await self._sandboxes.get(self._spec, with_shell=is_usual)
-        self._sandbox, self._shell = taken.sandbox, taken.shell
+        taken = await self._sandboxes.get(
+            self._spec,
+            has_terminal=not self._options.dumb_terminal,
+            has_scripts=bool(self._grounding.scripts),
+        )
+        self._sandbox, self._shell, waiting = taken.sandbox, taken.shell, taken.waiting
+        scripts = Scripts(self._sandbox, taken.runner)
         try:
-            results = await run_scripts(self._grounding, partial(_run_script, self._sandbox))
-            self._shell = self._shell or await Bash.start(self._sandbox, self._options)
+            results = await run_scripts(self._grounding, scripts.run)
+            await scripts.end()
+            if self._shell is None:
+                self._shell = await Bash.start(self._sandbox, self._options, waiting=waiting)
             self._first_told = self._shell.terminal.told
         except BaseException:
+            if waiting is not None:
+                await waiting.close()
             await asyncio.shield(self.close())
             raise
+        finally:
+            await scripts.close()
         return results
 
     async def step(self, action: Action, *, on_output: OutputSink | None = None) -> Observation:
@@ -123,6 +130,7 @@ class RealShell:
             await self._status_of_lost(sandbox, shell)
             shell, restarted = await self._restart(sandbox, shell), True
         started = time.monotonic()
+        until = started + action.timeout
         turn = self._turn = shell.terminal.type(
             action.text,
             on_output=on_output,
@@ -130,13 +138,16 @@ class RealShell:
             max_output_bytes=self._max_output_bytes,
         )
         try:
-            await self._wait(sandbox, shell, turn, action.timeout)
+            await self._wait(sandbox, shell, turn, until)
             if turn.end is None:
                 turn.ask_to_stop(Ending.TIMED_OUT)
                 await self._stop(sandbox, shell, turn)
-                await end_readers(sandbox, within=time.monotonic() - started + 1)
+                age = time.monotonic() - started + 1
+                await end_readers(sandbox, until=until, within=age)
         except SandboxUnavailable:
             await self._check_not_gone(sandbox)  # or the reason that is known were not told
+            if turn.end is None:  # it would go on, and read what is typed next
+                await self.close()
             raise
         finally:
             self._turn = None
@@ -147,9 +158,9 @@ class RealShell:
         else:
             status = await self._status_of_lost(sandbox, shell)
             shell, restarted = await self._restart(sandbox, shell), True
-        ending = await self._ending(sandbox, turn, status)
+        ending = await self._ending(sandbox, turn, status, until)
         if _TOUCHES_TERMINAL.search(action.text):
-            await self._repair_terminal(sandbox, shell, status)
+            await self._repair_terminal(sandbox, shell, status, until)
         seen = _observation(turn, ending, status, run_duration, shell.prompt, restarted=restarted)
         if self._options.dumb_terminal:
             return dataclasses.replace(seen, raw=without_announcements(seen.raw))
@@ -233,7 +244,7 @@ class RealShell:
     @asynccontextmanager
     async def _bare(self) -> AsyncIterator[Sandbox]:
         """Another sandbox like this one, for in this one scripts and actions have run."""
-        bare = await self._sandboxes.get(self._spec, with_shell=False)
+        bare = await self._sandboxes.get(self._spec, has_terminal=False, has_scripts=False)
         try:
             yield bare.sandbox
         finally:
@@ -255,15 +266,15 @@ class RealShell:
             raise SandboxUnavailable("the session's sandbox is gone; reset the session")
         return self._sandbox, self._shell
 
-    async def _wait(self, sandbox: Sandbox, shell: Bash, turn: Turn, timeout: float) -> None:
+    async def _wait(self, sandbox: Sandbox, shell: Bash, turn: Turn, until: float) -> None:
         """Waits; an action that the shell does not read was read by somebody else."""
 
         def is_unread() -> bool:
             return not (turn.woken.is_set() or shell.terminal.heard)
 
-        until = time.monotonic() + timeout
+        timeout = until - time.monotonic()
         await _until_woken(turn, min(timeout / 2, _HEARD_WITHIN))
-        if is_unread() and await end_readers(sandbox) and is_unread():
+        if is_unread() and await end_readers(sandbox, until=until) and is_unread():
             shell.terminal.retype()
         if not turn.woken.is_set():
             await _until_woken(turn, until - time.monotonic())
@@ -323,7 +334,9 @@ class RealShell:
             self._shell = await Bash.start(sandbox, self._options, cwd=shell.prompt.cwd)
         return self._shell
 
-    async def _repair_terminal(self, sandbox: Sandbox, shell: Bash, status: int) -> None:
+    async def _repair_terminal(
+        self, sandbox: Sandbox, shell: Bash, status: int, until: float
+    ) -> None:
         """Puts back the settings that decide how typed bytes arrive; readline sees to the others.
 
         With `stty intr a`, the first `a` of the next action would interrupt it. Readline holds the
@@ -331,7 +344,8 @@ class RealShell:
         outside first, for one line that bash runs then to mend what readline puts back.
         """
         terminal = f"/proc/{shell.prompt.pid}/fd/0"
-        await run_helper(sandbox, ["stty", "-F", terminal, *_SANE_INPUT])
+        async with answering(until):
+            await run_helper(sandbox, ["stty", "-F", terminal, *_SANE_INPUT])
         settings = " ".join(f"'{setting}'" for setting in _SANE_INPUT)
         turn = shell.terminal.type(  # the space keeps it out of the history
             f" stty {settings} 2>/dev/null; (exit {status})".encode(),
@@ -341,39 +355,23 @@ class RealShell:
         )
         await _until_woken(turn, START_WITHIN)
 
-    async def _ending(self, sandbox: Sandbox, turn: Turn, status: int) -> Ending:
+    async def _ending(self, sandbox: Sandbox, turn: Turn, status: int, until: float) -> Ending:
         if turn.stop_because is not None:
             return turn.stop_because
         if turn.end is TurnEnd.UNFINISHED:
             return Ending.AWAITS_INPUT
-        if status == _KILLED and turn.ran and await self._memory_was_short(sandbox):
+        if status == _KILLED and turn.ran and await self._memory_was_short(sandbox, until):
             return Ending.OUT_OF_MEMORY
         if turn.end is TurnEnd.LOST:
             return Ending.SHELL_EXITED
         return Ending.SIGNALED if turn.ran and _signal_of(status) else Ending.EXITED
 
-    async def _memory_was_short(self, sandbox: Sandbox) -> bool:
+    async def _memory_was_short(self, sandbox: Sandbox, until: float) -> bool:
         """Whether the kernel has killed for memory since this was last asked."""
-        said = await ask(sandbox, "memory")
+        said = await ask(sandbox, "memory", until=until)
         kills = _OOM_KILLS.findall(said.take_sized() + b"\n" + said.take_sized())
         before, self._oom_kills = self._oom_kills, sum(map(int, kills))
         return self._oom_kills > before
-
-
-async def _run_script(sandbox: Sandbox, text: str, timeout: float) -> ProgramResult:
-    """Runs an init script; one that begins with `#!` by the interpreter that it names.
-
-    It comes on standard input: in argv it would be limited to 128 KiB, and a `pgrep -f` in it would
-    find the script itself.
-    """
-    text = text.replace("\r\n", "\n")
-    argv = ["bash", "-c", 'eval "$(</dev/stdin)" </dev/null', "bash"]
-    named = _INTERPRETER.match(text)
-    if named and not _IS_SHELL.search(named[1]):
-        argv = [*shlex.split(named[1]), "/dev/stdin"]
-    program = Program(argv, stdin=text.encode(), timeout=timeout)
-    # Not marked: what it leaves running is a part of the world, which the agent may look into.
-    return await run_program(sandbox, program, is_marked=False)
 
 
 def _fact(entry: Entry) -> str:

@@ -130,6 +130,12 @@ class Terminal:
         """Whether the shell is gone."""
         return self._lost
 
+    @property
+    def ended_in_silence(self) -> bool:
+        """Whether the shell is gone without a word, and without a prompt."""
+        is_silent = not (self._readonly or self._start.raw.content())
+        return self._lost and self._start.prompt is None and is_silent
+
     async def first_prompt(self) -> Prompt:
         """Waits until bash has started.
 

@@ -88,7 +88,9 @@ class Stage:
         self._check_open()
         self._kind.part.check(action)
         acted = await self._actor.act(action)
-        printed = self._kind.part.printed(_to_bytes(acted.reply.output), self._options)
+        printed = self._kind.part.printed(
+            _to_bytes(acted.reply.output), ending_of(acted.reply), self._options
+        )
         seen = await self._observe(acted, action, printed)
         acted.keep(seen)
         if on_output is not None and printed:
@@ -127,9 +129,10 @@ class Stage:
             owner=self._owner,
         )
         seconds = float(acted.reply.facts.get("seconds", 0.0))
+        ending = ending_of(acted.reply)
         seen = Observation(
-            text=part.tidy(text.text()),
-            ending=ending_of(acted.reply),
+            text=part.tidy(text.text(), ending),
+            ending=ending,
             total_bytes=len(printed),
             run_duration=max(0.0, min(seconds, action.timeout)) + _overhead(),
             provenance=acted.provenance,

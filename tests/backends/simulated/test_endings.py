@@ -194,6 +194,27 @@ async def test_endings_are_told_and_given_in_text_too(played: Played, endpoint: 
     )
 
 
+@pytest.mark.parametrize(
+    ("output", "text", "raw"),
+    [
+        ("> ", "> ", b"\x1b[?2004h> ^C\x1b[?2004l\r"),
+        ("> \n", "> ", b"\x1b[?2004h> ^C\x1b[?2004l\r"),
+        ("a\nb\n> \n", "a\nb\n> ", b"\x1b[?2004l\ra\r\nb\r\n\x1b[?2004h> ^C"),
+        ("more: ", "more: ", b"\x1b[?2004hmore: ^C"),
+        ("a\n", "a\n", b"a\r\n"),
+        ("a> \n", "a> \n", b"a> \r\n"),
+        ("", "", b"^C"),
+    ],
+)
+async def test_unfinished_input_stands_behind_the_prompt_for_more_as_on_a_real_terminal(
+    played: Played, endpoint: Endpoint, output: str, text: str, raw: bytes
+) -> None:
+    endpoint.script(says(reply(output, exit_code=130, ending="awaits_input")))
+    seen = await step(played.stage(), "echo 'open")
+    assert (seen.text, seen.ending) == (text, Ending.AWAITS_INPUT)
+    assert raw in seen.raw
+
+
 # Recordings and teachers.
 
 

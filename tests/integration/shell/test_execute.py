@@ -8,7 +8,7 @@ import pytest
 
 from plumb_backends.environment import Action, Ending, Program
 from plumb_backends.errors import InvalidInput
-from plumb_backends.real.program import MAX_STREAM_BYTES
+from plumb_backends.real.program_streams import MAX_STREAM_BYTES
 from plumb_backends.real.shell_environment import RealShell
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from plumb_backends.environment import Action
 from plumb_backends.errors import ImageMissing
 from plumb_backends.kinds.shell import ShellOptions
 from plumb_backends.real import owner
+from plumb_backends.real.engine import ProgramStream, Sandbox, TerminalStream
 from plumb_backends.real.hardening import EXPIRY_LABEL, OWNER_LABEL, SESSION_LABEL, Limits
 from plumb_backends.real.pool import MOST_AGE, PoolSettings
 from plumb_backends.real.shell import RealShellSettings
@@ -241,7 +242,7 @@ async def test_two_sessions_from_the_pool_have_different_keys(
     assert len(keys) == 2
 
 
-async def test_init_scripts_do_not_see_the_key_nor_the_terminal_that_waited(
+async def test_init_scripts_do_not_see_the_key_nor_a_shell_that_waits(
     pool: Backends, watcher: Watcher, make_shell: MakeShell
 ) -> None:
     script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' > /srv/seen; ls /dev/pts >> /srv/seen"
@@ -250,7 +251,31 @@ async def test_init_scripts_do_not_see_the_key_nor_the_terminal_that_waited(
     seen = await say(shell, "cat /srv/seen")
     assert "read -rs key" not in seen
     assert "133;" not in seen
-    assert seen.split()[-1] == "ptmx"  # and no terminal
+    assert "rcfile" not in seen
+
+
+async def test_the_engine_starts_nothing_for_the_init_scripts_of_a_session_from_the_pool(
+    pool: Backends, watcher: Watcher, make_shell: MakeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    open_program, open_terminal = Sandbox.open_program, Sandbox.open_terminal
+
+    async def note_program(self: Sandbox, argv: Sequence[str], *, user: str) -> ProgramStream:
+        started.append(self.id)
+        return await open_program(self, argv, user=user)
+
+    async def note_terminal(
+        self: Sandbox, argv: Sequence[str], *, env: Mapping[str, str]
+    ) -> TerminalStream:
+        started.append(self.id)
+        return await open_terminal(self, argv, env=env)
+
+    monkeypatch.setattr(Sandbox, "open_program", note_program)
+    monkeypatch.setattr(Sandbox, "open_terminal", note_terminal)
+    shell = await make_shell(backends=pool, init=["echo 1 > /srv/n", "echo 2 >> /srv/n", "true"])
+    assert watcher.asked == ["hit"]
+    assert sandbox_id(shell) not in started
+    assert await say(shell, "cat /srv/n; tty") == "1\n2\n/dev/pts/0\n"
 
 
 async def test_a_reset_takes_a_new_sandbox_from_the_pool(

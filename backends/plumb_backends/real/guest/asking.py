@@ -1,6 +1,9 @@
 """Asks plumb's own program in a sandbox. The answer is the truth, or there is none."""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.engine import ProgramStream, Sandbox
@@ -16,27 +19,55 @@ MOST_BYTES = 32 * 1024**2
 ANSWER_WITHIN = 60.0
 """Seconds for a whole answer; an agent can stop what gives it."""
 
+_GRACE = 10.0
+"""Seconds that an action may end later than it should, for want of an answer."""
 
-async def ask(sandbox: Sandbox, *command: str, stdin: bytes = b"") -> Frames:
+
+@asynccontextmanager
+async def answering(until: float | None = None) -> AsyncIterator[None]:
+    """Bounds the waiting for plumb's program.
+
+    Args:
+        until: When the action that waits should have ended, by the monotonic clock; None where
+            none waits.
+
+    Raises:
+        SandboxUnavailable: It takes too long.
+    """
+    within = ANSWER_WITHIN
+    if until is not None:
+        within = min(within, max(0.0, until - time.monotonic()) + _GRACE)
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except TimeoutError as error:
+        raise SandboxUnavailable(
+            f"plumb's program did not answer within {within:.3g} s; ask again, or reset the session"
+        ) from error
+
+
+async def ask(
+    sandbox: Sandbox, *command: str, stdin: bytes = b"", until: float | None = None
+) -> Frames:
     """Runs one command, and returns its whole answer.
+
+    Args:
+        sandbox: Where.
+        command: The command, and its arguments.
+        stdin: Its request.
+        until: See `answering`.
 
     Raises:
         SandboxUnavailable: It cannot be started, was ended inside the sandbox, says more than
             `MOST_BYTES`, or takes too long.
     """
     answer, words = Answer(MOST_BYTES), bytearray()
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN):
-            stream = await sandbox.open_guest(command)
-            try:
-                await _read(stream, stdin, answer, words)
-            finally:
-                await stream.close()
-    except TimeoutError as error:
-        raise SandboxUnavailable(
-            f"plumb's program did not answer within {ANSWER_WITHIN:g} s; ask again, or reset the "
-            "session"
-        ) from error
+    async with answering(until):
+        stream = await sandbox.open_guest(command)
+        try:
+            await _read(stream, stdin, answer, words)
+        finally:
+            await stream.close()
     if answer.is_whole:
         return Frames(answer.frames)
     said = words.decode(errors="replace").strip() or "it was ended there, or says too much"
