@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
+from plumb_fidelity.jobs import is_notice, without_notices
 from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
@@ -35,12 +36,20 @@ class Content:
         simulated: The simulator's answer.
         found: Where findings go; those of its status are there already.
         is_open: Whether the order of lines is open by what was typed before.
+        has_jobs: Whether the shell may tell of a job that nobody asked for.
     """
 
     def __init__(
-        self, truth: "Truth", simulated: Seen, found: Findings, *, is_open: bool = False
+        self,
+        truth: "Truth",
+        simulated: Seen,
+        found: Findings,
+        *,
+        is_open: bool = False,
+        has_jobs: bool = False,
     ) -> None:
         self._is_open = is_open
+        self._has_jobs = has_jobs
         self._truth = truth
         self._real = truth.real[0]
         self._simulated = simulated
@@ -49,7 +58,7 @@ class Content:
     def compare(self) -> bool:
         """Compares what was printed; whether there is something to compare."""
         self._padding()
-        real, simulated = self._real.text.strip(), self._simulated.text.strip()
+        real, simulated = self._visible(self._real.text), self._visible(self._simulated.text)
         if simulated in _NOTHING and real not in _NOTHING and not self._truth.is_table:
             simulated = ""
         if not simulated or not real:
@@ -71,6 +80,9 @@ class Content:
             )
         self._loops(parts)
         return True
+
+    def _visible(self, text: str) -> str:
+        return (without_notices(text) if self._has_jobs else text).strip()
 
     def _padding(self) -> None:
         """Space that nobody sees is no answer, and an agent pays for it."""
@@ -149,7 +161,7 @@ class Content:
             (i, j)
             for i, j in pairs
             if (i is not None and j is not None)
-            or not _is_sandboxs(template, keys[i] if i is not None else part.lines[j or 0])
+            or not self._is_passing(template, keys[i] if i is not None else part.lines[j or 0])
         ]
         missing = [
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
@@ -179,6 +191,10 @@ class Content:
         missing = [i for i in missing if i not in moved[0]]
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
+
+    def _is_passing(self, template: Template, line: str) -> bool:
+        """Whether either side may lack a line: nobody can know whether it comes."""
+        return _is_sandboxs(template, line) or (self._has_jobs and is_notice(line))
 
     def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
         """Looks at two lines that stand for each other; how many are wrong."""

@@ -12,10 +12,12 @@ from plumb_fidelity import chance
 from plumb_fidelity.commits import git_grants
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
 from plumb_fidelity.kinds import (
+    ADDRESS,
     DRAWN,
     EPOCH,
     HASH,
     MADE_NOW,
+    MEASURE,
     MEASURED,
     NOW,
     PID,
@@ -82,11 +84,18 @@ _UPTIME = (
 )  # fmt: skip
 
 _UNKNOWN = Licence(
-    kinds=(MADE_NOW, MEASURED),
+    kinds=(MADE_NOW, MEASURED, ADDRESS),
     fields=(Field(_C(r"(?i)\bpid[ =:]+(\d+)\b"), PID),),
     floats=True,
 )
-_RANDOM = Licence(kinds=(DRAWN, UUID, HASH))
+_RANDOM = Licence(kinds=(DRAWN, UUID, HASH, chance.HEX_PART))
+_SALTED = _C(r"\bhash\((?!\s*[\d.-])|\bid\(")
+_UNORDERED = _C(
+    r"\bset\(|\bfrozenset\(|\{['\"][^{}:]{0,200}\}|\blistdir\(|\bscandir\(|\biterdir\(|\bglob\("
+    r"|\b(?:keys|values) *\(?[%$]"
+)
+_SORTED = _C(r"\bsort(?:ed)?\b")
+_PER_LOOP = Field(_C(r"([\d.]+) [nmu]?sec per loop"), MEASURE)
 _CHANCE = _C(r"\brand(?:om|int|rpartition)?\b|\brand\(|\bsecrets\b|\buuid|Math\.random|urandom")
 _ARITHMETIC = _C(r"[+*/%-]=|\+\+|--|\$\w+ *[*/+-]|[*/+-] *\$|\b(?:NR|NF|int|length|sqrt|exp)\b")
 
@@ -155,8 +164,14 @@ def _ls(words: Words) -> list[Grant]:
     return found
 
 
+_ONE_NUMBER = frozenset({"%i", "%i\\n", "%d", "%D"})
+"""Formats of one volatile number alone, which may stand anywhere in another command's line."""
+
+
 def _stat(words: Words) -> list[Grant]:
     form = _format(words, "-c", "--format", "--printf")
+    if form in _ONE_NUMBER:
+        return [Grant(Licence(kinds=(DRAWN,)))]
     if form:
         fields = fields_of_format(form, "idD")
         return [Grant(Licence(kinds=(NOW, EPOCH), fields=fields))]
@@ -179,7 +194,8 @@ def _find(words: Words) -> list[Grant]:
 
 def _awk(words: Words) -> list[Grant]:
     program = " ".join(words[1:])
-    found = [Grant(Licence(kinds=(DRAWN,)))] if "rand(" in program else []
+    is_drawn = "rand(" in program and not chance.is_seeded(program)
+    found = [Grant(Licence(kinds=(DRAWN,)))] if is_drawn else []
     if "systime(" in program or "strftime(" in program:
         found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH))))
     if _ARITHMETIC.search(program) and "printf" not in program:
@@ -190,13 +206,20 @@ def _awk(words: Words) -> list[Grant]:
 def _interpreter(words: Words) -> list[Grant]:
     program = " ".join(words[1:])
     found = [Grant(_UNKNOWN)]
-    if _CHANCE.search(program):
+    if _CHANCE.search(program) and not chance.is_seeded(program):
         dice = tuple(chance.of_program(program))
-        found.append(Grant(Licence(kinds=dice) if dice else _RANDOM))
+        fields = tuple(map(chance.only_number, dice))
+        found.append(Grant(Licence(kinds=dice, fields=fields) if dice else _RANDOM))
+    if _SALTED.search(program):
+        found.append(Grant(Licence(kinds=(chance.SALTED,))))
+    if _UNORDERED.search(program) and not _SORTED.search(program):
+        found.append(Grant(Licence(shuffled=True)))
     if re.search(r"time\.time|time\(\)|Date\.now|getpid|\btime\b", program):
         found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH, SPENT))))
     if "pid" in program:
-        found.append(Grant(Licence(kinds=(PID,))))
+        found.append(Grant(Licence(kinds=(PID,), fields=(chance.only_number(PID),))))
+    if "timeit" in program:
+        found.append(Grant(Licence(fields=(_PER_LOOP,))))
     if re.search(r"pytest|unittest", program):
         found += _TIMED
     return found
@@ -217,11 +240,16 @@ def _mktemp(words: Words) -> list[Grant]:
 def _openssl(words: Words) -> list[Grant]:
     if "rand" not in words:
         return []
+    if "-hex" in words:
+        return [Grant(Licence(kinds=(chance.HEX_PART,)))]
     return [Grant(Licence(kinds=(HASH,), shapes=(_BASE64,)))]
 
 
 def _shuf(words: Words) -> list[Grant]:
-    return [Grant(Licence(kinds=tuple(chance.of_range(words[1:]))))]
+    if chance.is_seeded(" ".join(words)):
+        return []
+    kinds = tuple(chance.of_range(words[1:]))
+    return [Grant(Licence(kinds=kinds, fields=tuple(map(chance.only_number, kinds))))]
 
 
 def _pids(words: Words) -> list[Grant]:
@@ -258,14 +286,16 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "git": git_grants, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq,
     "ps": ps_grants,
     "date": date_grants, "nl": _margin, "history": _margin, "od": _octal, "xxd": _octal,
-    "hexdump": _octal, "pgrep": _pids, "pidof": _pids, "lsof": _pids, "pstree": _pids,
+    "hexdump": _octal, "pgrep": _pids, "pidof": _pids,
+    "lsof": _always(Grant(Licence(kinds=(PID,), fields=(Field(_C(r"^\S+\s+(\d+) "),
+                          PID._replace(is_single=False)),), columns=True))), "pstree": _pids,
     "fuser": _pids, "ss": _pids, "netstat": _pids,
     "wc": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*\d+(?:\s|$)"))),
     "du": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*[\d.,]+[KMGTP]?\s"))),
     "bc": _always(Grant(Licence(numbers=True, floats=True))),
     "dc": _always(Grant(Licence(numbers=True, floats=True))),
     "mktemp": _mktemp, "tty": _always(Grant(Licence(fields=(_TERMINAL,)))),
-    "uuidgen": _always(Grant(Licence(kinds=(UUID,)))),
+    "uuidgen": _always(Grant(Licence(kinds=(UUID, chance.HEX_PART)))),
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
     "top": _always(*_UPTIME, Grant(_COLUMNS)),
     "who": _LISTED, "last": _LISTED, "tar": _LISTED, "unzip": _LISTED, "zipinfo": _LISTED,

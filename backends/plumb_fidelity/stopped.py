@@ -18,7 +18,7 @@ _TRACEBACK = re.compile(r"(?:\^C)?Traceback \(most recent call last\):$")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt\b|asyncio\.exceptions\.CancelledError")
 _SIGNAL = r"(?:Terminated|Killed|Hangup|Interrupt|Quit)"
 _REPORT = re.compile(
-    rf"(?:[\w./-]+: (?:line \d+: )?\s*(?:\d+ )?|\[\d+\][+-]?\s+(?:\d+ )?)?{_SIGNAL}"
+    rf"(?:>>> )?(?:[\w./-]+: (?:line \d+: )?\s*(?:\d+ )?|\[\d+\][+-]?\s+(?:\d+ )?)?{_SIGNAL}"
     r"(?:: \d+)?(?:\s.*)?|\s*\.\.\.(?:killed|terminated)\.?|Session terminated\b.*"
 )
 _CONTINUED = re.compile(r"\s*(?:>\s*)+")
