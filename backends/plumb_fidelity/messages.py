@@ -10,7 +10,7 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"")
 _CLAUSE = re.compile(
     r"'?\b(field list|(?:where|on|order|having) clause|group statement|from clause)\b'?"
 )
-_ROUTINE = re.compile(r"^error 1305 (\w{1,20}) `?((?:\w{1,64}\.)?\w{1,64})`? ")
+_ROUTINE = re.compile(r"^error 1305 (\w{1,20}) '?((?:\w{1,64}\.)?\w{1,64})'? ")
 _IDENTIFIER = re.compile(r"^error 1094 .{0,40}?(\d{1,20})\s*$")
 _KEY = re.compile(r" for key '(?:[^'.]{1,64}\.)([^'.]{1,64})'")
 _PLACE = re.compile(r"\bat (row|position) (\d{1,18})")
@@ -39,7 +39,7 @@ def _named(message: str) -> tuple[list[str], list[tuple[str, str]]]:
     message = _CLAUSE.sub(r"'\1'", _KEY.sub(r" for key '\1'", message))
     quoted = [found[0][1:-1].lower() for found in _QUOTED.finditer(message)]
     if unquoted := _ROUTINE.match(message) or _IDENTIFIER.match(message):
-        quoted += [text.lower() for text in unquoted.groups()]
+        quoted = [text.lower() for text in unquoted.groups()]
     return quoted, _PLACE.findall(message)
 
 
