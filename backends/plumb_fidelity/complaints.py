@@ -24,7 +24,7 @@ def same_complaint(real: str, simulated: str) -> bool:
     left, right = _REFUSED.match(real), _REFUSED.match(simulated)
     if left and right:
         return left.groups() == right.groups()
-    if not (is_complaint(real) and is_complaint(simulated)):
+    if not all(_SHELL.fullmatch(line) or is_complaint(line) for line in (real, simulated)):
         return False
     line, what = _parts(real)
     its_line, its_what = _parts(simulated)
@@ -36,4 +36,5 @@ def _parts(line: str) -> tuple[str | None, str]:
     found = _SHELL.fullmatch(line)
     if not found:
         return None, line.translate(_QUOTES)
-    return found[1], "sh: " + found[2].translate(_QUOTES)
+    shell = "" if found[2].endswith("not found") else "sh: "  # which one found no command
+    return found[1], shell + found[2].translate(_QUOTES)

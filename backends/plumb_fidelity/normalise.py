@@ -32,7 +32,9 @@ QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
 _POSITION = re.compile(r"[0-9]{1,9}")
 _NAMES_BREAK = re.compile(r"\s+")
 _MESSAGE = re.compile(r"[\w./+@-]+(?:\[\d+\])?: ")
-_NO_COMMAND = re.compile(r"-?(?:ba)?sh: (?:line \d+: )?(?=[^ ].{0,200}: (?:command )?not found$)")
+_NO_COMMAND = re.compile(
+    r"-?(?:ba)?sh: (?!line \d+: |\d+: )(?=[^ ].{0,200}: (?:command )?not found$)"
+)
 _TRACEBACK = "Traceback (most recent call last):"
 _MARKED = re.compile(r" {4,}[~^]+")
 _MESSAGES = Licence(columns=True)
