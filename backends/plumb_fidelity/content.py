@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
-from plumb_fidelity.jobs import is_notice, without_notices
+from plumb_fidelity.jobs import is_notice, is_of_any, without_notices
 from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
@@ -36,7 +36,7 @@ class Content:
         simulated: The simulator's answer.
         found: Where findings go; those of its status are there already.
         is_open: Whether the order of lines is open by what was typed before.
-        has_jobs: Whether the shell may tell of a job that nobody asked for.
+        jobs: What was started in the background, so that the shell may tell of it.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Content:
         found: Findings,
         *,
         is_open: bool = False,
-        has_jobs: bool = False,
+        jobs: Sequence[str] = (),
     ) -> None:
         self._is_open = is_open
-        self._has_jobs = has_jobs
+        self._jobs = jobs
         self._truth = truth
         self._real = truth.real[0]
         self._simulated = simulated
@@ -82,7 +82,7 @@ class Content:
         return True
 
     def _visible(self, text: str) -> str:
-        return (without_notices(text) if self._has_jobs else text).strip()
+        return (without_notices(text, self._jobs) if self._jobs else text).strip()
 
     def _padding(self) -> None:
         """Space that nobody sees is no answer, and an agent pays for it."""
@@ -157,12 +157,7 @@ class Content:
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
     ) -> None:
         keys = template.keys
-        pairs = [
-            (i, j)
-            for i, j in pairs
-            if (i is not None and j is not None)
-            or not self._is_passing(template, keys[i] if i is not None else part.lines[j or 0])
-        ]
+        pairs = self._without_own(template, part, pairs)
         missing = [
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
@@ -192,9 +187,33 @@ class Content:
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
 
-    def _is_passing(self, template: Template, line: str) -> bool:
-        """Whether either side may lack a line: nobody can know whether it comes."""
-        return _is_sandboxs(template, line) or (self._has_jobs and is_notice(line))
+    def _without_own(
+        self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
+    ) -> list[tuple[int | None, int | None]]:
+        """Pairs without lines that either side may lack, for nobody can know whether they come."""
+        kept, more = [], 0
+        for i, j in pairs:
+            line = part.lines[j or 0] if i is None else template.keys[i]
+            is_own = (i is None or j is None) and self._is_own(template, line, i is None)
+            if is_own and i is None:
+                more += 1
+                is_own = more <= self._most_own  # else an answer could hide behind them
+            if not is_own:
+                kept.append((i, j))
+        return kept
+
+    @property
+    def _most_own(self) -> int:
+        return max(1, len(self._jobs))
+
+    def _is_own(self, template: Template, line: str, is_simulated: bool) -> bool:
+        if _is_sandboxs(template, line):
+            return True
+        return (
+            bool(self._jobs)
+            and is_notice(line)
+            and (not is_simulated or is_of_any(line, self._jobs))
+        )
 
     def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
         """Looks at two lines that stand for each other; how many are wrong."""
@@ -273,8 +292,13 @@ class Content:
     def _result(self, template: Template, part: Section) -> None:
         real, simulated = template.lines[0].key, part.lines[0] if part.lines else ""
         is_real, is_simulated = (line.startswith("error") for line in (real, simulated))
-        if real == simulated or is_real != is_simulated:
-            return  # one failed and the other did not: that is told by the statuses
+        if real == simulated:
+            return
+        if is_real != is_simulated:  # whatever is stated beside it, this is what is read
+            if not self._found.flags & {"FALSE_SUCCESS", "FALSE_FAILURE", "WRONG_ERROR"}:
+                name = "FALSE_SUCCESS" if is_real else "FALSE_FAILURE"
+                self._found.flag(name, f"real: {real[:200]}; simulated: {simulated[:200]}")
+            return
         if not is_real:
             head, info, _ = simulated.partition(INFO)
             if head != real.partition(INFO)[0] or (info and INFO in real):
@@ -304,7 +328,7 @@ def _is_number(text: str) -> bool:
 
 
 def _space(text: str) -> int:
-    return sum(map(text.count, " \n\t\r"))
+    return len(text) - len("".join(text.split()))
 
 
 def _number(line: str) -> str:

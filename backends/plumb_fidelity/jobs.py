@@ -9,15 +9,17 @@ from collections.abc import Sequence
 
 _NOTICE = re.compile(
     r"\[\d+\][+-]? +(?:Done|Exit \d+|Terminated|Killed|Hangup|Interrupt|Aborted|Segmentation fault)"
-    r"(?:\(\d+\))?(?: .*)?"
+    r"(?:\(\d+\))?(?: (.*))?"
 )
 _STARTED = re.compile(r"(?<![&>|<])&(?![&>])")
 _ASKED = re.compile(r"\b(?:jobs|wait|fg|bg|kill|pkill|killall|disown)\b")
 _LONGEST = 32 * 1024
+_MOST_JOBS = 16
+_COMPARED = 12  # characters of a command; a shell writes the rest in its own way
 
 
-def may_tell(action: str, past: Sequence[str], printed: Sequence[str]) -> bool:
-    """Whether a shell may tell of a job while an action runs that does not ask for any.
+def background(action: str, past: Sequence[str], printed: Sequence[str]) -> tuple[str, ...]:
+    """What may run in the background, as it was typed; () where the shell tells of nothing.
 
     Args:
         action: What was typed.
@@ -25,10 +27,10 @@ def may_tell(action: str, past: Sequence[str], printed: Sequence[str]) -> bool:
         printed: What real runs printed: where one tells of a job there is one.
     """
     if len(action) > _LONGEST or _ASKED.search(action):
-        return False
-    if any(_STARTED.search(text) for text in (action, *past) if len(text) <= _LONGEST):
-        return True
-    return any("[" in text and any(map(is_notice, text.split("\n"))) for text in printed)
+        return ()
+    started = [text for text in (action, *past) if len(text) <= _LONGEST and _STARTED.search(text)]
+    told = [line for text in printed if "[" in text for line in text.split("\n") if is_notice(line)]
+    return tuple(dict.fromkeys((*started, *told)))[:_MOST_JOBS]
 
 
 def is_notice(line: str) -> bool:
@@ -36,8 +38,19 @@ def is_notice(line: str) -> bool:
     return bool(_NOTICE.fullmatch(line.rstrip()))
 
 
-def without_notices(text: str) -> str:
-    """A text without the lines that tell how jobs ended."""
-    if "[" not in text:
-        return text
-    return "".join(line for line in text.splitlines(keepends=True) if not is_notice(line))
+def is_of_any(line: str, jobs: Sequence[str]) -> bool:
+    """Whether a notice is of something that was started."""
+    found = _NOTICE.fullmatch(line.rstrip())
+    command = (found[1] or "").strip().strip("()").strip() if found else ""
+    return any(command[:_COMPARED] in job for job in jobs)
+
+
+def without_notices(text: str, jobs: Sequence[str]) -> str:
+    """A text without the lines that tell how jobs ended, one for each job."""
+    kept, left = [], len(jobs)
+    for line in text.splitlines(keepends=True):
+        if left and is_notice(line) and is_of_any(line, jobs):
+            left -= 1
+        else:
+            kept.append(line)
+    return "".join(kept)

@@ -11,7 +11,7 @@ from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
-from plumb_fidelity.jobs import may_tell
+from plumb_fidelity.jobs import background
 from plumb_fidelity.orders import order_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import AGREEING, Findings, Verdict
@@ -52,8 +52,9 @@ class _Judgement:
             self._simulated,
             self._found,
             is_open=is_shell and not order_of(self._truth.action, past).fixed,
-            has_jobs=is_shell
-            and may_tell(self._truth.action, past, [run.text for run in self._truth.real]),
+            jobs=background(self._truth.action, past, [run.text for run in self._truth.real])
+            if is_shell
+            else (),
         )
         if content.compare():
             self._consistency()

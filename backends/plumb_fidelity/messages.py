@@ -17,6 +17,7 @@ _PLACE = re.compile(r"\bat (row|position) (\d{1,18})")
 _SYNTAX_ERROR = "error 1064 "
 _NEAR = re.compile(r" near '")
 _LINE = re.compile(r"' at line (\d{1,9})\s*$")
+_MOST_MORE = 500  # characters of other wording; an agent pays for more
 _LEAST_SHOWN = 40
 """A text that is quoted as far as this is recognised, wherever it is cut."""
 
@@ -29,6 +30,8 @@ def same_message(real: str, simulated: str) -> bool:
     (1064) it is where the parser gave up: the line, and the text from there on, which may be cut
     earlier, at a word's end.
     """
+    if len(simulated) > 2 * len(real) + _MOST_MORE:
+        return False
     real, simulated = real.translate(QUOTES), simulated.translate(QUOTES)
     if real.startswith(_SYNTAX_ERROR):
         return _same_place(real, simulated)
