@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
-from plumb_fidelity.jobs import is_notice, is_of_any, without_notices
+from plumb_fidelity.jobs import without_notices
 from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
+from plumb_fidelity.own_lines import without_own
 from plumb_fidelity.pairing import find_moved, in_tied_order, without_passing
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
@@ -157,7 +158,7 @@ class Content:
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
     ) -> None:
         keys = template.keys
-        pairs = self._without_own(template, part, pairs)
+        pairs = without_own(template, part, pairs, self._jobs)
         missing = [
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
@@ -186,34 +187,6 @@ class Content:
         missing = [i for i in missing if i not in moved[0]]
         extra = [j for j in extra if j not in moved[1]]
         self._flag_alone(template, part, missing, extra, wrong)
-
-    def _without_own(
-        self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
-    ) -> list[tuple[int | None, int | None]]:
-        """Pairs without lines that either side may lack, for nobody can know whether they come."""
-        kept, more = [], 0
-        for i, j in pairs:
-            line = part.lines[j or 0] if i is None else template.keys[i]
-            is_own = (i is None or j is None) and self._is_own(template, line, i is None)
-            if is_own and i is None:
-                more += 1
-                is_own = more <= self._most_own  # else an answer could hide behind them
-            if not is_own:
-                kept.append((i, j))
-        return kept
-
-    @property
-    def _most_own(self) -> int:
-        return max(1, len(self._jobs))
-
-    def _is_own(self, template: Template, line: str, is_simulated: bool) -> bool:
-        if _is_sandboxs(template, line):
-            return True
-        return (
-            bool(self._jobs)
-            and is_notice(line)
-            and (not is_simulated or is_of_any(line, self._jobs))
-        )
 
     def _judge_pair(self, template: Template, at: int, simulated: str) -> int:
         """Looks at two lines that stand for each other; how many are wrong."""
@@ -316,11 +289,6 @@ class Content:
         times, period = longest_loop(lines)
         if times >= LOOP_TIMES and times * period > real:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
-
-
-def _is_sandboxs(template: Template, line: str) -> bool:
-    """Whether a line shows the sandbox's own first process, which either side may lack."""
-    return template.section.licences.at(line).is_sandboxs(line)
 
 
 def _is_number(text: str) -> bool:

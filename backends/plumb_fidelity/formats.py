@@ -13,9 +13,9 @@ from plumb_fidelity.kinds import (
     PID,
     TIME_OF_DAY,
     Kind,
-    Shape,
 )
 from plumb_fidelity.licences import Field, Grant, Licence
+from plumb_fidelity.shapes import Shape
 
 _DIRECTIVE = re.compile(r"%[-_0^#.]?\d*([A-Za-z@%])")
 _MOST_DIRECTIVES = 32

@@ -9,7 +9,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from plumb_fidelity.kinds import DRAWN, PID, STAMP, WORD, Kind, Shape
+from plumb_fidelity.kinds import DRAWN, PID, STAMP, WORD, Kind
+from plumb_fidelity.shapes import Shape
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,14 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from plumb_fidelity import chance
 from plumb_fidelity.commits import git_grants
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
+from plumb_fidelity.interpreters import TIMED, UNKNOWN, interpreter_grants
 from plumb_fidelity.kinds import (
-    ADDRESS,
     DRAWN,
     EPOCH,
     HASH,
-    MADE_NOW,
-    MEASURE,
-    MEASURED,
     NOW,
     PID,
     SHARE,
@@ -26,9 +23,9 @@ from plumb_fidelity.kinds import (
     TIME_OF_DAY,
     UUID,
     WORD,
-    Shape,
 )
 from plumb_fidelity.licences import Field, Grant, Licence
+from plumb_fidelity.shapes import Shape
 
 Words = Sequence[str]
 _C = re.compile
@@ -83,20 +80,6 @@ _UPTIME = (
     Grant(Licence(shapes=(Shape(_C(r"up \d+ (?:week|day|hour|minute).*")),)), _C(r"up \d")),
 )  # fmt: skip
 
-_UNKNOWN = Licence(
-    kinds=(MADE_NOW, MEASURED, ADDRESS),
-    fields=(Field(_C(r"(?i)\bpid[ =:]+(\d+)\b"), PID),),
-    floats=True,
-)
-_RANDOM = Licence(kinds=(DRAWN, UUID, HASH, chance.HEX_PART))
-_SALTED = _C(r"\bhash\((?!\s*[\d.-])|\bid\(")
-_UNORDERED = _C(
-    r"\bset\(|\bfrozenset\(|\{['\"][^{}:]{0,200}\}|\blistdir\(|\bscandir\(|\biterdir\(|\bglob\("
-    r"|\b(?:keys|values) *\(?[%$]"
-)
-_SORTED = _C(r"\bsort(?:ed)?\b")
-_PER_LOOP = Field(_C(r"([\d.]+) [nmu]?sec per loop"), MEASURE)
-_CHANCE = _C(r"\brand(?:om|int|rpartition)?\b|\brand\(|\bsecrets\b|\buuid|Math\.random|urandom")
 _ARITHMETIC = _C(r"[+*/%-]=|\+\+|--|\$\w+ *[*/+-]|[*/+-] *\$|\b(?:NR|NF|int|length|sqrt|exp)\b")
 
 
@@ -129,7 +112,7 @@ def grants(words: Words, *, is_source: bool, is_last: bool) -> list[Grant]:
         return [*found, Grant(Licence(kinds=(NOW, SPENT), columns=True, floats=True))]
     if program in _CONTENT or counts(words):
         return found
-    return [*found, Grant(_UNKNOWN)]
+    return [*found, Grant(UNKNOWN)]
 
 
 _PROCESS_FILE = _C(r"/proc/(?:self|thread-self|\d+|\$\w+|\$\$)/")
@@ -203,28 +186,6 @@ def _awk(words: Words) -> list[Grant]:
     return found
 
 
-def _interpreter(words: Words) -> list[Grant]:
-    program = " ".join(words[1:])
-    found = [Grant(_UNKNOWN)]
-    if _CHANCE.search(program) and not chance.is_seeded(program):
-        dice = tuple(chance.of_program(program))
-        fields = tuple(map(chance.only_number, dice))
-        found.append(Grant(Licence(kinds=dice, fields=fields) if dice else _RANDOM))
-    if _SALTED.search(program):
-        found.append(Grant(Licence(kinds=(chance.SALTED,))))
-    if _UNORDERED.search(program) and not _SORTED.search(program):
-        found.append(Grant(Licence(shuffled=True)))
-    if re.search(r"time\.time|time\(\)|Date\.now|getpid|\btime\b", program):
-        found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH, SPENT))))
-    if "pid" in program:
-        found.append(Grant(Licence(kinds=(PID,), fields=(chance.only_number(PID),))))
-    if "timeit" in program:
-        found.append(Grant(Licence(fields=(_PER_LOOP,))))
-    if re.search(r"pytest|unittest", program):
-        found += _TIMED
-    return found
-
-
 def _mktemp(words: Words) -> list[Grant]:
     """Names by chance; those of the default template are known by their look."""
     template = next((word for word in words[1:] if "XXX" in word), "")
@@ -277,7 +238,6 @@ def _always(*found: Grant) -> Callable[[Words], Sequence[Grant]]:
 
 
 _TERMINAL = Field(_C(r"^/dev/pts/(\d+)$"), chance.between(0, 4095))
-_TIMED = [Grant(Licence(kinds=(SPENT,), floats=True))]
 _TABLE = _always(Grant(_COLUMNS))
 _LISTED = _always(Grant(Licence(kinds=(NOW,), columns=True)))
 
@@ -299,10 +259,10 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
     "top": _always(*_UPTIME, Grant(_COLUMNS)),
     "who": _LISTED, "last": _LISTED, "tar": _LISTED, "unzip": _LISTED, "zipinfo": _LISTED,
-    "gzip": _LISTED, "zip": _LISTED, "rsync": _always(*_TIMED, Grant(_COLUMNS)),
+    "gzip": _LISTED, "zip": _LISTED, "rsync": _always(*TIMED, Grant(_COLUMNS)),
     "jobs": _always(JOB, Grant(_COLUMNS, _C(r"\[\d+\]"))),
 } | dict.fromkeys(
-    ("python", "python3", "perl", "ruby", "node", "php", "lua"), _interpreter
+    ("python", "python3", "perl", "ruby", "node", "php", "lua"), interpreter_grants
 ) | dict.fromkeys(
     ("df", "free", "column", "pr", "lsblk", "lscpu", "mount", "ip", "ifconfig", "vmstat",
      "iostat", "chage", "dpkg", "apt", "pip", "pip3", "systemctl", "service", "lsb_release",
@@ -311,5 +271,5 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     _TABLE,
 ) | dict.fromkeys(
     ("dd", "curl", "wget", "ping", "pytest", "cargo", "go", "mvn", "gradle", "hyperfine", "ab"),
-    _always(*_TIMED),
+    _always(*TIMED),
 )  # fmt: skip
