@@ -27,6 +27,7 @@ _CHANGING = SILENT - {"true", "sleep", "wait", "kill", "pkill"} | frozenset(
 _ASKERS = frozenset({"read", "select", "passwd", "su", "vi", "vim", "nano", "less", "more", "top"})
 _READERS = frozenset({"cat", "bc", "dc", "python", "python3", "node", "perl", "awk", "sort", "wc",
                       "tr", "head", "tail", "tee", "mysql", "sqlite3", "bash", "sh"})  # fmt: skip
+_PROGRAM_READS = re.compile(r"\binput\(|\bsys\.stdin\b|<STDIN>|\bgetpass\b|\breadline\(|\bgets\b")
 _REDIRECT = re.compile(
     r"(?<![0-9&<>])>{1,2}\|? *(?!/dev/null|&)[\w./~$\"'{]|\bsed\s+-[a-zA-Z]*i|-delete\b"
 )
@@ -156,7 +157,7 @@ def awaits_input(action: str) -> bool:
     pipelines = commands(action)
     if not pipelines:
         return bool(action.strip())  # a quote is open
-    return any(map(_reads_terminal, pipelines))
+    return any(map(_reads_terminal, pipelines)) or bool(_PROGRAM_READS.search(action))
 
 
 def _reads_terminal(pipeline: Sequence[Sequence[str]]) -> bool:

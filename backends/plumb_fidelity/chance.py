@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from plumb_fidelity.kinds import DRAWN, Clock, Kind
+from plumb_fidelity.licences import Field
 from plumb_fidelity.tokens import Token
 
 _LARGEST_RANDOM, _LARGEST_SRANDOM = 32767, (1 << 32) - 1
@@ -26,6 +27,8 @@ _FLOORED = re.compile(
     re.IGNORECASE,
 )
 _UPPER_HEX = re.compile(r"[0-9A-F]{2,2048}")
+_HEX_PART = re.compile(r"[0-9a-f]{4,64}|[0-9A-F]{4,64}")
+_SALTED = re.compile(r"-?\d{10,20}")
 _MOST_LINES = 10_000
 
 
@@ -43,6 +46,58 @@ UPPER_HASH = Kind(_is_upper_hash, _why_not_upper_hash)
 """Hexadecimal digits by chance, in capitals."""
 
 
+def _is_hex_part(token: Token, clock: Clock) -> bool:
+    return bool(_HEX_PART.fullmatch(token.text))
+
+
+def _why_not_hex_part(token: Token, value: str, clock: Clock) -> str:
+    if _HEX_PART.fullmatch(value) and len(value) == len(token.text):
+        return ""
+    return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
+
+
+HEX_PART = Kind(_is_hex_part, _why_not_hex_part, re.compile(r"[0-9a-fA-F]{4}"))
+"""Hexadecimal digits by chance, as many as a filter leaves."""
+
+
+def _is_salted(token: Token, clock: Clock) -> bool:
+    return bool(_SALTED.fullmatch(token.text))
+
+
+def _why_not_salted(token: Token, value: str, clock: Clock) -> str:
+    if re.fullmatch(r"-?\d{1,20}", value):
+        return ""
+    return f"implausible: {value!r} is no whole number"
+
+
+SALTED = Kind(_is_salted, _why_not_salted)
+"""What Python's `hash` gives of a text, and `id` of anything."""
+
+_SEEDED = re.compile(
+    r"\bseed\(\s*[\d'\"]|\bRandom\(\s*[\d'\"]|\bdefault_rng\(\s*\d|\bsrand\(?\s*\d|\bS?RANDOM=\d"
+    r"|--random-source"
+)
+_COUNTED = re.compile(r"\|\s*(?:wc|md5sum|sha\d+sum|cksum|grep\s+-\w*c)\b")
+_PIECES = re.compile(r"[;\n]|&&|\|\|")
+
+
+def is_seeded(text: str) -> bool:
+    """Whether chance begins at a fixed place, so that all runs draw the same."""
+    return bool(_SEEDED.search(text))
+
+
+def without_counted(action: str) -> str:
+    """An action without the pipelines that only tell how much something is."""
+    if "|" not in action:
+        return action
+    return ";".join(piece for piece in _PIECES.split(action) if not _COUNTED.search(piece))
+
+
+def is_one_command(action: str) -> bool:
+    """Whether an action is no list, so that all that it prints is of one command."""
+    return not _PIECES.search(action.strip())
+
+
 @functools.lru_cache(maxsize=256)
 def between(low: int, high: int) -> Kind:
     """A whole number by chance, not less than one bound and not more than another."""
@@ -57,6 +112,14 @@ def between(low: int, high: int) -> Kind:
         return bool(re.fullmatch(r"-?\d{1,20}", text)) and low <= int(text) <= high
 
     return Kind(holds, why_not)
+
+
+_ONLY_NUMBER = re.compile(r"^[^\d]*(?<![\w.+-])(\d+)(?![\w.])[^\d]*$")
+
+
+def only_number(kind: Kind) -> Field:
+    """A value by chance that is the only number of its line: runs may agree on it by chance."""
+    return Field(_ONLY_NUMBER, kind._replace(is_single=False))
 
 
 def of_shell_variables(action: str) -> Iterator[Kind]:

@@ -9,6 +9,7 @@ from plumb_fidelity.licences import Field, Grant, Licence
 _COMMITS = Licence(kinds=(NOW, SPENT, HASH))
 _OF_CONTENT = frozenset({"hash-object", "write-tree", "ls-tree", "ls-files"})
 _COMMIT = HASH._replace(is_single=False)  # runs of one second agree by chance
+_IN_COLUMNS = frozenset({"status", "branch", "--stat", "remote", "log", "reflog"})
 _SHOWS_HASH = re.compile(r"%[hHpP]")
 _COMMIT_FIELDS = tuple(
     Field(re.compile(pattern), _COMMIT)
@@ -32,7 +33,8 @@ def git_grants(words: Sequence[str]) -> list[Grant]:
     """Commits and dates; hashes of contents are exact."""
     if _OF_CONTENT & set(words):
         return []
-    columns = bool({"status", "branch", "--stat", "remote", "log", "reflog"} & set(words))
+    is_short = bool({"-s", "--short", "--porcelain"} & set(words)) and "status" in words
+    columns = not is_short and bool(_IN_COLUMNS & set(words))
     kinds = (*_COMMITS.kinds, _COMMIT) if _SHOWS_HASH.search(" ".join(words)) else _COMMITS.kinds
     licence = Licence(kinds=kinds, fields=_COMMIT_FIELDS, columns=columns)
     return [Grant(licence, re.compile(r"(?!index )"))]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from plumb_fidelity.action import lists_names
 from plumb_fidelity.align import align, match_in_any_order
 from plumb_fidelity.cuts import LOOP_TIMES, is_cut_off, longest_loop, says_it_is_cut
+from plumb_fidelity.jobs import without_notices
 from plumb_fidelity.likeness import likeness
 from plumb_fidelity.messages import same_message
 from plumb_fidelity.normalise import CELL, INFO, Section, shown
+from plumb_fidelity.own_lines import without_own
 from plumb_fidelity.pairing import find_moved, in_tied_order, without_passing
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import Aligned, Findings
@@ -35,12 +37,20 @@ class Content:
         simulated: The simulator's answer.
         found: Where findings go; those of its status are there already.
         is_open: Whether the order of lines is open by what was typed before.
+        jobs: What was started in the background, so that the shell may tell of it.
     """
 
     def __init__(
-        self, truth: "Truth", simulated: Seen, found: Findings, *, is_open: bool = False
+        self,
+        truth: "Truth",
+        simulated: Seen,
+        found: Findings,
+        *,
+        is_open: bool = False,
+        jobs: Sequence[str] = (),
     ) -> None:
         self._is_open = is_open
+        self._jobs = jobs
         self._truth = truth
         self._real = truth.real[0]
         self._simulated = simulated
@@ -49,7 +59,7 @@ class Content:
     def compare(self) -> bool:
         """Compares what was printed; whether there is something to compare."""
         self._padding()
-        real, simulated = self._real.text.strip(), self._simulated.text.strip()
+        real, simulated = self._visible(self._real.text), self._visible(self._simulated.text)
         if simulated in _NOTHING and real not in _NOTHING and not self._truth.is_table:
             simulated = ""
         if not simulated or not real:
@@ -71,6 +81,9 @@ class Content:
             )
         self._loops(parts)
         return True
+
+    def _visible(self, text: str) -> str:
+        return (without_notices(text, self._jobs) if self._jobs else text).strip()
 
     def _padding(self) -> None:
         """Space that nobody sees is no answer, and an agent pays for it."""
@@ -145,12 +158,7 @@ class Content:
         self, template: Template, part: Section, pairs: Sequence[tuple[int | None, int | None]]
     ) -> None:
         keys = template.keys
-        pairs = [
-            (i, j)
-            for i, j in pairs
-            if (i is not None and j is not None)
-            or not _is_sandboxs(template, keys[i] if i is not None else part.lines[j or 0])
-        ]
+        pairs = without_own(template, part, pairs, self._jobs)
         missing = [
             i for i, j in pairs if j is None and i is not None and template.lines[i].is_everywhere
         ]
@@ -257,8 +265,13 @@ class Content:
     def _result(self, template: Template, part: Section) -> None:
         real, simulated = template.lines[0].key, part.lines[0] if part.lines else ""
         is_real, is_simulated = (line.startswith("error") for line in (real, simulated))
-        if real == simulated or is_real != is_simulated:
-            return  # one failed and the other did not: that is told by the statuses
+        if real == simulated:
+            return
+        if is_real != is_simulated:  # whatever is stated beside it, this is what is read
+            if not self._found.flags & {"FALSE_SUCCESS", "FALSE_FAILURE", "WRONG_ERROR"}:
+                name = "FALSE_SUCCESS" if is_real else "FALSE_FAILURE"
+                self._found.flag(name, f"real: {real[:200]}; simulated: {simulated[:200]}")
+            return
         if not is_real:
             head, info, _ = simulated.partition(INFO)
             if head != real.partition(INFO)[0] or (info and INFO in real):
@@ -278,17 +291,12 @@ class Content:
             self._found.flag("OVERRUN", f"{period} lines are repeated {times} times")
 
 
-def _is_sandboxs(template: Template, line: str) -> bool:
-    """Whether a line shows the sandbox's own first process, which either side may lack."""
-    return template.section.licences.at(line).is_sandboxs(line)
-
-
 def _is_number(text: str) -> bool:
     return text.replace(",", "").replace(".", "", 1).isdigit()
 
 
 def _space(text: str) -> int:
-    return sum(map(text.count, " \n\t\r"))
+    return len(text) - len("".join(text.split()))
 
 
 def _number(line: str) -> str:

@@ -23,8 +23,8 @@ _CLASSES = (
 )  # fmt: skip
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _CLASSES)
 _COMPLAINT = re.compile(
-    r"(?:-?bash|sh)(?:\[\d+\])?: |[\w./+@-]+: (?:line \d+: |cannot |can't |[^ ].*: |error|"
-    r"invalid|no |command not found|not found$|missing |"
+    r"(?:-?bash|sh)(?:\[\d+\])?: |[\w./+@-]+(?: \(child\))?: (?:line \d+: |cannot |can't "
+    r"|[^ ].*: |error|invalid|no |command not found|not found$|missing |"
     r"unrecognized |unknown |user |group |extra |'|\u2018)"
     r"|Error|E: |fatal: |Traceback "
 )

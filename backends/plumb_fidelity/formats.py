@@ -1,5 +1,6 @@
 """Licences that follow from a format in the action: `date +%F`, `ps -o pid,args`, `stat -c %i`."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -12,9 +13,9 @@ from plumb_fidelity.kinds import (
     PID,
     TIME_OF_DAY,
     Kind,
-    Shape,
 )
 from plumb_fidelity.licences import Field, Grant, Licence
+from plumb_fidelity.shapes import Shape
 
 _DIRECTIVE = re.compile(r"%[-_0^#.]?\d*([A-Za-z@%])")
 _MOST_DIRECTIVES = 32
@@ -45,12 +46,23 @@ def date_grants(words: Sequence[str]) -> list[Grant]:
     found = [Grant(Licence(kinds=_CLOCK))]
     if given:
         found.append(Grant(Licence(kinds=(ANY_DATE,)), _DATED))
-    parts = {part[1] for part in _DIRECTIVE.finditer(form)}
+    parts = frozenset(part[1] for part in _DIRECTIVE.finditer(form))
     if parts - _TYPED:
         line = _clock_line(form)
         shape = (Shape(line),) if line else ()
-        found.append(Grant(Licence(kinds=(_PART,), shapes=shape), line))
+        found.append(Grant(Licence(kinds=(_part_of(parts - _TYPED),), shapes=shape), line))
     return found
+
+
+@functools.lru_cache(maxsize=256)
+def _part_of(directives: frozenset[str]) -> Kind:
+    """A number that one of some directives of `date` prints."""
+    if not directives <= _CLOCK_PATTERNS.keys():
+        return _PART
+    looks = re.compile("|".join(_CLOCK_PATTERNS[one] for one in sorted(directives)))
+    return _PART._replace(
+        holds=lambda token, clock: _PART.holds(token, clock) and bool(looks.fullmatch(token.text))
+    )
 
 
 def _given(words: Sequence[str]) -> str:

@@ -30,6 +30,10 @@ _ASKS_VERSION = frozenset({"--version", "-V", "-version"})
 _WITH_SMALL_V = frozenset({"node", "npm", "nginx", "perl", "ruby", "php", "gcc", "docker", "lua"})
 _WITH_WORD = frozenset({"go", "docker", "openssl", "kubectl", "git", "npm"})
 _OWN_PROGRAM = re.compile(r"\.{0,2}/(?!(?:usr/)?s?bin/)|\w+/")
+_ASKS_HOST = re.compile(
+    r"python_version|\bplatform\.(?:release|version|platform|processor|machine|uname)\b"
+    r"|\bsys\.version\b|\bcpu_count\b|\bos\.uname\b|\bgetloadavg\b"
+)
 _TOLD_UNAME = re.compile(r"-[sno]+|--(?:kernel-name|nodename|operating-system)")
 _NO_OUTPUT = frozenset({"for", "case", "select", "function", "done", "fi", "esac", "test", "[",
                         "[[", "read", ":"})  # fmt: skip
@@ -209,6 +213,9 @@ def _is_host(words: Sequence[str]) -> bool:
         return True
     if not rest or _OWN_PROGRAM.match(program):
         return False
+    if program in ("python", "python3") and "-c" in rest:
+        text = " ".join(rest)
+        return bool(_ASKS_HOST.search(text)) and text.count("print(") == 1
     says_so = program in _WITH_SMALL_V and rest == ["-v"]
     return rest[0] in _ASKS_VERSION or says_so or (program in _WITH_WORD and rest == ["version"])
 

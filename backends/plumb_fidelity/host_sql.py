@@ -40,6 +40,11 @@ _COSTS = re.compile(
     r"|\"(?:\w+_cost|cost|rows_\w+|filtered|estimated_\w+|data_read_per_join)\": *[^\s,}]{1,40}"
 )
 _MOST_ITEMS = 200
+_READABLE = 32 * 1024
+_GIVEN = re.compile(
+    r"\bset\s+(?:(?:session|local|global)\s+|@@(?:session\.|local\.|global\.)?)?(\w{1,64})\s*:?=",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,8 +64,18 @@ class Own:
     variables: bool = False
 
 
-def own_of(statement: str) -> Own | None:
-    """What of a statement's result is the server's own; None where nothing is."""
+def given_in(action: str) -> frozenset[str]:
+    """The variables that an action sets itself, in lower case: what they are is known."""
+    return frozenset(name.lower() for name in _GIVEN.findall(action[:_READABLE]))
+
+
+def own_of(statement: str, given: frozenset[str] = frozenset()) -> Own | None:
+    """What of a statement's result is the server's own; None where nothing is.
+
+    Args:
+        statement: One statement.
+        given: The variables that are known, for the action sets them.
+    """
     words = [word for word in SQL_TOKEN.findall(statement) if not is_comment(word)]
     lower = [word.lower() for word in words]
     if not lower:
@@ -71,7 +86,7 @@ def own_of(statement: str) -> Own | None:
         is_plan = lower[1:2] != [] and lower[1] in _EXPLAINED
         return Own(names=frozenset({"rows", "filtered"})) if is_plan else None
     if lower[0] in ("select", "with", "("):
-        return _of_select(words, lower)
+        return _of_select(words, lower, given)
     return None
 
 
@@ -88,14 +103,14 @@ def _of_show(lower: Sequence[str]) -> Own | None:
     return Own(everything=True) if first in _OWN_SHOWS else None
 
 
-def _of_select(words: Sequence[str], lower: Sequence[str]) -> Own | None:
+def _of_select(words: Sequence[str], lower: Sequence[str], given: frozenset[str]) -> Own | None:
     sources = [w for w in lower if "." in w and not w.startswith(("'", '"'))]
     if any(w.startswith(_OWN_SCHEMAS) or _ABOUT_SERVER.match(w) for w in sources):
         return Own(everything=True)
     if any(w.startswith("information_schema.") for w in sources):
         is_of_schema = any(w.rpartition(".")[2] in _OF_SCHEMA for w in _behind(lower, "where"))
         return Own(names=_ESTIMATES) if is_of_schema else Own(everything=True)
-    places = frozenset(at for at, item in enumerate(_items(words)) if is_own_item(item))
+    places = frozenset(at for at, item in enumerate(_items(words)) if is_own_item(item, given))
     return Own(places=places) if places else None
 
 
@@ -121,9 +136,9 @@ def _items(words: Sequence[str]) -> Iterator[list[str]]:
     yield item
 
 
-def is_own_item(item: Sequence[str]) -> bool:
+def is_own_item(item: Sequence[str], given: frozenset[str] = frozenset()) -> bool:
     """Whether an expression asks for a function or a variable of the server."""
-    return any(_names_in(item))
+    return any(name not in given for name in _names_in(item))
 
 
 def _names_in(item: Sequence[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from plumb_fidelity.alignment import is_unaligned
 from plumb_fidelity.breaks import find_breaks, is_prose
 from plumb_fidelity.content import Content
 from plumb_fidelity.failure import DEFAULT_CLASSES, failure_of
+from plumb_fidelity.jobs import background
 from plumb_fidelity.orders import order_of
 from plumb_fidelity.seen import Seen
 from plumb_fidelity.verdict import AGREEING, Findings, Verdict
@@ -45,8 +46,16 @@ class _Judgement:
         self._breaks()
         self._statuses()
         past = [action for action, _ in self._history]
-        is_open = not (self._truth.is_table or order_of(self._truth.action, past).fixed)
-        content = Content(self._truth, self._simulated, self._found, is_open=is_open)
+        is_shell = not self._truth.is_table
+        content = Content(
+            self._truth,
+            self._simulated,
+            self._found,
+            is_open=is_shell and not order_of(self._truth.action, past).fixed,
+            jobs=background(self._truth.action, past, [run.text for run in self._truth.real])
+            if is_shell
+            else (),
+        )
         if content.compare():
             self._consistency()
             self._columns()

@@ -20,6 +20,7 @@ _FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800  # the years 2000 and 210
 _EPOCH_REACH = 36 * 3600
 _MEASURED = re.compile(r"\d+\.\d+ ?\w+|\d+m\d+\.\d+s|\d+ ?[mu]s")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ADDRESS = re.compile(r"0x[57][0-9a-f]{11}")  # of mapped memory, and of a program's own
 _BEYOND = 1000  # so many times larger is no value of the same source
 
 
@@ -140,6 +141,8 @@ _SHORTEST_WORD = 3  # as many Xs mktemp wants
 
 
 def _why_not_word(token: Token, value: str, clock: Clock) -> str:
+    if value.strip("X") == "":
+        return f"implausible: {value!r} is the template, and no name that was made of it"
     if re.fullmatch(r"\w+", value) and len(value) == len(token.text):
         return ""
     return f"implausible: {value!r} is not {len(token.text)} letters and digits"
@@ -235,50 +238,33 @@ WORD = Kind(_is_word, _why_not_word, re.compile(r"\w"))
 HASH = Kind(_is_hash, _why_not_hash)
 """Hexadecimal digits that depend on the time or on chance: a commit, a container."""
 
+
+def _is_address(token: Token, clock: Clock) -> bool:
+    return bool(_ADDRESS.fullmatch(token.text))
+
+
+def _why_not_address(token: Token, value: str, clock: Clock) -> str:
+    if re.fullmatch(r"0x[0-9a-fA-F]{6,16}", value):
+        return ""
+    return f"implausible: {value!r} is no address"
+
+
+ADDRESS = Kind(_is_address, _why_not_address, re.compile(r"0x"))
+"""Where something stands in the memory of a process: it starts elsewhere each time."""
+
+
+def _is_measure(token: Token, clock: Clock) -> bool:
+    return token.type == "number" and not token.text.startswith("-")
+
+
+def _why_not_measure(token: Token, value: str, clock: Clock) -> str:
+    if re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?", value):
+        return ""
+    return f"implausible: {value!r} is no measure"
+
+
+MEASURE = Kind(_is_measure, _why_not_measure, is_single=False)
+"""A number that was measured, whose unit stands behind it."""
+
 UUID = Kind(_is_uuid, _why_not_uuid, _UUID, is_single=False)
 """A UUID by chance."""
-
-
-_OWN_SHELL = re.compile(r"(?:(?:/usr)?/bin/|-)?bash(?: --rcfile \S+)?(?: -i)?")
-
-
-def _are_own_shell(real: str | None, simulated: str | None) -> bool:
-    """Whether both are the session's own shell, however it was started."""
-    return bool(_OWN_SHELL.fullmatch(real or "") and _OWN_SHELL.fullmatch(simulated or ""))
-
-
-class Shape(NamedTuple):
-    """A line that a program prints in a fixed form, with volatile fields.
-
-    Attributes:
-        pattern: The line, with its space folded. Its groups are what has to be the same; a group
-            `pid` has to be a possible process id instead.
-    """
-
-    pattern: re.Pattern[str]
-
-    def compare(self, real: str, simulated: str) -> str | None:
-        """Says why the line cannot stand for the real one; None where one is not of the form.
-
-        Empty where it can; begins with `implausible` where only the process id cannot be.
-        """
-        left = self.pattern.fullmatch(real)
-        right = self.pattern.fullmatch(simulated) if left else None
-        if not left or not right:
-            return None
-        pid = self.pattern.groupindex.get("pid", 0)
-        if pid and left["pid"] == right["pid"] == "1":
-            return ""  # the sandbox's own, whatever it is called
-        for at, (mine, its) in enumerate(zip(left.groups(), right.groups(), strict=True), 1):
-            if at != pid and mine != its and not _are_own_shell(mine, its):
-                return f"{its!r} instead of {mine!r}"
-        return why_not_pid(right["pid"]) if pid else ""
-
-    def free(self, line: str) -> int:
-        """How many characters of a line are volatile; 0 where it is not of the form."""
-        found = self.pattern.fullmatch(line)
-        if not found:
-            return 0
-        pid = self.pattern.groupindex.get("pid", 0)
-        kept = "".join(text or "" for at, text in enumerate(found.groups(), 1) if at != pid)
-        return max(0, len(line.replace(" ", "")) - len(kept.replace(" ", "")))

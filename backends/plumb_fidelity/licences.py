@@ -9,7 +9,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from plumb_fidelity.kinds import DRAWN, PID, STAMP, WORD, Kind, Shape
+from plumb_fidelity.kinds import DRAWN, PID, STAMP, WORD, Kind
+from plumb_fidelity.shapes import Shape
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Licence:
         floats: Whether long floats are computed, and compare to 1e-9 relative.
         separator: What stands between the parts of a value whose order is open; empty for none.
         written: Words that the action itself has: they are not volatile.
+        shuffled: Whether the parts of a line may stand in any order, as those of a set.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -50,6 +52,7 @@ class Licence:
     floats: bool = False
     separator: str = ""
     written: frozenset[str] = frozenset()
+    shuffled: bool = False
 
     def is_sandboxs(self, line: str) -> bool:
         """Whether a line shows the sandbox's own first process, which no grounding tells of."""
@@ -70,6 +73,7 @@ class Licence:
             self.floats or other.floats,
             self.separator or other.separator,
             self.written | other.written,
+            self.shuffled or other.shuffled,
         )
 
 

@@ -4,11 +4,20 @@ import re
 
 from plumb_fidelity.normalise import QUOTES
 
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_QUOTED = re.compile(r"(?<!\w)'[^']*'|\"[^\"]*\"")
+"""What stands in quotes; an apostrophe within a word, as in `Can't`, opens none."""
+
+_CLAUSE = re.compile(
+    r"'?\b(field list|(?:where|on|order|having) clause|group statement|from clause)\b'?"
+)
+_ROUTINE = re.compile(r"^error 1305 (\w{1,20}) '?((?:\w{1,64}\.)?\w{1,64})'? ")
+_IDENTIFIER = re.compile(r"^error 1094 .{0,40}?(\d{1,20})\s*$")
+_KEY = re.compile(r" for key '(?:[^'.]{1,64}\.)([^'.]{1,64})'")
 _PLACE = re.compile(r"\bat (row|position) (\d{1,18})")
 _SYNTAX_ERROR = "error 1064 "
 _NEAR = re.compile(r" near '")
 _LINE = re.compile(r"' at line (\d{1,9})\s*$")
+_MOST_MORE = 500  # characters of other wording; an agent pays for more
 _LEAST_SHOWN = 40
 """A text that is quoted as far as this is recognised, wherever it is cut."""
 
@@ -16,9 +25,13 @@ _LEAST_SHOWN = 40
 def same_message(real: str, simulated: str) -> bool:
     """Whether two messages of the same error name the same things.
 
-    They are the quoted names and values, and the row. Of a syntax error (1064) it is where the
-    parser gave up: the line, and the text from there on, which may be cut earlier, at a word's end.
+    They are the quoted names and values, the row, and what has no quotes: the kind and name of a
+    routine, a thread's number. A key's table is told by some versions only. Of a syntax error
+    (1064) it is where the parser gave up: the line, and the text from there on, which may be cut
+    earlier, at a word's end.
     """
+    if len(simulated) > 2 * len(real) + _MOST_MORE:
+        return False
     real, simulated = real.translate(QUOTES), simulated.translate(QUOTES)
     if real.startswith(_SYNTAX_ERROR):
         return _same_place(real, simulated)
@@ -26,7 +39,10 @@ def same_message(real: str, simulated: str) -> bool:
 
 
 def _named(message: str) -> tuple[list[str], list[tuple[str, str]]]:
+    message = _CLAUSE.sub(r"'\1'", _KEY.sub(r" for key '\1'", message))
     quoted = [found[0][1:-1].lower() for found in _QUOTED.finditer(message)]
+    if unquoted := _ROUTINE.match(message) or _IDENTIFIER.match(message):
+        quoted = [text.lower() for text in unquoted.groups()]
     return quoted, _PLACE.findall(message)
 
 

@@ -32,7 +32,11 @@ QUOTES = str.maketrans("\u2018\u2019\u201c\u201d`\u00b4", "''\"\"''")
 _POSITION = re.compile(r"[0-9]{1,9}")
 _NAMES_BREAK = re.compile(r"\s+")
 _MESSAGE = re.compile(r"[\w./+@-]+(?:\[\d+\])?: ")
-_NO_COMMAND = re.compile(r"-?(?:ba)?sh: (?:line \d+: )?(?=[^ ].{0,200}: (?:command )?not found$)")
+_NO_COMMAND = re.compile(
+    r"-?(?:ba)?sh: (?!line \d+: |\d+: )(?=[^ ].{0,200}: (?:command )?not found$)"
+)
+_TRACEBACK = "Traceback (most recent call last):"
+_MARKED = re.compile(r" {4,}[~^]+")
 _MESSAGES = Licence(columns=True)
 _CELL_ESCAPES = str.maketrans({CELL: " ", "\n": "\\n", "\x00": " "})
 
@@ -76,6 +80,8 @@ def sections(text: str, action: str, *, is_table: bool) -> list[Section]:
 def body_lines(text: str) -> list[str]:
     """The lines of a text, without what nobody sees at their ends."""
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    if _TRACEBACK in text:  # which part of a line failed is marked by newer Pythons only
+        lines = [line for line in lines if not _MARKED.fullmatch(line)]
     while lines and not lines[-1]:
         lines.pop()
     return lines

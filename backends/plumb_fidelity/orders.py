@@ -20,7 +20,13 @@ _RACES = re.compile(
     r"|\bparallel\b|(?<![&>|])& *(?:;? *done\b|\})|>\(tee\b|>&2 *\|"
 )
 _HASH_ORDER = re.compile(r"\bfor *\( *\w+ in \w+ *\)|\bkeys *%|\beach *%|^\s*(?:env|printenv)\s*$")
-_ORDERS = re.compile(r"\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO")
+_UNORDERED_LOOP = re.compile(
+    r"\bin +(?:set\(|frozenset\(|\{['\"][^{}:]{0,200}\}|(?:os\.)?(?:listdir|scandir|walk)\("
+    r"|[\w.()'\"/]{1,100}\.(?:iterdir|r?glob)\()"
+)
+_ORDERS = re.compile(
+    r"\bsorted\(|\|\s*(?:sort|tsort|wc|uniq -c)\b|\bsort +keys\b|\basorti?\b|PROCINFO"
+)
 _HASHES = re.compile(
     r"\b(?:declare|local|typeset) -(?=\w{0,9}A)\w{1,20}+((?: +\w+(?:=\([^()]*\))?)+)"
 )
@@ -42,7 +48,9 @@ def order_of(action: str, past: Sequence[str] = ()) -> Order:
     past = [before for before in past[-_MOST_PAST:] if len(before) <= _LONGEST]
     if _is_open(action, past) or _RACES.search(action):
         return Order(fixed=False)
-    is_hash = _HASH_ORDER.search(action) or _shows_hash(action, past)
+    is_hash = (
+        _HASH_ORDER.search(action) or _UNORDERED_LOOP.search(action) or _shows_hash(action, past)
+    )
     return Order(fixed=not is_hash or bool(_ORDERS.search(action)))
 
 

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from plumb_fidelity import chance
 from plumb_fidelity.commits import git_grants
 from plumb_fidelity.formats import date_grants, fields_of_format, ps_grants
+from plumb_fidelity.interpreters import TIMED, UNKNOWN, interpreter_grants
 from plumb_fidelity.kinds import (
     DRAWN,
     EPOCH,
     HASH,
-    MADE_NOW,
-    MEASURED,
     NOW,
     PID,
     SHARE,
@@ -24,9 +23,9 @@ from plumb_fidelity.kinds import (
     TIME_OF_DAY,
     UUID,
     WORD,
-    Shape,
 )
 from plumb_fidelity.licences import Field, Grant, Licence
+from plumb_fidelity.shapes import Shape
 
 Words = Sequence[str]
 _C = re.compile
@@ -81,13 +80,6 @@ _UPTIME = (
     Grant(Licence(shapes=(Shape(_C(r"up \d+ (?:week|day|hour|minute).*")),)), _C(r"up \d")),
 )  # fmt: skip
 
-_UNKNOWN = Licence(
-    kinds=(MADE_NOW, MEASURED),
-    fields=(Field(_C(r"(?i)\bpid[ =:]+(\d+)\b"), PID),),
-    floats=True,
-)
-_RANDOM = Licence(kinds=(DRAWN, UUID, HASH))
-_CHANCE = _C(r"\brand(?:om|int|rpartition)?\b|\brand\(|\bsecrets\b|\buuid|Math\.random|urandom")
 _ARITHMETIC = _C(r"[+*/%-]=|\+\+|--|\$\w+ *[*/+-]|[*/+-] *\$|\b(?:NR|NF|int|length|sqrt|exp)\b")
 
 
@@ -120,7 +112,7 @@ def grants(words: Words, *, is_source: bool, is_last: bool) -> list[Grant]:
         return [*found, Grant(Licence(kinds=(NOW, SPENT), columns=True, floats=True))]
     if program in _CONTENT or counts(words):
         return found
-    return [*found, Grant(_UNKNOWN)]
+    return [*found, Grant(UNKNOWN)]
 
 
 _PROCESS_FILE = _C(r"/proc/(?:self|thread-self|\d+|\$\w+|\$\$)/")
@@ -155,8 +147,14 @@ def _ls(words: Words) -> list[Grant]:
     return found
 
 
+_ONE_NUMBER = frozenset({"%i", "%i\\n", "%d", "%D"})
+"""Formats of one volatile number alone, which may stand anywhere in another command's line."""
+
+
 def _stat(words: Words) -> list[Grant]:
     form = _format(words, "-c", "--format", "--printf")
+    if form in _ONE_NUMBER:
+        return [Grant(Licence(kinds=(DRAWN,)))]
     if form:
         fields = fields_of_format(form, "idD")
         return [Grant(Licence(kinds=(NOW, EPOCH), fields=fields))]
@@ -179,26 +177,12 @@ def _find(words: Words) -> list[Grant]:
 
 def _awk(words: Words) -> list[Grant]:
     program = " ".join(words[1:])
-    found = [Grant(Licence(kinds=(DRAWN,)))] if "rand(" in program else []
+    is_drawn = "rand(" in program and not chance.is_seeded(program)
+    found = [Grant(Licence(kinds=(DRAWN,)))] if is_drawn else []
     if "systime(" in program or "strftime(" in program:
         found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH))))
     if _ARITHMETIC.search(program) and "printf" not in program:
         found.append(Grant(Licence(numbers=True, floats=True)))
-    return found
-
-
-def _interpreter(words: Words) -> list[Grant]:
-    program = " ".join(words[1:])
-    found = [Grant(_UNKNOWN)]
-    if _CHANCE.search(program):
-        dice = tuple(chance.of_program(program))
-        found.append(Grant(Licence(kinds=dice) if dice else _RANDOM))
-    if re.search(r"time\.time|time\(\)|Date\.now|getpid|\btime\b", program):
-        found.append(Grant(Licence(kinds=(NOW, TIME_OF_DAY, EPOCH, SPENT))))
-    if "pid" in program:
-        found.append(Grant(Licence(kinds=(PID,))))
-    if re.search(r"pytest|unittest", program):
-        found += _TIMED
     return found
 
 
@@ -217,11 +201,16 @@ def _mktemp(words: Words) -> list[Grant]:
 def _openssl(words: Words) -> list[Grant]:
     if "rand" not in words:
         return []
+    if "-hex" in words:
+        return [Grant(Licence(kinds=(chance.HEX_PART,)))]
     return [Grant(Licence(kinds=(HASH,), shapes=(_BASE64,)))]
 
 
 def _shuf(words: Words) -> list[Grant]:
-    return [Grant(Licence(kinds=tuple(chance.of_range(words[1:]))))]
+    if chance.is_seeded(" ".join(words)):
+        return []
+    kinds = tuple(chance.of_range(words[1:]))
+    return [Grant(Licence(kinds=kinds, fields=tuple(map(chance.only_number, kinds))))]
 
 
 def _pids(words: Words) -> list[Grant]:
@@ -249,7 +238,6 @@ def _always(*found: Grant) -> Callable[[Words], Sequence[Grant]]:
 
 
 _TERMINAL = Field(_C(r"^/dev/pts/(\d+)$"), chance.between(0, 4095))
-_TIMED = [Grant(Licence(kinds=(SPENT,), floats=True))]
 _TABLE = _always(Grant(_COLUMNS))
 _LISTED = _always(Grant(Licence(kinds=(NOW,), columns=True)))
 
@@ -258,21 +246,23 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     "git": git_grants, "openssl": _openssl, "shuf": _shuf, "cat": _cat, "uniq": _uniq,
     "ps": ps_grants,
     "date": date_grants, "nl": _margin, "history": _margin, "od": _octal, "xxd": _octal,
-    "hexdump": _octal, "pgrep": _pids, "pidof": _pids, "lsof": _pids, "pstree": _pids,
+    "hexdump": _octal, "pgrep": _pids, "pidof": _pids,
+    "lsof": _always(Grant(Licence(kinds=(PID,), fields=(Field(_C(r"^\S+\s+(\d+) "),
+                          PID._replace(is_single=False)),), columns=True))), "pstree": _pids,
     "fuser": _pids, "ss": _pids, "netstat": _pids,
     "wc": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*\d+(?:\s|$)"))),
     "du": _always(Grant(Licence(columns=True, numbers=True), _C(r"\s*[\d.,]+[KMGTP]?\s"))),
     "bc": _always(Grant(Licence(numbers=True, floats=True))),
     "dc": _always(Grant(Licence(numbers=True, floats=True))),
     "mktemp": _mktemp, "tty": _always(Grant(Licence(fields=(_TERMINAL,)))),
-    "uuidgen": _always(Grant(Licence(kinds=(UUID,)))),
+    "uuidgen": _always(Grant(Licence(kinds=(UUID, chance.HEX_PART)))),
     "uptime": _always(*_UPTIME), "w": _always(*_UPTIME, Grant(_COLUMNS)),
     "top": _always(*_UPTIME, Grant(_COLUMNS)),
     "who": _LISTED, "last": _LISTED, "tar": _LISTED, "unzip": _LISTED, "zipinfo": _LISTED,
-    "gzip": _LISTED, "zip": _LISTED, "rsync": _always(*_TIMED, Grant(_COLUMNS)),
+    "gzip": _LISTED, "zip": _LISTED, "rsync": _always(*TIMED, Grant(_COLUMNS)),
     "jobs": _always(JOB, Grant(_COLUMNS, _C(r"\[\d+\]"))),
 } | dict.fromkeys(
-    ("python", "python3", "perl", "ruby", "node", "php", "lua"), _interpreter
+    ("python", "python3", "perl", "ruby", "node", "php", "lua"), interpreter_grants
 ) | dict.fromkeys(
     ("df", "free", "column", "pr", "lsblk", "lscpu", "mount", "ip", "ifconfig", "vmstat",
      "iostat", "chage", "dpkg", "apt", "pip", "pip3", "systemctl", "service", "lsb_release",
@@ -281,5 +271,5 @@ _RULES: Mapping[str, Callable[[Words], Sequence[Grant]]] = {
     _TABLE,
 ) | dict.fromkeys(
     ("dd", "curl", "wget", "ping", "pytest", "cargo", "go", "mvn", "gradle", "hyperfine", "ab"),
-    _always(*_TIMED),
+    _always(*TIMED),
 )  # fmt: skip

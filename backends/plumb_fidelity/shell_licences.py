@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from plumb_fidelity import chance, programs
 from plumb_fidelity.action import commands
-from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID
+from plumb_fidelity.kinds import DRAWN, EPOCH, PID, UUID, Kind
 from plumb_fidelity.licences import LITERAL, Grant, Licence, Licences
 from plumb_fidelity.tokens import LARGEST_PID
 
@@ -33,10 +33,10 @@ _SUBSTITUTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
 _EXPANSIONS = (
     (re.compile(r"\$\{?SECONDS\b"), Licence(kinds=(DRAWN,))),
     (re.compile(r"\$\{?EPOCH(?:REALTIME|SECONDS)\b"), Licence(kinds=(EPOCH,))),
-    (re.compile(r"\$\$|\$!|\$\{?(?:BASHPID|!|\$)"), Licence(kinds=(PID,))),
     (re.compile(r"\$\{?PPID\b"), Licence(kinds=(chance.between(0, LARGEST_PID),))),
-    (re.compile(r"/proc/sys/kernel/random/uuid"), Licence(kinds=(UUID,))),
+    (re.compile(r"/proc/sys/kernel/random/uuid"), Licence(kinds=(UUID, chance.HEX_PART))),
 )
+_OWN_PID = re.compile(r"\$\$|\$!|\$\{?BASHPID\b|\$\{[!$]\}")
 _BACKGROUND = re.compile(r"(?<![&>|])&(?![&>])|\b(?:jobs|bg|fg|wait|disown)\b")
 _RECKONED = re.compile(r"\([^()]*\)|-i ?\d+-\d+")  # bounds, and what may come out
 _TIMED = re.compile(r"\btime\b")
@@ -85,15 +85,24 @@ def _grants(action: str, depth: int) -> Iterator[Grant]:
 
 def _of_shell_itself(action: str) -> Iterator[Grant]:
     """What the shell's own variables, jobs and `time` license."""
-    if "RANDOM" in action:
-        yield Grant(Licence(kinds=tuple(chance.of_shell_variables(action))))
+    shown = chance.without_counted(action)
+    is_alone = chance.is_one_command(action)  # else a number of another command may stand alone
+    if "RANDOM" in shown and not chance.is_seeded(action):
+        yield _drawn(tuple(chance.of_shell_variables(shown)), is_alone=is_alone)
     for pattern, licence in _EXPANSIONS:
-        if pattern.search(action):
+        if pattern.search(shown):
             yield Grant(licence)
+    if _OWN_PID.search(shown):
+        yield _drawn((PID,), is_alone=is_alone)
     if _BACKGROUND.search(action):
         yield programs.JOB
     if _TIMED.search(action):
         yield from programs.TIME
+
+
+def _drawn(kinds: tuple[Kind, ...], *, is_alone: bool) -> Grant:
+    fields = tuple(map(chance.only_number, kinds)) if is_alone else ()
+    return Grant(Licence(kinds=kinds, fields=fields))
 
 
 def _pipeline(pipeline: Sequence[Sequence[str]], depth: int) -> list[Grant]:

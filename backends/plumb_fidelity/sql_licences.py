@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from plumb_fidelity.action import sql_words
-from plumb_fidelity.chance import UPPER_HASH, of_expression
+from plumb_fidelity.chance import UPPER_HASH, between, of_expression
 from plumb_fidelity.kinds import (
     DRAWN,
     EPOCH,
@@ -44,6 +44,7 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = tuple(
 )  # fmt: skip
 _RAND = re.compile(r"\brand\s*\(\s*\)", re.IGNORECASE)
 _ONLY_RAND = re.compile(r"\s*rand\s*\(\s*\)(?:\s+as\s+\w+|\s+\w+)?\s*", re.IGNORECASE)
+_COMPARED = re.compile(r"[<>]=?|!=|\)\s*=|=\s*rand", re.IGNORECASE)
 _COMPUTED = re.compile(
     r"\b(?:sum|avg|count|min|max|std\w*|var\w*|round|floor|ceil\w*|truncate|abs|mod|pow\w*|sqrt|ln"
     r"|log\d*|exp|pi|sin|cos|tan|length|char_length|datediff|timestampdiff|json_length|rank"
@@ -107,6 +108,9 @@ def _column(expression: str, side: str, shown: tuple[Kind, ...]) -> Licence:
                        for kind in kinds))  # fmt: skip
     if _RAND.search(expression):
         bounded = of_expression(expression)
+        bounded = bounded and bounded._replace(is_single=False)
+        if _COMPARED.search(expression):
+            bounded = between(0, 1)
         kinds += (bounded or (SHARE if _ONLY_RAND.fullmatch(expression) else DRAWN),)
     if "sleep(" in expression.lower() or "benchmark(" in expression.lower():
         kinds += (SPENT,)

@@ -14,11 +14,12 @@ from plumb_fidelity.seen import STOPPED, Seen
 
 _ECHO = re.compile(r"(?:\^C)++(?=\n|\Z|\w)")
 _BEHIND = 4096  # characters that handlers of the stop may print behind its echo
+_MOST_LINES = 64  # that a stop prints; more is an answer
 _TRACEBACK = re.compile(r"(?:\^C)?Traceback \(most recent call last\):$")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt\b|asyncio\.exceptions\.CancelledError")
 _SIGNAL = r"(?:Terminated|Killed|Hangup|Interrupt|Quit)"
 _REPORT = re.compile(
-    rf"(?:[\w./-]+: (?:line \d+: )?\s*(?:\d+ )?|\[\d+\][+-]?\s+(?:\d+ )?)?{_SIGNAL}"
+    rf"(?:>>> )?(?:[\w./-]+: (?:line \d+: )?\s*(?:\d+ )?|\[\d+\][+-]?\s+(?:\d+ )?)?{_SIGNAL}"
     r"(?:: \d+)?(?:\s.*)?|\s*\.\.\.(?:killed|terminated)\.?|Session terminated\b.*"
 )
 _CONTINUED = re.compile(r"\s*(?:>\s*)+")
@@ -49,7 +50,8 @@ def without_stop(seen: Seen, endings: Iterable[str]) -> Seen:
 def _cut(text: str, *, is_open: bool) -> str:
     echoes = list(_ECHO.finditer(text, max(0, len(text) - _BEHIND)))
     lines = (text[: echoes[-1].start()] if echoes else text).split("\n")
-    while lines and (not lines[-1].strip() or _is_of_stop(lines[-1], is_open=is_open)):
+    first = max(len(lines) - _MOST_LINES, 0)
+    while len(lines) > first and (not lines[-1].strip() or _is_of_stop(lines[-1], is_open=is_open)):
         lines.pop()
     kept = "\n".join(_without_traceback(lines))
     return kept + "\n" if kept and len(kept) < len(text) else kept

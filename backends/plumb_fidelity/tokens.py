@@ -29,11 +29,13 @@ _TOKEN = re.compile(
     r"|(?P<word>\w+)|(?P<other>.))",
     re.DOTALL,
 )
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TYPES = {group: group for group in _TOKEN.groupindex} | {"plain": "word", "mark": "other"}
 _CLOCK_REACH = datetime.timedelta(hours=36)
 _HEX = re.compile(r"[0-9a-f]+")
 _UNIT_SEPARATOR = "\x1f"  # Python takes it for space; here it stands between cells
 _LONGEST_DATE = 64
+_LEAST_DIGITS = 9  # programs print as many as a float needs: 0.3 is not 0.30000000000000004
 _CODE = re.compile(r"[+-]?0\d")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _PID = re.compile(r"[0-9]{1,10}")
@@ -138,9 +140,12 @@ def same_value(real: str, simulated: str) -> bool:
 
 
 def same_float(real: str, simulated: str) -> bool:
-    """Whether a real number is a float, and another is the same to 1e-9 relative."""
+    """Whether two numbers are floats as programs print them, the same to 1e-9 relative."""
     try:
-        return _is_close(real, decimal.Decimal(real), decimal.Decimal(simulated))
+        right = decimal.Decimal(simulated)
+        if len(right.as_tuple().digits) < _LEAST_DIGITS:
+            return False
+        return _is_close(real, decimal.Decimal(real), right)
     except decimal.InvalidOperation:
         return False
 
@@ -223,6 +228,9 @@ def _why_not_date(value: str, at: datetime.datetime | None) -> str:
     if date is None:
         return f"implausible: there is no date {value!r}"
     last = at.year + 1 if at else _LAST_YEAR
+    day = value[:3]
+    if day in _DAYS and re.search(r"\b\d{4}\b", value) and day != _DAYS[date.weekday()]:
+        return f"implausible: {value!r} is no {day}"
     if not _FIRST_YEAR <= date.year <= last:
         return f"implausible: {value!r} is not of this time"
     return ""

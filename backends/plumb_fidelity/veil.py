@@ -36,7 +36,8 @@ class Veil:
         self._shares: list[host_shell.Share] = []
         self._owns: list[host_sql.Own | None] = []
         if is_table:
-            self._owns = [host_sql.own_of(statement) for statement in sql_statements(action)]
+            given = host_sql.given_in(action)
+            self._owns = [host_sql.own_of(one, given) for one in sql_statements(action)]
             self._owns = [self._untold(at, own, real) for at, own in enumerate(self._owns)]
         elif len(real) == 1 and real[0].name == "text":
             self._shares = self._unknown(host_shell.shares(action), real[0].lines)

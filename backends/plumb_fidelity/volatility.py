@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from plumb_fidelity.align import align, match_in_any_order
+from plumb_fidelity.complaints import same_complaint
 from plumb_fidelity.fitting import (
     IMPLAUSIBLE,
     SAME,
@@ -95,7 +96,10 @@ class Line:
     def _fit(self, key: str, clock: Clock) -> tuple[str, str]:
         if self.licences.cells is not None:
             return self._fits_row(key, clock)
-        return self._read(clock).fit(key)
+        how, why = self._read(clock).fit(key)
+        if how == WRONG and same_complaint(self.key, key):
+            return SAME, ""
+        return how, why
 
     def is_loose(self, clock: Clock) -> bool:
         """Whether something in it may differ, so that another line may stand for it."""

@@ -49,6 +49,7 @@ class LabelledPair:
         sure: Whether the rater was.
         origin: One of `ORIGINS`.
         source: The file, the scenario and the turn that it is from.
+        told: What the simulated side was told of its world; a line may leave it out.
     """
 
     id: str
@@ -64,6 +65,7 @@ class LabelledPair:
     sure: bool
     origin: str
     source: str
+    told: str = ""
 
     @property
     def differs(self) -> bool:
@@ -87,6 +89,7 @@ class LabelledPair:
             is_table=is_table,
             at=self.at,
             history=self.history,
+            told=self.told,
         )
 
 
@@ -156,6 +159,7 @@ def parse_labelled(line: bytes, place: str) -> LabelledPair:
         sure=take(data, place, "sure", "true or false", lambda value: isinstance(value, bool)),
         origin=one_of("origin", ORIGINS),
         source=text("source"),
+        told=text("told") if "told" in data else "",
     )
 
 

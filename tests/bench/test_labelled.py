@@ -86,6 +86,13 @@ def test_a_line_that_is_wrong_is_told_with_its_field(changed: dict[str, Any], sa
     assert said in str(caught.value)
 
 
+def test_what_was_told_is_known() -> None:
+    asked = {"action": "cat /etc/os-release", "real": [{"text": "ID=debian\n"}]}
+    other = {"simulated": {"text": "ID=ubuntu\n"}}
+    assert pair(**asked, **other).judge().verdict == "UNKNOWABLE"
+    assert pair(**asked, **other, told="ID=debian").judge().verdict == "WRONG_VALUE"
+
+
 def test_a_file_has_pairs_and_each_id_once(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(b"\n")
