@@ -10,9 +10,11 @@ from typing import Any
 
 from mysql.connector.aio import MySQLConnection
 from mysql.connector.aio.network import MySQLSocket, MySQLTcpSocket
+from mysql.connector.constants import ServerFlag
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.engine import ProgramStream, Sandbox
+from plumb_backends.real.sql.packets import Protocol
 from plumb_backends.real.sql.row_gate import RowGate
 
 _RELAY = "plumb-relay"
@@ -20,11 +22,18 @@ _STDOUT = 1
 
 
 class WireConnection(MySQLConnection):
-    """A connection whose rows pass a gate, and that may run over a relay."""
+    """A connection whose rows pass a gate, and that may run over a relay.
+
+    Attributes:
+        gate: What bounds the rows.
+        has_escapes: Whether a backslash escapes in a quote, by the session's `sql_mode`.
+    """
 
     def __init__(self, socket: MySQLSocket, **options: Any) -> None:
         super().__init__(**options)
         self.gate = RowGate()
+        self.has_escapes = True
+        self._protocol = Protocol()
         socket._netbroker = self.gate
         self._wire = socket
 
@@ -40,6 +49,10 @@ class WireConnection(MySQLConnection):
         except BaseException:
             await self._wire.close_connection()
             raise
+
+    def _handle_server_status(self, flags: int) -> None:
+        super()._handle_server_status(flags)
+        self.has_escapes = not flags & ServerFlag.STATUS_NO_BACKSLASH_ESCAPES
 
 
 class DirectSocket(MySQLTcpSocket):
