@@ -123,8 +123,7 @@ async def test_results_of_many_columns_end_at_the_limit(mysql: RealMysql) -> Non
     columns = ", ".join(f"1 AS `{'x' * 240}{number}`" for number in range(MOST_COLUMNS))
     await step(
         mysql,
-        "CREATE PROCEDURE p() BEGIN WHILE 1 DO "
-        f"SELECT {columns} FROM DUAL WHERE 0; END WHILE; END",
+        f"CREATE PROCEDURE p() BEGIN WHILE 1 DO SELECT {columns} FROM DUAL WHERE 0; END WHILE; END",
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seen = await step(mysql, "CALL p()")

@@ -45,6 +45,11 @@ class Connection:
         """The server's number for it."""
         return int(self._raw.connection_id or 0)
 
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash escapes in a quote, by the session's `sql_mode`."""
+        return self._raw.has_escapes
+
     async def run(self, statement: bytes, limits: RowLimits) -> AsyncIterator[RawResult]:
         """Runs one statement; yields its results, the last of which may be an error."""
         started = time.monotonic()

@@ -60,14 +60,14 @@ class RowGate(NetworkBrokerPlain):
         self._counts = False  # rows, which are read now
         self._limits = RowLimits()
         self._on_flood: Callable[[], None] = lambda: None
-        self._sent = 0  # of the statement, all its results together
+        self._sent = self._flood_at = 0  # of the statement, all its results together
         self.error: RawError | None = None
         self.kept_rows = self.kept_bytes = self.dropped_rows = self.dropped_bytes = 0
 
     def begin(self, limits: RowLimits, on_flood: Callable[[], None]) -> None:
-        """Starts counting for a statement; `on_flood` is called once, if it sends too much."""
+        """Starts counting for a statement; `on_flood` is called whenever it has sent too much."""
         self._limits, self._on_flood = limits, on_flood
-        self._sent = 0
+        self._sent, self._flood_at = 0, limits.stop_bytes
         self.error = None
 
     def open(self) -> None:
@@ -168,8 +168,9 @@ class RowGate(NetworkBrokerPlain):
         return taken
 
     def _count(self, size: int, packets: int = 1) -> None:
-        before, self._sent = self._sent, self._sent + size + packets * _HEADER
-        if before <= self._limits.stop_bytes < self._sent:
+        self._sent += size + packets * _HEADER
+        if self._sent > self._flood_at:
+            self._flood_at = self._sent + self._limits.stop_bytes
             self._on_flood()
 
 
