@@ -88,8 +88,9 @@ class Connection:
                 rows, reading.end = await self._raw.get_rows(count=count, raw=True)
                 reading.add(rows)
                 row_bytes = gate.kept_bytes // max(1, gate.kept_rows)
+                if count > 1:
+                    await asyncio.sleep(0)  # rows that have arrived keep nobody else waiting
                 count = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(1, row_bytes)))
-                await asyncio.sleep(0)  # rows that have arrived keep nobody else waiting
         finally:
             gate.close()
 

@@ -127,7 +127,7 @@ async def _count(reader: Reader, database: str, table: str) -> str:
     except Broken as error:
         # A view of what is gone has none; what cannot be counted is not empty.
         return "0 rows" if error.is_gone else f"its rows cannot be counted: {error}"
-    return f"{count} rows"
+    return f"{int(str(count))} rows"
 
 
 async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:

@@ -57,6 +57,7 @@ class RowGate(NetworkBrokerPlain):
         super().__init__()
         self._buffer = bytearray()
         self._at = 0  # where what is not read yet begins in it
+        self._since_pause = 0  # bytes that were received since others had their turn
         self._counts = False  # rows, which are read now
         self._limits = RowLimits()
         self._on_flood: Callable[[], None] = lambda: None
@@ -158,11 +159,14 @@ class RowGate(NetworkBrokerPlain):
         taken = self._buffer[self._at :]
         self._buffer, self._at = bytearray(), 0
         while len(taken) < size:
-            await asyncio.sleep(0)  # what has arrived already would keep everybody else waiting
+            if self._since_pause > _PIECE:  # what has arrived already would keep others waiting
+                self._since_pause = 0
+                await asyncio.sleep(0)
             piece = await reader.read(max(_PIECE, size - len(taken)))
             if not piece:
                 raise InterfaceError(errno=_LOST)
             taken += piece
+            self._since_pause += len(piece)
         self._buffer = taken[size:]
         del taken[size:]
         return taken
