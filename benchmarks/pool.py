@@ -6,15 +6,13 @@ is full again, as its metrics say: what is measured is a hit. Of the peers, llm-
 whose containers are used again as the last user left them: that is something else.
 """
 
-import asyncio
-import socket
-import urllib.request
 from collections.abc import Mapping
 
 from bench import Bench, server
 from findings import Budget, Findings, Row, latencies, milliseconds, p50
 from measure import Action, Timings, in_turns, joined
 from plumb_client import aio
+from pool_size import free_port, until_full
 
 WARM, COLD = "plumb, from the pool", "plumb, cold"
 SIZE = 4
@@ -25,20 +23,19 @@ SESSION, OUTPUT = "new {} session", "new {} session, first output"
 
 async def measure(bench: Bench) -> Findings:
     """Measures both kinds, both with and without a step."""
-    port = str(_free_port())
+    port = free_port()
     pools = {"PLUMB_SHELL_POOL": str(SIZE), "PLUMB_MYSQL_POOL": str(SIZE)}
     none = {"PLUMB_MYSQL_POOL": "0"}
-    metrics = f"http://127.0.0.1:{port}/metrics"
     rows: list[Row] = []
     budgets = []
-    with server(**none) as cold_at, server(**pools, PLUMB_METRICS_PORT=port) as pooled_at:
+    with server(**none) as cold_at, server(**pools, PLUMB_METRICS_PORT=str(port)) as pooled_at:
         async with pooled_at.connect() as pooled, cold_at.connect() as cold:
             plumbs = {WARM: pooled, COLD: cold}
             async with pooled.session("mysql"):
                 pass  # whose pool is filled after the first
             for kind, usual in ROUNDS.items():
                 for subject, with_step in ((SESSION, False), (OUTPUT, True)):
-                    timings = await _take(plumbs, kind, metrics, bench.rounds(usual), with_step)
+                    timings = await _take(plumbs, kind, port, bench.rounds(usual), with_step)
                     rows += latencies(subject.format(kind), timings, WARM, {})
                     if not with_step:
                         taken = milliseconds(p50(timings, WARM))
@@ -47,7 +44,7 @@ async def measure(bench: Bench) -> Findings:
 
 
 async def _take(
-    plumbs: Mapping[str, aio.Plumb], kind: str, metrics: str, rounds: int, with_step: bool
+    plumbs: Mapping[str, aio.Plumb], kind: str, port: int, rounds: int, with_step: bool
 ) -> dict[str, Timings]:
     """Times new sessions of a kind on both servers; removals and refills are left out."""
     garbage: list[aio.Session] = []
@@ -64,24 +61,8 @@ async def _take(
     ways = {name: creating(plumb) for name, plumb in plumbs.items()}
     parts = []
     for _ in range(rounds + 1):
-        await _until_full(metrics, kind)
+        await until_full(port, kind, SIZE)
         parts.append(await in_turns(ways, dict.fromkeys(ways, 1)))
         while garbage:
             await garbage.pop().close()
     return joined(parts[1:])  # the first is to warm up
-
-
-async def _until_full(metrics: str, kind: str) -> None:
-    full = f'plumb_pool_size{{pool="{kind}"}} {SIZE:.1f}'
-    while full not in await asyncio.to_thread(_read, metrics):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-
-def _read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return str(answer.read().decode())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -26,7 +26,7 @@ import time
 from collections.abc import Iterator
 
 PROMPT = "@@P> "
-AT_PROMPT = re.compile(rb"(?:@@P> |    -> |    '> |    \"> |    `> |   /\*> )\Z")
+AT_PROMPT = re.compile(rb"(?:@@P> |    -> |    '> |    \"> |    `> |   /\*> |    \$> )\Z")
 LOGIN = ("mysql", "-h127.0.0.1", "-uplumb_admin", "-px")
 BY_ITSELF = ("SELECT DATABASE()", "select @@version_comment limit 1", "select $$")
 
@@ -122,6 +122,58 @@ CASES: dict[str, list[str]] = {
         "use   shop  \nSELECT 1;",
         "/* a */ use shop",
         "USE nosuch",
+    ],
+    "use in other words": [
+        "use",
+        "USE;",
+        "use ''",
+        "USE shop junk",
+        "use nosuch junk;",
+        "use shop, x",
+        "use `shop`",
+        "use 'shop';",
+        "use sh\\op",
+        "use shop\\g",
+        "use shop\\G",
+        "/* c */ use shop;",
+        "/* a */ use /* b */ shop",
+        "use shop -- c",
+        "SELECT 1; use shop;",
+        "use `sh``op`",
+    ],
+    "no backslash escapes": [
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES';",
+        "SELECT 'a\\';",
+        "SELECT 'a\\', \"b\\\", `c\\` FROM (SELECT 1 AS `c\\`) x; SELECT 2;",
+        "SELECT 'it''s\\' \\G",
+        "SET sql_mode = DEFAULT; SELECT 'a\\';b';",
+    ],
+    "escapes come and go": [
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'; SELECT 'a\\'; SET sql_mode = ''; SELECT '\\';b';",
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES';\nSELECT 'C:\\';\nDELIMITER //\nSELECT '\\'//\n"
+        "SET sql_mode = DEFAULT//\nSELECT '\\'//b'//\nDELIMITER ;",
+    ],
+    "a mode for names": [
+        "SET sql_mode = 'ANSI_QUOTES';",
+        'SELECT "a;b" FROM (SELECT 1 AS "a;b") x;',
+        'SELECT "a\\";b" FROM (SELECT 1 AS "a\\";b") x;',
+    ],
+    "dollar quotes": [
+        "SELECT $$a;b$$;",
+        "SELECT $x$a;b$x$; SELECT 1;",
+        "SELECT $$ ' $$, 1;",
+        "SELECT '$$'; SELECT `$$` FROM (SELECT 1 AS `$$`) x;",
+        "SELECT 1 AS a$$b; SELECT 2 AS a$x$b, 3 AS c$x$d;",
+        "SELECT $1$a;$1$;",
+        "SELECT $x; y$ ;",
+        "SELECT $é$a;$é$;",
+        "SELECT $x$a$y$;$x$;",
+        "SELECT $ ; SELECT 1;",
+        "SELECT @a$$; SELECT 2;",
+        "SELECT /* $$ */ 1; SELECT 2; # $$",
+    ],
+    "dollars as quotes and as delimiter": [
+        "DELIMITER $$\nSELECT 1$$\nSELECT 'a' $$\nSELECT $x$ a$$ b $x$$$\nDELIMITER ;\nSELECT 2;",
     ],
     "names that are keywords": [
         "CREATE TABLE event (id INT, begin INT); SELECT 1\\G",

@@ -41,12 +41,13 @@ from plumb_backends.registry import Spec
 from plumb_backends.snapshot import Snapshot
 from plumb_backends.sql.rendering import show_all
 from plumb_backends.sql.result import RawError, RawOk
-from plumb_backends.sql.splitting import split_within
-from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement
+from plumb_backends.sql.splitting import Script
+from plumb_backends.sql.statements import DEFAULT_DELIMITER, Rules, Statement
 from plumb_backends.workers import WorkCut
 
-_OBEY_WITHIN = 5.0
-"""Seconds that a statement gets to end after it was killed, before its connection is."""
+_OBEY_WITHIN = (0.5, 1.5, 3.0)
+"""Seconds that a statement gets to end after each time that it was killed, before its connection
+is: a kill that comes between two statements of a stored program may be lost."""
 
 _LARGE_RESULT = 8 * 1024
 """Bytes of rows beyond which showing them is work for a process of its own."""
@@ -54,8 +55,8 @@ _LARGE_RESULT = 8 * 1024
 _SHOW_WITHIN = 30.0
 """Seconds that this may take."""
 
-_SENDS_COMMENTS_SINCE = 9
-"""The client's first version that sends what is only a comment."""
+_NEW_CLIENT = 9
+"""The client's first version that sends what is only a comment, and knows `$$` as a quote."""
 
 _USE = re.compile(rb"\s*use\b", re.IGNORECASE)
 
@@ -102,9 +103,7 @@ class RealMysql:
         turn = self._turn = SqlTurn()
         started = time.monotonic()
         try:
-            statements = await self._split(place, action.text, turn, action.timeout)
-            left = max(0.0, action.timeout - (time.monotonic() - started))
-            await self._perform(place, statements, turn, left)
+            await self._perform(place, action.text, turn, action.timeout)
         finally:
             self._turn = None
         run_duration = time.monotonic() - started
@@ -230,32 +229,16 @@ class RealMysql:
 
     # Running statements.
 
-    async def _split(
-        self, place: _Place, action: bytes, turn: SqlTurn, seconds: float
-    ) -> Sequence[Statement]:
-        """Splits an action; one that takes too long has timed out before it began."""
-        try:
-            found = await split_within(
-                action,
-                place.delimiter,
-                sends_comments=place.seat.server.major_version >= _SENDS_COMMENTS_SINCE,
-                seconds=seconds,
-                owner=self._spec.session_id,
-            )
-        except WorkCut:
-            turn.ask_to_stop(Ending.TIMED_OUT)
-            return ()
-        place.delimiter = found.delimiter
-        return found.statements
-
-    async def _perform(
-        self, place: _Place, statements: Sequence[Statement], turn: SqlTurn, timeout: float
-    ) -> None:
-        """Runs statements until the end, or until somebody wants them to stop."""
-        work = asyncio.create_task(self._run_all(place, statements, turn))
+    async def _perform(self, place: _Place, action: bytes, turn: SqlTurn, timeout: float) -> None:
+        """Runs an action until its end, or until somebody wants it to stop."""
+        until = time.monotonic() + timeout
+        script = await self._read_script(place, action, turn, timeout)
+        if script is None:
+            return
+        work = asyncio.create_task(self._run_all(place, script, turn, until))
         waker = asyncio.create_task(turn.woken.wait())
         try:
-            await asyncio.wait({work, waker}, timeout=timeout, return_when="FIRST_COMPLETED")
+            await asyncio.wait({work, waker}, timeout=_left(until), return_when="FIRST_COMPLETED")
             if not work.done():
                 turn.ask_to_stop(Ending.TIMED_OUT)
                 await self._stop(place, work)
@@ -265,11 +248,33 @@ class RealMysql:
                 task.cancel()
             await asyncio.gather(work, waker, return_exceptions=True)
 
+    async def _read_script(
+        self, place: _Place, action: bytes, turn: SqlTurn, seconds: float
+    ) -> Script | None:
+        """Splits an action; one that takes too long has timed out before it began."""
+        is_new = place.seat.server.major_version >= _NEW_CLIENT
+        rules = Rules(
+            sends_comments=is_new,
+            has_dollar_quotes=is_new,
+            has_escapes=place.seat.connection.has_escapes,
+        )
+        try:
+            script = await Script.read(
+                action, place.delimiter, rules, seconds=seconds, owner=self._spec.session_id
+            )
+        except WorkCut:
+            turn.ask_to_stop(Ending.TIMED_OUT)
+            return None
+        place.delimiter = script.delimiter
+        return script
+
     async def _stop(self, place: _Place, work: "asyncio.Task[None]") -> None:
         """Kills what runs; the connection, too, where that does not help."""
-        for kill in (place.seat.connection.stop, place.seat.connection.end):
+        connection = place.seat.connection
+        kills = [(connection.stop, seconds) for seconds in _OBEY_WITHIN]
+        for kill, seconds in (*kills, (connection.end, sum(_OBEY_WITHIN))):
             await kill()
-            await asyncio.wait({work}, timeout=_OBEY_WITHIN)
+            await asyncio.wait({work}, timeout=seconds)
             if work.done():
                 return
         await self.close()
@@ -278,10 +283,8 @@ class RealMysql:
             "database was removed; reset the session"
         )
 
-    async def _run_all(self, place: _Place, statements: Sequence[Statement], turn: SqlTurn) -> None:
-        for statement in statements:
-            if turn.stop_because is not None or place.seat.connection.is_lost:
-                return
+    async def _run_all(self, place: _Place, script: Script, turn: SqlTurn, until: float) -> None:
+        while (statement := await self._next(place, script, turn, until)) is not None:
             if not statement.text:
                 turn.add(RawError(errno=0, sqlstate="", message=statement.problem))
                 continue
@@ -292,30 +295,46 @@ class RealMysql:
             if turn.stops_at_errors and turn.error:
                 return
 
+    async def _next(
+        self, place: _Place, script: Script, turn: SqlTurn, until: float
+    ) -> Statement | None:
+        """The next statement to run, if there is to be one."""
+        connection = place.seat.connection
+        if turn.stop_because is not None or connection.is_lost:
+            return None
+        try:
+            found = await script.next(has_escapes=connection.has_escapes, seconds=_left(until))
+        except WorkCut:
+            turn.ask_to_stop(Ending.TIMED_OUT)
+            return None
+        place.delimiter = script.delimiter
+        return found
+
     async def _run(self, place: _Place, statement: Statement, turn: SqlTurn) -> None:
         text, seat = statement.text, place.seat
         if not seat.server.is_own and (refused := refusal(text)) is not None:
             turn.add(refused)
             return
-        is_use = bool(_USE.match(text))
+        late = 0  # results that came although the statement was stopped
         async for result in seat.connection.run(text, self._limits):
-            if is_use and isinstance(result, RawOk):
+            if isinstance(result, RawOk) and _USE.match(text):
                 place.use = text
-                result = dataclasses.replace(result, changed_database=True)
-            if turn.sent > self._limits.stop_bytes:  # stopped, but there was more on its way
-                continue
-            turn.add(result, vertical=statement.vertical)
+                result = dataclasses.replace(result, changed_database=statement.is_use)
+            if turn.sent <= self._limits.stop_bytes:
+                turn.add(result, vertical=statement.vertical)
             if turn.sent > self._limits.stop_bytes:
-                await seat.connection.stop()
+                if (
+                    late & (late - 1) == 0
+                ):  # 0, 1, 2, 4, ...: a kill may be lost, see `_OBEY_WITHIN`
+                    await seat.connection.stop()
+                late += 1
 
     async def _run_script(self, text: str, timeout: float) -> ProgramResult:
         """Runs an init script: like `mysql < script`, up to the first error."""
         place = self._here()
         turn = SqlTurn(stops_at_errors=True)
         started = time.monotonic()
-        statements = await self._split(place, text.encode(), turn, timeout)
-        left = max(0.0, timeout - (time.monotonic() - started))
-        await self._perform(place, statements, turn, left)
+        await self._perform(place, text.encode(), turn, timeout)
         timed_out = turn.stop_because is Ending.TIMED_OUT
         if place.seat.connection.is_lost:
             await self._reconnect(place)
@@ -367,6 +386,10 @@ class RealMysql:
             sql=detail,
             provenance=Provenance(backend="real"),
         )
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
 
 
 def _detail(turn: SqlTurn, results: tuple[SqlResult, ...], *, reconnected: bool) -> SqlDetail:

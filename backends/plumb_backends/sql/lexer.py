@@ -16,6 +16,10 @@ SINGLE = rb"'(?:[^'\\]++|\\.|'')*+'"
 DOUBLE = rb'"(?:[^"\\]++|\\.|"")*+"'
 BACKQUOTED = rb"`(?:[^`]++|``)*+`"
 _WORD_BYTES = rb"A-Za-z0-9_$\x80-\xff"
+DOLLARS = rb"(?<![" + _WORD_BYTES + rb"])\$[A-Za-z0-9_\x80-\xff]*+\$"
+"""What opens a quote `$$ ... $$` or `$tag$ ... $tag$`, and closes it, since MySQL 9."""
+
+IN_DOLLARS = rb"(?<![" + _WORD_BYTES + rb"])\$(?P<tag>[A-Za-z0-9_\x80-\xff]*+)\$.*?\$(?P=tag)\$"
 
 
 class Kind(enum.Enum):
@@ -59,8 +63,10 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 
 @functools.lru_cache(maxsize=16)
-def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
+def _pattern(delimiter: bytes, has_dollar_quotes: bool) -> re.Pattern[bytes]:
     end = re.escape(delimiter)
+    in_dollars = rb"|" + IN_DOLLARS if has_dollar_quotes else b""
+    dollars = rb"|" + DOLLARS if has_dollar_quotes else b""
     # A delimiter such as `$$` ends a word that it touches.
     word = (
         rb"(?:(?!" + end + rb")[" + _WORD_BYTES + rb"])++"
@@ -71,24 +77,27 @@ def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
         rb"(?P<end>" + end + rb"|\\[gG])"
         rb"|(?P<space>[\s\x00]++|/\*!\d*+|\*/)"
         rb"|(?P<comment>--(?=[\s\x00]|\Z)[^\n]*+|#[^\n]*+|/\*(?!!).*?\*/)"
-        rb"|(?P<string>" + SINGLE + rb"|" + DOUBLE + rb")"
+        rb"|(?P<string>" + SINGLE + rb"|" + DOUBLE + in_dollars + rb")"
         rb"|(?P<name>" + BACKQUOTED + rb")"
         rb"|(?P<variable>@@?(?:[" + _WORD_BYTES + rb".]++|" + BACKQUOTED + rb"|" + SINGLE
         + rb"|" + DOUBLE + rb")?)"
-        rb"|(?P<unfinished>(?:['\"`]|/\*).*\Z)"
+        rb"|(?P<unfinished>(?:['\"`]|/\*" + dollars + rb").*\Z)"
         rb"|(?P<word>" + word + rb")"
         rb"|(?P<other>.)",
         re.DOTALL,
     )  # fmt: skip
 
 
-def tokenize(text: bytes, *, delimiter: bytes = b";", start: int = 0) -> Iterator[Token]:
+def tokenize(
+    text: bytes, *, delimiter: bytes = b";", start: int = 0, has_dollar_quotes: bool = False
+) -> Iterator[Token]:
     """Yields the tokens from `start` on.
 
     Args:
         text: SQL, in UTF-8 or whatever the client sends.
         delimiter: What ends a statement.
         start: Where to begin.
+        has_dollar_quotes: Whether `$$ ... $$` is a quote.
     """
-    for found in _pattern(delimiter).finditer(text, start):
+    for found in _pattern(delimiter, has_dollar_quotes).finditer(text, start):
         yield Token(_KINDS[found.lastgroup or ""], found.start(), found[0])

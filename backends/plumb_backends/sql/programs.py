@@ -28,13 +28,16 @@ _EXPRESSION = b"(CASE)"
 _LONGEST_HEAD = 4096
 
 
-def end_of_program(action: bytes, start: int, first_end: int) -> tuple[int, int] | None:
+def end_of_program(
+    action: bytes, start: int, first_end: int, *, has_dollar_quotes: bool
+) -> tuple[int, int] | None:
     """Finds the end of a statement that makes a stored program.
 
     Args:
         action: All of it.
         start: Where the statement begins.
         first_end: Where its first `;` is.
+        has_dollar_quotes: Whether `$$ ... $$` is a quote.
 
     Returns:
         Where the end stands, and what is behind it; None for any other statement.
@@ -42,7 +45,7 @@ def end_of_program(action: bytes, start: int, first_end: int) -> tuple[int, int]
     if _HEAD.match(action, start, min(first_end, start + _LONGEST_HEAD)) is None:
         return None
     program = _Program()
-    for token in tokenize(action, start=start):
+    for token in tokenize(action, start=start, has_dollar_quotes=has_dollar_quotes):
         if token.kind is Kind.END and not (token.text == b";" and program.is_open):
             return token.start, token.end
         if token.kind is Kind.END:

@@ -23,7 +23,7 @@ import functools
 import re
 from collections.abc import Iterator
 
-from plumb_backends.sql.lexer import BACKQUOTED, DOUBLE, SINGLE, tokenize
+from plumb_backends.sql.lexer import BACKQUOTED, DOLLARS, DOUBLE, IN_DOLLARS, SINGLE, tokenize
 from plumb_backends.sql.programs import end_of_program
 
 DEFAULT_DELIMITER = b";"
@@ -31,6 +31,7 @@ MAX_DELIMITER_BYTES = 15
 """As in the client, which takes no more of a longer one."""
 
 NO_QUERY = "No query specified"
+_NO_DATABASE = "USE must be followed by a database name"
 _NO_DELIMITER = "DELIMITER must be followed by a 'delimiter' character or string"
 _BACKSLASH = "DELIMITER cannot contain a backslash character"
 
@@ -40,7 +41,11 @@ _COMMAND = re.compile(
     rb"(?:[ \t\r\f\v]++|/\*(?![!+])(?:[^*\n]++|\*(?!/))*+\*/)*+(delimiter|use)(?=[ \t\r\n]|\Z)",
     re.IGNORECASE,
 )
-_COMMAND_AT_END = re.compile(rb"\s*+delimiter(?=\s|\Z)", re.IGNORECASE)
+_DELIMITER_AT_END = re.compile(rb"\s*+delimiter(?=\s|\Z)", re.IGNORECASE)
+_USE_AT_END = re.compile(
+    rb"(?:\s++|/\*(?![!+])(?:[^*]++|\*(?!/))*+\*/)*+(use(?=\s|\Z).*+)", re.IGNORECASE | re.DOTALL
+)
+_UNESCAPED = rb"'(?:[^']++|'')*+'|\"(?:[^\"]++|\"\")*+\""
 _COMMENT_BEHIND = re.compile(rb"([ \t\r\f\v]*+)(" + _LINE_COMMENT + rb")?")
 _SOMETHING = re.compile(rb"[^\s\x00]")
 _SPACES = b" \t\r\n\f\v\x00"
@@ -55,11 +60,13 @@ class Statement:
         text: For the server; empty where there is nothing to send.
         vertical: Whether it ended with `\G`.
         problem: What the client says itself instead, where `text` is empty.
+        is_use: Whether it is the client's own command USE.
     """
 
     text: bytes
     vertical: bool = False
     problem: str = ""
+    is_use: bool = False
 
 
 _NOTHING = Statement(b"", problem=NO_QUERY)
@@ -67,34 +74,76 @@ _NOTHING = Statement(b"", problem=NO_QUERY)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Split:
-    """The statements of an action, and what ends the statements of the next one."""
+    """The statements of an action, and what ends the statements of the next one.
+
+    Attributes:
+        statements: In their order.
+        delimiter: What ends statements behind them.
+        ends: Where what is behind each statement begins, and what ends statements there.
+        is_whole: Whether the action has no others.
+    """
 
     statements: list[Statement]
     delimiter: bytes
+    ends: list[tuple[int, bytes]] = dataclasses.field(default_factory=list, compare=False)
+    is_whole: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What an action is split by.
+
+    Attributes:
+        sends_comments: Whether what is only a comment is sent; the client does since version 9.
+        has_dollar_quotes: Whether `$$ ... $$` is a quote; it is since version 9.
+        has_escapes: Whether a backslash escapes in a quote; not in NO_BACKSLASH_ESCAPES.
+    """
+
+    sends_comments: bool = True
+    has_dollar_quotes: bool = True
+    has_escapes: bool = True
+
+
+USUAL = Rules()
 
 
 def split(
-    action: bytes, delimiter: bytes = DEFAULT_DELIMITER, *, sends_comments: bool = True
+    action: bytes,
+    delimiter: bytes = DEFAULT_DELIMITER,
+    rules: Rules = USUAL,
+    *,
+    start: int = 0,
+    most: int | None = None,
 ) -> Split:
     """Splits an action, in one pass.
 
     Args:
         action: As it was typed.
-        delimiter: What ended the statements of the action before.
-        sends_comments: Whether what is only a comment is sent; the client does since version 9.
+        delimiter: What ended the statements before.
+        rules: See `Rules`.
+        start: Where to begin; there nothing is pending.
+        most: How many statements to look for at least; all, if None.
     """
-    splitter = _Splitter(action, delimiter, sends_comments)
-    splitter.run()
-    return Split(splitter.statements, splitter.delimiter)
+    splitter = _Splitter(action, delimiter, rules, start)
+    is_whole = splitter.run(len(action) + 1 if most is None else most)
+    return Split(splitter.statements, splitter.delimiter, splitter.ends, is_whole)
 
 
-@functools.lru_cache(maxsize=16)
-def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
+@functools.lru_cache(maxsize=32)
+def _pattern(delimiter: bytes, rules: Rules) -> re.Pattern[bytes]:
     """What an action is made of; a run is all that needs no look at."""
     end = re.escape(delimiter)
-    first = b"" if delimiter[:1] in _NO_RUN else rb"|" + re.escape(delimiter[:1])
-    rest = rb"-(?!-(?:[\s\x00]|\Z))|/(?!\*(?!!))|\\(?![gGcd])[^\n]?" + first
-    run = rb"[^" + re.escape(_NO_RUN + delimiter[:1]) + rb"]++|(?!" + end + rb")(?:" + rest + rb")"
+    quotes = SINGLE + rb"|" + DOUBLE if rules.has_escapes else _UNESCAPED
+    no_run, opens, rest = _NO_RUN, rb"['\"`]|/\*", rb"-(?!-(?:[\s\x00]|\Z))|/(?!\*(?!!))"
+    if rules.has_dollar_quotes:
+        quotes += rb"|" + IN_DOLLARS
+        opens += rb"|" + DOLLARS
+        rest += rb"|(?!" + DOLLARS + rb")\$"
+        no_run += b"$"
+    if delimiter[:1] not in no_run:
+        rest += rb"|" + re.escape(delimiter[:1])
+    rest += rb"|\\(?![gGcd])[^\n]?"
+    run = rb"[^" + re.escape(no_run + delimiter[:1]) + rb"]++|(?!" + end + rb")(?:" + rest + rb")"
     return re.compile(
         rb"(?P<run>(?:" + run + rb")++)"
         rb"|(?P<newline>\n++)"
@@ -102,8 +151,8 @@ def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
         rb"|(?P<end>" + end + rb")"
         rb"|(?P<line>" + _LINE_COMMENT + rb")"
         rb"|(?P<block>" + _BLOCK_COMMENT + rb")"
-        rb"|(?P<quote>" + SINGLE + rb"|" + DOUBLE + rb"|" + BACKQUOTED + rb")"
-        rb"|(?P<unfinished>(?:['\"`]|/\*).*+)"
+        rb"|(?P<quote>" + quotes + rb"|" + BACKQUOTED + rb")"
+        rb"|(?P<unfinished>(?:" + opens + rb").*+)"
         rb"|(?P<other>.)",
         re.DOTALL,
     )  # fmt: skip
@@ -112,28 +161,38 @@ def _pattern(delimiter: bytes) -> re.Pattern[bytes]:
 class _Splitter:
     """One pass over an action. What lies between `_start` and the position is pending."""
 
-    def __init__(self, action: bytes, delimiter: bytes, sends_comments: bool) -> None:
+    def __init__(self, action: bytes, delimiter: bytes, rules: Rules, start: int) -> None:
         self.statements: list[Statement] = []
+        self.ends: list[tuple[int, bytes]] = []
+        self._rules = rules
+        self._sends_comments = rules.sends_comments
         self._use(delimiter)
         self._action = action
-        self._sends_comments = sends_comments
-        self._begin(0)
+        self._begin(start)
 
     def _begin(self, start: int) -> None:
         """Nothing is pending from here on."""
+        self.ends += [(start, self.delimiter)] * (len(self.statements) - len(self.ends))
         self._start = start
         self._before: list[bytes] = []  # what is pending from before a command within a statement
         self._is_empty = True  # nothing at all is pending
         self._is_blank = True  # nothing but what a command may stand behind
         self._says_something = False  # something that is no comment
 
-    def run(self) -> None:
-        position = self._line_begins(0)
-        while position < len(self._action):
+    def run(self, most: int) -> bool:
+        """Splits until there are so many statements; says whether these are all."""
+        position = self._start
+        if not position or self._action[position - 1 : position] == b"\n":
+            position = self._line_begins(position)
+        while position < len(self._action) and len(self.ends) < most:  # nothing is pending there
             found = self._match(self._action, position)
             assert found is not None  # noqa: S101 - the last alternative takes any byte
             position = self._take(found)
+        if position < len(self._action):
+            return False
         self._rest()
+        self._begin(position)
+        return True
 
     def _take(self, found: re.Match[bytes]) -> int:
         """Takes the next piece; returns where the one after it begins."""
@@ -173,15 +232,26 @@ class _Splitter:
                 break
             end = self._end_of_line(position)
             word, line = command[1].lower(), self._action[command.start(1) : end]
-            if word == b"use" and (self.delimiter in line or b"\\g" in line.lower()):
+            if word == b"use" and (self.delimiter in line or b"\\g" in line):
                 break  # it ends as any statement does
             if word == b"use":
-                self.statements.append(Statement(line.strip()))
+                self._add_use(line)
             else:
                 self._set_delimiter(line)
             self._begin(end + 1)
             position = min(end + 1, len(self._action))
         return position
+
+    def _add_use(self, command: bytes) -> None:
+        """USE: the client takes the next word; a quoted name it leaves to the server."""
+        words = command.split(maxsplit=1)
+        if len(words) < 2:
+            self.statements.append(Statement(b"", problem=_NO_DATABASE))
+            return
+        use = command.strip()
+        if words[1][:1] not in (b"'", b'"', b"`"):
+            use = b"USE `" + _argument(command).replace(b"`", b"``") + b"`"
+        self.statements.append(Statement(use, is_use=True))
 
     def _set_delimiter(self, command: bytes) -> None:
         delimiter = _argument(command)
@@ -194,7 +264,7 @@ class _Splitter:
 
     def _use(self, delimiter: bytes) -> None:
         self.delimiter = delimiter
-        self._match = _pattern(delimiter).match
+        self._match = _pattern(delimiter, self._rules).match
 
     def _backslash(self, letter: bytes, start: int, end: int) -> int:
         if letter in b"gG":
@@ -223,12 +293,20 @@ class _Splitter:
     def _ends(self, start: int, end: int) -> int:
         """A delimiter: the end of a statement, unless it stands inside of a stored program."""
         if self._says_something and not self._before and self.delimiter == DEFAULT_DELIMITER:
-            program = end_of_program(self._action, self._start, start)
+            program = end_of_program(
+                self._action,
+                self._start,
+                start,
+                has_dollar_quotes=self._rules.has_dollar_quotes,
+            )
             if program is not None:
                 start, end = program
         pending = self._pending(start)
-        if self._says_something and _COMMAND_AT_END.match(pending):
+        use = _USE_AT_END.match(pending) if self._says_something else None
+        if self._says_something and _DELIMITER_AT_END.match(pending):
             self._set_delimiter(pending.strip())
+        elif use and self._action[start:end] == self.delimiter:
+            self._add_use(use[1])
         else:
             behind = _COMMENT_BEHIND.match(self._action, end)
             assert behind is not None  # noqa: S101 - nothing matches, too

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import struct
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, 
 
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 256 * 1024
 """What is read at a time; rows that were being read are lost where a result breaks off."""
+_UNREADABLE = (asyncio.IncompleteReadError, struct.error, ValueError, IndexError)
+"""What the connector raises at packets that it does not understand."""
+
 CLIENT_LOST = RawError(
     errno=2013, sqlstate="HY000", message="Lost connection to MySQL server during query"
 )
@@ -40,6 +44,11 @@ class Connection:
     def id(self) -> int:
         """The server's number for it."""
         return int(self._raw.connection_id or 0)
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash escapes in a quote, by the session's `sql_mode`."""
+        return self._raw.has_escapes
 
     async def run(self, statement: bytes, limits: RowLimits) -> AsyncIterator[RawResult]:
         """Runs one statement; yields its results, the last of which may be an error.
@@ -65,12 +74,14 @@ class Connection:
                         yield _to_ok(result, time.monotonic() - started)
                     if self._is_stopped:
                         await self._raw.skip_results()
+                        if self._raw.gate.error is not None:
+                            yield self._error()
                         break
-        except mysql.connector.Error as error:
-            yield self._to_error(error)
-        except (OSError, asyncio.IncompleteReadError):
+        except (mysql.connector.Error, OSError, *_UNREADABLE):
+            yield self._error()
+        except BaseException:  # an answer that is read in part is no answer to the next statement
             self.is_lost = True
-            yield CLIENT_LOST
+            raise
         finally:
             self._raw.gate.close()
             await asyncio.gather(*self._stopping)
@@ -78,13 +89,13 @@ class Connection:
 
     async def _read(self, reading: "_Reading") -> None:
         gate = self._raw.gate
-        gate.open(reading.width)
+        gate.open()
         try:
             count = 1
             while reading.end is None:
                 rows, reading.end = await self._raw.get_rows(count=count, raw=True)
                 reading.add(rows)
-                row_bytes = (gate.kept_bytes + gate.dropped_bytes) // max(1, reading.total)
+                row_bytes = gate.kept_bytes // max(1, gate.kept_rows)
                 count = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(1, row_bytes)))
         finally:
             gate.close()
@@ -93,13 +104,13 @@ class Connection:
         self.stopped_for_size = True
         self._stopping.append(asyncio.create_task(self.stop()))
 
-    def _to_error(self, error: mysql.connector.Error) -> RawError:
-        if error.errno in LOST or error.errno < 0:
+    def _error(self) -> RawError:
+        """What the server said; where it said nothing, what comes next on the wire is unknown."""
+        error = self._raw.gate.error
+        if error is None or error.errno in LOST:
             self.is_lost = True
             return CLIENT_LOST
-        return RawError(
-            errno=error.errno, sqlstate=error.sqlstate or "HY000", message=error.msg or ""
-        )
+        return error
 
     async def stop(self) -> None:
         """Stops what runs; the statement's own answer says so."""
@@ -128,29 +139,22 @@ class Connection:
 class _Reading:
     """The rows of one result, as they come: the first are kept, the others counted."""
 
-    def __init__(self, described: Sequence[tuple[object, ...]], gate: RowGate) -> None:
+    def __init__(self, described: Sequence[tuple[Any, ...]], gate: RowGate) -> None:
         self.end: Mapping[str, Any] | None = None  # what the server says behind the last row
         self._columns = tuple(map(_to_column, described))
         self._gate = gate
         self._rows: list[tuple[Cell, ...]] = []
-        self.total = 0
-
-    @property
-    def width(self) -> int:
-        """How many columns there are."""
-        return len(self._columns)
 
     def add(self, rows: Sequence[tuple[Cell, ...]]) -> None:
-        """Takes the next rows, those that the gate let in and those that stand for others."""
-        self.total += len(rows)
-        self._rows += rows[: self._gate.kept_rows - len(self._rows)]
+        """Takes the next rows."""
+        self._rows += rows
 
     def result(self, duration: float) -> RawRows:
         """What there is; marked where the server broke off."""
         return RawRows(
             columns=self._columns,
             rows=self._rows,
-            total_rows=self.total,
+            total_rows=self._gate.kept_rows + self._gate.dropped_rows,
             kept_bytes=self._gate.kept_bytes,
             dropped_bytes=self._gate.dropped_bytes,
             is_complete=self.end is not None,
@@ -189,15 +193,12 @@ async def reopen_connection(server: Server, account: Account) -> Connection:
         return await open_connection(server, account)
 
 
-def _to_column(described: tuple[object, ...]) -> Column:
+def _to_column(described: tuple[Any, ...]) -> Column:
     name, type_code, *_, flags, charset = described
-    return Column(
-        name=str(name), type_code=int(str(type_code)), flags=int(str(flags)),
-        charset=int(str(charset)),
-    )  # fmt: skip
+    return Column(name=name, type_code=type_code, flags=flags, charset=charset)
 
 
-def _described(result: Mapping[str, Any]) -> Sequence[tuple[object, ...]]:
+def _described(result: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
     return list(result["columns"])
 
 

@@ -46,8 +46,8 @@ async def capture(reader: Reader) -> Snapshot:
         except Broken:  # how it is made is told all the same
             continue
         content = "".join(f"{_json(row)[:_MOST_ROW_CHARACTERS]}\n" for row in found.rows)
-        fields = {"type": f"{total} rows"} | ({"content": content} if found.rows else {})
-        if total > len(found.rows):
+        fields = {"type": total} | ({"content": content} if found.rows else {})
+        if total != f"{len(found.rows)} rows":
             fields["type"] += f", of which the first {len(found.rows)} are told"
         entries.append(Entry(f"{database}.{table} holds", fields))
     return Snapshot(tuple(sorted(entries, key=lambda entry: entry.key)))
@@ -71,7 +71,7 @@ async def schema(reader: Reader) -> Facts:
 async def counts(reader: Reader) -> Facts:
     """How many rows each table and view has: `shop.orders` -> `12 rows`."""
     return {
-        f"{database}.{table}": f"{await _count(reader, database, table)} rows"
+        f"{database}.{table}": await _count(reader, database, table)
         for database, table in await _tables(reader)
     }
 
@@ -119,14 +119,15 @@ async def _create(reader: Reader, kind: str, database: str, name: str) -> str:
     return str(found.rows[0][_CREATE_COLUMN.get(kind, 1)])
 
 
-async def _count(reader: Reader, database: str, table: str) -> int:
+async def _count(reader: Reader, database: str, table: str) -> str:
     reader.asked = f"{database}.{table}"
     query = f"SELECT COUNT(*) FROM {quoted(database)}.{quoted(table)}"  # noqa: S608
     try:
         ((count,),) = await reader.list(query)
-    except Broken:  # a view of what is gone
-        return 0
-    return int(str(count))
+    except Broken as error:
+        # A view of what is gone has none; what cannot be counted is not empty.
+        return "0 rows" if error.is_gone else f"its rows cannot be counted: {error}"
+    return f"{int(str(count))} rows"
 
 
 async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:
@@ -137,6 +138,8 @@ async def _rows(reader: Reader, database: str, table: str, most: int) -> Rows:
         f"AND TABLE_NAME = {text_literal(table)} "
         "ORDER BY ORDINAL_POSITION"
     )
+    if not columns:  # a view of what is gone
+        return Rows((), is_cut=False)
     keys = [str(name) for name, is_key in columns if is_key] or [str(name) for name, _ in columns]
     order = ", ".join(map(quoted, keys))
     try:
@@ -168,4 +171,5 @@ async def _tables(reader: Reader) -> list[tuple[str, str]]:
 async def _owned(reader: Reader, query: str) -> list[tuple[str, str]]:
     reader.asked = ""
     names = [(str(schema), str(name)) for schema, name in await reader.list(query)]
-    return sorted(one for one in names if one[0].lower() not in SYSTEM_SCHEMAS)
+    # `SYS` is a database like any other, where names are told apart by case.
+    return sorted(one for one in names if one[0] not in SYSTEM_SCHEMAS)

@@ -29,10 +29,12 @@ class Skipper:
 
     Attributes:
         error: The packet that ended them, if it was an error; else empty.
+        status: The server's status flags, from the last packet that had any.
     """
 
     def __init__(self) -> None:
         self.error = b""
+        self.status = 0
         self._next = _Next.RESULT
         self._columns = 0
         self._held = b""
@@ -82,6 +84,7 @@ class Skipper:
             self._next, self._columns = _Next.COLUMN, _number(data[start : start + 9], 0)[0]
 
     def _end(self, status: int) -> None:
+        self.status = status
         self._next = _Next.RESULT if status & _MORE_RESULTS else _Next.NOTHING
 
 

@@ -7,7 +7,10 @@ from plumb_backends.sql.rendering import Shown
 from plumb_backends.sql.result import RawError, RawResult, RawRows
 
 _RESULT_BYTES, _ROWS_BYTES = 1024, 8192
-"""What a result takes beside its rows, without and with columns."""
+"""What a result takes beside its rows and columns, without and with columns."""
+
+_COLUMN_BYTES = 1024
+"""What a column takes beside its name, work included: a result may have thousands, and no row."""
 
 
 class SqlTurn:
@@ -15,8 +18,8 @@ class SqlTurn:
 
     def __init__(self, *, stops_at_errors: bool = False) -> None:
         self.shown: list[Shown] = []
-        self.size = 0  # bytes of rows that it has, about
-        self.sent = 0  # all bytes of rows, and what each result takes beside them
+        self.size = 0  # bytes of rows and columns that it has, about
+        self.sent = 0  # those that are not kept, too, and what each result takes beside them
         self.error: RawError | None = None  # the first
         self.stops_at_errors = stops_at_errors
         self.stop_because: Ending | None = None
@@ -26,9 +29,12 @@ class SqlTurn:
         """Takes a result."""
         shown = Shown(result, vertical)
         self.shown.append(shown)
-        self.size += shown.kept_bytes
-        beside = _ROWS_BYTES if isinstance(result, RawRows) else _RESULT_BYTES
-        self.sent += shown.kept_bytes + shown.dropped_bytes + beside
+        kept, beside = shown.kept_bytes, _RESULT_BYTES
+        if isinstance(result, RawRows):
+            kept += sum(_COLUMN_BYTES + len(column.name) for column in result.columns)
+            beside = _ROWS_BYTES
+        self.size += kept
+        self.sent += kept + shown.dropped_bytes + beside
         if self.error is None and isinstance(result, RawError):
             self.error = result
 

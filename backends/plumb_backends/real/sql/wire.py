@@ -10,10 +10,11 @@ from typing import Any
 
 from mysql.connector.aio import MySQLConnection
 from mysql.connector.aio.network import MySQLSocket, MySQLTcpSocket
-from mysql.connector.errors import get_exception
+from mysql.connector.constants import ServerFlag
 
 from plumb_backends.errors import SandboxUnavailable
 from plumb_backends.real.engine import ProgramStream, Sandbox
+from plumb_backends.real.sql.packets import Protocol
 from plumb_backends.real.sql.row_gate import RowGate
 
 _RELAY = "plumb-relay"
@@ -21,11 +22,18 @@ _STDOUT = 1
 
 
 class WireConnection(MySQLConnection):
-    """A connection whose rows pass a gate, and that may run over a relay."""
+    """A connection whose rows pass a gate, and that may run over a relay.
+
+    Attributes:
+        gate: What bounds the rows.
+        has_escapes: Whether a backslash escapes in a quote, by the session's `sql_mode`.
+    """
 
     def __init__(self, socket: MySQLSocket, **options: Any) -> None:
         super().__init__(**options)
         self.gate = RowGate()
+        self.has_escapes = True
+        self._protocol = Protocol()
         socket._netbroker = self.gate
         self._wire = socket
 
@@ -42,19 +50,17 @@ class WireConnection(MySQLConnection):
             await self._wire.close_connection()
             raise
 
-    async def skip_results(self) -> None:
-        """Throws away the results that are still to come.
+    def _handle_server_status(self, flags: int) -> None:
+        super()._handle_server_status(flags)
+        self.has_escapes = not flags & ServerFlag.STATUS_NO_BACKSLASH_ESCAPES
 
-        Raises:
-            mysql.connector.Error: They ended with this error.
-            OSError: The server is gone.
-        """
+    async def skip_results(self) -> None:
+        """Throws away the results that are still to come; the gate has the error at their end."""
         reader = self._wire._reader
         if reader is None or not self._have_next_result:
             return
-        self._have_next_result = False
-        if error := await self.gate.skip_results(reader):
-            raise get_exception(error)
+        status = await self.gate.skip_results(reader)
+        self._handle_server_status(status & ~ServerFlag.MORE_RESULTS_EXISTS)
 
 
 class DirectSocket(MySQLTcpSocket):

@@ -19,9 +19,10 @@ from plumb_backends.simulated.sqlite.results import (
 )
 from plumb_backends.sql.rendering import Shown, render_all
 from plumb_backends.sql.result import RawError, RawOk, RawResult
-from plumb_backends.sql.statements import DEFAULT_DELIMITER, Statement, split, words_of
+from plumb_backends.sql.statements import DEFAULT_DELIMITER, Rules, Statement, split, words_of
 
 _SERVER_MAJOR = 8
+_RULES = Rules(sends_comments=False, has_dollar_quotes=False)
 _SILENT_WORDS = (b"SET", b"USE", b"LOCK", b"UNLOCK", b"FLUSH", b"GRANT")
 _KEEP_BYTES = 2 * 1024 * 1024
 """What the rows of one action may take together; further ones are counted and dropped."""
@@ -61,7 +62,7 @@ class World:
         return shown
 
     def _run_all(self, action: bytes, shown: list[Shown]) -> None:
-        found = split(action, self._delimiter, sends_comments=False)
+        found = split(action, self._delimiter, _RULES)
         self._delimiter = found.delimiter
         left = _KEEP_BYTES
         for statement in found.statements:
