@@ -16,6 +16,12 @@ _NET = 120.0
 _HEAVY = b"".join(b"\x1b[1A\x1b[2K\r%d\n" % at for at in range(INLINE_WEIGHT))
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is rendered does not depend here on how busy the machine is."""
+    monkeypatch.setattr(rendering, "BATCH_SECONDS", _NET)
+
+
 async def _rendered(*pieces: bytes, seconds: float = _NET) -> str:
     followed = BoundedRendering(Capped(65_536), "test")
     for piece in pieces:
