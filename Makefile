@@ -82,8 +82,12 @@ check-differ: $(VENV)/.ready ## Tests the differ: planted errors, labelled pairs
 	  --held-out tests/fidelity/labelled_heldout.jsonl $(if $(SHOW),--show)
 
 OUT ?= proto
+# Generated code loads with its own version of protobuf and grpcio, and with newer ones: the oldest that
+# is supported generates it, in an environment of its own.
+PROTOC := $(UV) run --quiet --no-project --isolated --python $(PYTHON) --with grpcio-tools==1.71.2 python -m grpc_tools.protoc
+
 proto: $(VENV)/.ready ## Generates the code of the wire (CHECK=1 OUT=DIR: only compares it)
-	$(RUN)/python -m grpc_tools.protoc -Iproto --python_out=$(OUT) --grpc_python_out=$(OUT) \
+	$(PROTOC) -Iproto --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	  --mypy_out=readable_stubs,quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) \
 	  --plugin=protoc-gen-mypy=$(RUN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(RUN)/protoc-gen-mypy_grpc \
 	  --include_source_info --descriptor_set_out=$(OUT)/plumb/v1/descriptors.binpb proto/plumb/v1/*.proto

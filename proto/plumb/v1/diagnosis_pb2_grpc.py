@@ -5,7 +5,7 @@ import warnings
 
 from plumb.v1 import diagnosis_pb2 as plumb_dot_v1_dot_diagnosis__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in plumb/v1/diagnosis_pb2_grpc.py depends on'
+        + f' but the generated code in plumb/v1/diagnosis_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class DiagnosisServiceStub:
+class DiagnosisServiceStub(object):
     """Looks at what the server stands on. Belongs to whoever runs the server, never
     to an agent.
     """
@@ -43,7 +43,7 @@ class DiagnosisServiceStub:
                 _registered_method=True)
 
 
-class DiagnosisServiceServicer:
+class DiagnosisServiceServicer(object):
     """Looks at what the server stands on. Belongs to whoever runs the server, never
     to an agent.
     """
@@ -74,7 +74,7 @@ def add_DiagnosisServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class DiagnosisService:
+class DiagnosisService(object):
     """Looks at what the server stands on. Belongs to whoever runs the server, never
     to an agent.
     """

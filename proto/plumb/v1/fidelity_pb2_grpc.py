@@ -5,7 +5,7 @@ import warnings
 
 from plumb.v1 import fidelity_pb2 as plumb_dot_v1_dot_fidelity__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in plumb/v1/fidelity_pb2_grpc.py depends on'
+        + f' but the generated code in plumb/v1/fidelity_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class FidelityServiceStub:
+class FidelityServiceStub(object):
     """Compares simulators with the real thing. Belongs to whoever runs agents,
     never to an agent.
     """
@@ -53,7 +53,7 @@ class FidelityServiceStub:
                 _registered_method=True)
 
 
-class FidelityServiceServicer:
+class FidelityServiceServicer(object):
     """Compares simulators with the real thing. Belongs to whoever runs agents,
     never to an agent.
     """
@@ -120,7 +120,7 @@ def add_FidelityServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class FidelityService:
+class FidelityService(object):
     """Compares simulators with the real thing. Belongs to whoever runs agents,
     never to an agent.
     """

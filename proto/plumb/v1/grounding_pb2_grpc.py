@@ -5,7 +5,7 @@ import warnings
 
 from plumb.v1 import grounding_pb2 as plumb_dot_v1_dot_grounding__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in plumb/v1/grounding_pb2_grpc.py depends on'
+        + f' but the generated code in plumb/v1/grounding_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class GroundingServiceStub:
+class GroundingServiceStub(object):
     """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
     agent.
     """
@@ -48,7 +48,7 @@ class GroundingServiceStub:
                 _registered_method=True)
 
 
-class GroundingServiceServicer:
+class GroundingServiceServicer(object):
     """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
     agent.
     """
@@ -109,7 +109,7 @@ def add_GroundingServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class GroundingService:
+class GroundingService(object):
     """Runs and writes groundings. Belongs to whoever prepares tasks, never to an
     agent.
     """

@@ -5,7 +5,7 @@ import warnings
 
 from plumb.v1 import journal_pb2 as plumb_dot_v1_dot_journal__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in plumb/v1/journal_pb2_grpc.py depends on'
+        + f' but the generated code in plumb/v1/journal_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class JournalServiceStub:
+class JournalServiceStub(object):
     """Reads the journal. Belongs to whoever runs agents, never to an agent.
     """
 
@@ -52,7 +52,7 @@ class JournalServiceStub:
                 _registered_method=True)
 
 
-class JournalServiceServicer:
+class JournalServiceServicer(object):
     """Reads the journal. Belongs to whoever runs agents, never to an agent.
     """
 
@@ -111,7 +111,7 @@ def add_JournalServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class JournalService:
+class JournalService(object):
     """Reads the journal. Belongs to whoever runs agents, never to an agent.
     """
 

@@ -24,22 +24,20 @@ _PIECE = 64 * 1024
 _LOST = 2013
 _ERROR, _END, _LONGEST_END = 0xFF, 0xFE, 9
 
-_ROW_BYTES = 32
-"""What a kept row takes beside what was sent, at least: half a million may fit into 1 MiB."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RowLimits:
     """How much of a statement's rows is read.
 
     Attributes:
-        keep_bytes: Rows beyond this are counted and dropped; the first may be larger. Each counts
-            for 32 bytes more than it was sent with.
+        keep_bytes: Rows beyond this are counted and dropped; the first may be larger.
+        keep_rows: The same of their number: half a million may fit into 1 MiB.
         first_bytes: The most that the first row may be; below 16 MiB.
         stop_bytes: A statement that sends more is stopped.
     """
 
     keep_bytes: int = 1024**2
+    keep_rows: int = 100_000
     first_bytes: int = 8 * 1024**2
     stop_bytes: int = 32 * 1024**2
 
@@ -102,7 +100,7 @@ class RowGate(NetworkBrokerPlain):
                 self.error = parse_error(body)
                 return header + body
             self._count(length)
-            if length + _ROW_BYTES <= self._room:
+            if length <= self._room:
                 self.kept_rows += 1
                 self.kept_bytes += length
                 return header + body
@@ -126,11 +124,11 @@ class RowGate(NetworkBrokerPlain):
 
     @property
     def _room(self) -> int:
-        if self.dropped_rows:
-            return 0
+        if self.dropped_rows or self.kept_rows >= self._limits.keep_rows:
+            return -1  # a row may be empty
         if not self.kept_rows:
-            return max(self._limits.first_bytes, self._limits.keep_bytes) + _ROW_BYTES
-        return self._limits.keep_bytes - self.kept_bytes - self.kept_rows * _ROW_BYTES
+            return max(self._limits.first_bytes, self._limits.keep_bytes)
+        return self._limits.keep_bytes - self.kept_bytes
 
     def _fits(self, length: int) -> bool:
         """Whether to read a packet whole: errors and ends are small, and are no rows."""

@@ -12,6 +12,9 @@ _RESULT_BYTES, _ROWS_BYTES = 1024, 8192
 _COLUMN_BYTES = 1024
 """What a column takes beside its name, work included: a result may have thousands, and no row."""
 
+_ROW_BYTES = 32
+"""What a row takes beside its cells, at least."""
+
 
 class SqlTurn:
     """One action under way: what it has shown so far, and why somebody wants it to stop."""
@@ -32,7 +35,7 @@ class SqlTurn:
         kept, beside = shown.kept_bytes, _RESULT_BYTES
         if isinstance(result, RawRows):
             kept += sum(_COLUMN_BYTES + len(column.name) for column in result.columns)
-            beside = _ROWS_BYTES
+            beside = _ROWS_BYTES + _ROW_BYTES * len(result.rows)
         self.size += kept
         self.sent += kept + shown.dropped_bytes + beside
         if self.error is None and isinstance(result, RawError):
