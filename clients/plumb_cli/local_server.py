@@ -1,5 +1,6 @@
 """A server of one's own, for a command that was given none."""
 
+import importlib.util
 import os
 import secrets
 import subprocess
@@ -16,7 +17,7 @@ _OF_OTHERS = ("PLUMB_TOKEN_FILE", "PLUMB_TLS_CERT", "PLUMB_TLS_KEY", "PLUMB_TLS_
 
 
 class ServerDidNotStart(Exception):
-    """The server ended before it listened; the message is what it said."""
+    """The server ended before it listened, or is not installed; the message says why."""
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def server_at(address: str | None) -> Iterator[Access]:
     if address is not None:
         yield read_access(address)
         return
+    _check_installed()
     token = secrets.token_hex(32)
     with private_folder() as (folder, lock):
         environment = {
@@ -47,6 +49,16 @@ def server_at(address: str | None) -> Iterator[Access]:
         log_path = folder / "log"
         with log_path.open("wb") as log, _started(environment, log.fileno(), lock) as server:
             yield Access(_wait_until_it_listens(server, log_path), token)
+
+
+def _check_installed() -> None:
+    """Checks that the server's libraries are there, which are an extra."""
+    for library in ("aiodocker", "pydantic_settings", "sqlalchemy"):
+        if importlib.util.find_spec(library) is None:
+            raise ServerDidNotStart(
+                f"no server can be started here: {library} is missing; pip install "
+                "'./plumb[server]', or name a server that runs with --server HOST:PORT"
+            )
 
 
 @contextmanager
