@@ -45,6 +45,9 @@ from plumb_backends.snapshot import Entry, Snapshot
 _OBEY_WITHIN = 2.0
 """Seconds that bash gets to show its prompt after what it ran is gone."""
 
+_HUNG_UP_WITHIN = 1.0
+"""Seconds that an engine gets to end the streams of a sandbox that has ended."""
+
 _RENDERED_WITHIN = 3.0  # where the action has left less of its time
 
 _HEARD_WITHIN = 1.0
@@ -95,6 +98,7 @@ class RealShell:
             has_scripts=bool(self._grounding.scripts),
         )
         self._sandbox, self._shell, waiting = taken.sandbox, taken.shell, taken.waiting
+        self._sandbox.on_end = self._hang_up_soon
         scripts = Scripts(self._sandbox, taken.runner)
         try:
             results = await run_scripts(self._grounding, scripts.run)
@@ -260,6 +264,12 @@ class RealShell:
         finally:  # also where somebody gives up waiting: nobody else knows the sandbox any more
             if sandbox is not None:
                 await self._sandboxes.remove(sandbox)
+
+    def _hang_up_soon(self) -> None:
+        """Ends the terminal of a sandbox that has ended, where its engine does not."""
+        if self._shell is not None:
+            terminal = self._shell.terminal
+            asyncio.get_running_loop().call_later(_HUNG_UP_WITHIN, terminal.hang_up)
 
     def _here(self) -> tuple[Sandbox, Bash]:
         if self._sandbox is None or self._shell is None:

@@ -212,6 +212,10 @@ class Terminal:
         except Exception as error:  # noqa: BLE001 - whatever it was, the sandbox must go next
             _log.warning("a terminal was not closed", error=repr(error))
 
+    def hang_up(self) -> None:
+        """Stops reading: the shell is lost."""
+        self._pump.cancel()
+
     # Writing. A full terminal blocks the writer; the reading must go on meanwhile.
 
     def _write_soon(self, data: bytes) -> asyncio.Task[None]:

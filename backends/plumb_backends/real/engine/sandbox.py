@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import aiodocker
@@ -114,12 +114,14 @@ class Sandbox:
         container: The engine's own handle of it.
         spec: What it is: the one that it was made from, or its session's where it was made before.
         ended_because: Why plumb itself ended it; empty if it did not.
+        on_end: Is called once it has ended: an engine may leave its streams open (runsc's does).
     """
 
     def __init__(self, container: DockerContainer, spec: SandboxSpec) -> None:
         self.container = container
         self.spec = spec
         self.ended_because = ""
+        self.on_end: Callable[[], None] = lambda: None
         self._watching: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
@@ -132,6 +134,7 @@ class Sandbox:
             status = await self.exit_status()
             if status in ENDINGS:
                 self.ended_because = ENDINGS[status].format(self.spec.limits)
+            self.on_end()
 
     async def close(self) -> None:
         """Ends the watching."""
