@@ -315,19 +315,13 @@ class RealMysql:
         if not seat.server.is_own and (refused := refusal(text)) is not None:
             turn.add(refused)
             return
-        late = 0  # results that came although the statement was stopped
         async for result in seat.connection.run(text, self._limits):
             if isinstance(result, RawOk) and _USE.match(text):
                 place.use = text
                 result = dataclasses.replace(result, changed_database=statement.is_use)
-            if turn.sent <= self._limits.stop_bytes:
-                turn.add(result, vertical=statement.vertical)
+            turn.add(result, vertical=statement.vertical)
             if turn.sent > self._limits.stop_bytes:
-                if (
-                    late & (late - 1) == 0
-                ):  # 0, 1, 2, 4, ...: a kill may be lost, see `_OBEY_WITHIN`
-                    await seat.connection.stop()
-                late += 1
+                await seat.connection.stop()
 
     async def _run_script(self, text: str, timeout: float) -> ProgramResult:
         """Runs an init script: like `mysql < script`, up to the first error."""

@@ -20,6 +20,7 @@ from plumb_backends.sql.result import Cell, Column, RawError, RawOk, RawResult, 
 
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 256 * 1024
 """What is read at a time; rows that were being read are lost where a result breaks off."""
+_KILL_AGAIN_AFTER = 0.5  # seconds
 _UNREADABLE = (asyncio.IncompleteReadError, struct.error, ValueError, IndexError)
 """What the connector raises at packets that it does not understand."""
 
@@ -73,7 +74,7 @@ class Connection:
                     else:
                         yield _to_ok(result, time.monotonic() - started)
                     if self._is_stopped:
-                        await self._raw.skip_results()
+                        await self._skip_results()
                         if self._raw.gate.error is not None:
                             yield self._error()
                         break
@@ -99,6 +100,17 @@ class Connection:
                 count = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(1, row_bytes)))
         finally:
             gate.close()
+
+    async def _skip_results(self) -> None:
+        """Throws away what a stopped statement still sends; a kill may be lost, and is repeated."""
+        skipping = asyncio.create_task(self._raw.skip_results())
+        try:
+            while not (await asyncio.wait({skipping}, timeout=_KILL_AGAIN_AFTER))[0]:
+                await self.stop()
+            skipping.result()
+        finally:
+            skipping.cancel()
+            await asyncio.gather(skipping, return_exceptions=True)
 
     def _stop_for_size(self) -> None:
         self.stopped_for_size = True
