@@ -8,7 +8,7 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 
-from plumb_fidelity.kinds import DRAWN, Clock, Kind
+from plumb_fidelity.kinds import DRAWN, Clock, Kind, hexadecimal, matching
 from plumb_fidelity.licences import Field
 from plumb_fidelity.tokens import Token
 
@@ -26,51 +26,18 @@ _FLOORED = re.compile(
     r"(?:\s*\+\s*(\d{1,9}))?(?:\s+(?:as\s+)?`?\w+`?)?\s*",
     re.IGNORECASE,
 )
-_UPPER_HEX = re.compile(r"[0-9A-F]{2,2048}")
-_HEX_PART = re.compile(r"[0-9a-f]{4,64}|[0-9A-F]{4,64}")
-_SALTED = re.compile(r"-?\d{10,20}")
 _MOST_LINES = 10_000
 
 
-def _is_upper_hash(token: Token, clock: Clock) -> bool:
-    return bool(_UPPER_HEX.fullmatch(token.text))
-
-
-def _why_not_upper_hash(token: Token, value: str, clock: Clock) -> str:
-    if _UPPER_HEX.fullmatch(value) and len(value) == len(token.text):
-        return ""
-    return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
-
-
-UPPER_HASH = Kind(_is_upper_hash, _why_not_upper_hash)
+UPPER_HASH = hexadecimal(re.compile(r"[0-9A-F]{2,2048}"))
 """Hexadecimal digits by chance, in capitals."""
 
-
-def _is_hex_part(token: Token, clock: Clock) -> bool:
-    return bool(_HEX_PART.fullmatch(token.text))
-
-
-def _why_not_hex_part(token: Token, value: str, clock: Clock) -> str:
-    if _HEX_PART.fullmatch(value) and len(value) == len(token.text):
-        return ""
-    return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
-
-
-HEX_PART = Kind(_is_hex_part, _why_not_hex_part, re.compile(r"[0-9a-fA-F]{4}"))
+HEX_PART = hexadecimal(re.compile(r"[0-9a-f]{4,64}|[0-9A-F]{4,64}"))._replace(
+    hint=re.compile(r"[0-9a-fA-F]{4}")
+)
 """Hexadecimal digits by chance, as many as a filter leaves."""
 
-
-def _is_salted(token: Token, clock: Clock) -> bool:
-    return bool(_SALTED.fullmatch(token.text))
-
-
-def _why_not_salted(token: Token, value: str, clock: Clock) -> str:
-    if re.fullmatch(r"-?\d{1,20}", value):
-        return ""
-    return f"implausible: {value!r} is no whole number"
-
-
-SALTED = Kind(_is_salted, _why_not_salted)
+SALTED = matching(re.compile(r"-?\d{10,20}"), re.compile(r"-?\d{1,20}"), "whole number")
 """What Python's `hash` gives of a text, and `id` of anything."""
 
 _SEEDED = re.compile(

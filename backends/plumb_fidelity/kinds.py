@@ -148,23 +148,35 @@ def _why_not_word(token: Token, value: str, clock: Clock) -> str:
     return f"implausible: {value!r} is not {len(token.text)} letters and digits"
 
 
+def hexadecimal(digits: re.Pattern[str]) -> Kind:
+    """Hexadecimal digits, for which as many others may stand."""
+
+    def holds(token: Token, clock: Clock) -> bool:
+        return bool(digits.fullmatch(token.text))
+
+    def why_not(token: Token, value: str, clock: Clock) -> str:
+        if digits.fullmatch(value) and len(value) == len(token.text):
+            return ""
+        return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
+
+    return Kind(holds, why_not)
+
+
+def matching(looks: re.Pattern[str], may_be: re.Pattern[str], what: str) -> Kind:
+    """A value that looks so, for which whatever `may_be` matches may stand."""
+
+    def holds(token: Token, clock: Clock) -> bool:
+        return bool(looks.fullmatch(token.text))
+
+    def why_not(token: Token, value: str, clock: Clock) -> str:
+        return "" if may_be.fullmatch(value) else f"implausible: {value!r} is no {what}"
+
+    return Kind(holds, why_not)
+
+
 def _is_hash(token: Token, clock: Clock) -> bool:
     text = token.text
     return bool(_HEX.fullmatch(text)) and any(c.isdigit() for c in text)
-
-
-def _why_not_hash(token: Token, value: str, clock: Clock) -> str:
-    if _HEX.fullmatch(value) and len(value) == len(token.text):
-        return ""
-    return f"implausible: {value!r} is not {len(token.text)} hexadecimal digits"
-
-
-def _is_uuid(token: Token, clock: Clock) -> bool:
-    return bool(_UUID.fullmatch(token.text))
-
-
-def _why_not_uuid(token: Token, value: str, clock: Clock) -> str:
-    return "" if _UUID.fullmatch(value) else f"implausible: {value!r} is no UUID"
 
 
 def _why_not_time(token: Token, value: str, clock: Clock) -> str:
@@ -235,21 +247,13 @@ SHARE = Kind(_is_number, _why_not_share)
 WORD = Kind(_is_word, _why_not_word, re.compile(r"\w"))
 """Letters and digits by chance: the end of mktemp's names."""
 
-HASH = Kind(_is_hash, _why_not_hash)
+HASH = hexadecimal(_HEX)._replace(holds=_is_hash)
 """Hexadecimal digits that depend on the time or on chance: a commit, a container."""
 
 
-def _is_address(token: Token, clock: Clock) -> bool:
-    return bool(_ADDRESS.fullmatch(token.text))
-
-
-def _why_not_address(token: Token, value: str, clock: Clock) -> str:
-    if re.fullmatch(r"0x[0-9a-fA-F]{6,16}", value):
-        return ""
-    return f"implausible: {value!r} is no address"
-
-
-ADDRESS = Kind(_is_address, _why_not_address, re.compile(r"0x"))
+ADDRESS = matching(_ADDRESS, re.compile(r"0x[0-9a-fA-F]{6,16}"), "address")._replace(
+    hint=re.compile(r"0x")
+)
 """Where something stands in the memory of a process: it starts elsewhere each time."""
 
 
@@ -266,5 +270,5 @@ def _why_not_measure(token: Token, value: str, clock: Clock) -> str:
 MEASURE = Kind(_is_measure, _why_not_measure, is_single=False)
 """A number that was measured, whose unit stands behind it."""
 
-UUID = Kind(_is_uuid, _why_not_uuid, _UUID, is_single=False)
+UUID = matching(_UUID, _UUID, "UUID")._replace(hint=_UUID, is_single=False)
 """A UUID by chance."""
