@@ -14,8 +14,19 @@ from mysql.connector.utils import read_lc_int, read_lc_string
 
 from plumb_backends.sql.result import RawError
 
-_HEADER = 4
-_ERROR, _LEAST_ERROR = 0xFF, 3
+HEADER = 4
+"""Bytes in front of a packet's body: its length in three, its number in one."""
+
+FULL = 0xFFFFFF
+"""A packet of this length goes on in the next one."""
+
+OK, END, ERROR = 0x00, 0xFE, 0xFF
+"""How the bodies of packets begin that are no rows."""
+
+LONGEST_END = 8
+"""A longer body that begins like an end is a row."""
+
+_LEAST_ERROR = 3
 _NO_STATE = "HY000"
 
 
@@ -25,7 +36,7 @@ class Protocol(MySQLProtocol):
     @staticmethod
     def parse_column(packet: bytes, encoding: str = "utf-8") -> DescriptionType:
         """Parses the description of a column."""
-        rest = packet[_HEADER:]
+        rest = packet[HEADER:]
         names = []
         for _ in range(6):  # catalog, database, table, its own name, the column's, its own
             rest, name = read_lc_string(rest)
@@ -38,7 +49,7 @@ class Protocol(MySQLProtocol):
     @staticmethod
     def parse_ok(packet: bytes) -> OkPacketType:
         """Parses the end of a statement without rows."""
-        rest, affected_rows = read_lc_int(packet[_HEADER + 1 :])
+        rest, affected_rows = read_lc_int(packet[HEADER + 1 :])
         rest, insert_id = read_lc_int(rest)
         status, warnings = struct.unpack("<HH", rest[:4])
         parsed: OkPacketType = {
@@ -56,7 +67,7 @@ class Protocol(MySQLProtocol):
 
 def parse_error(body: bytes | bytearray) -> RawError | None:
     """Parses a packet's body, where it is an error."""
-    if len(body) < _LEAST_ERROR or body[0] != _ERROR:
+    if len(body) < _LEAST_ERROR or body[0] != ERROR:
         return None
     errno, text = int.from_bytes(body[1:3], "little"), bytes(body[3:])
     state = _NO_STATE

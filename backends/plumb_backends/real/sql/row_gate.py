@@ -11,18 +11,13 @@ from collections.abc import Callable
 from mysql.connector import InterfaceError
 from mysql.connector.aio.network import NetworkBrokerPlain
 
-from plumb_backends.real.sql.packets import parse_error
+from plumb_backends.real.sql.packets import END, ERROR, FULL, HEADER, LONGEST_END, parse_error
 from plumb_backends.real.sql.skipping import Skipper
 from plumb_backends.sql.result import RawError
 from plumb_backends.time_slice import TimeSlice
 
-_HEADER = 4
-_FULL = 0xFFFFFF
-"""A packet of this length goes on in the next one."""
-
 _PIECE = 64 * 1024
 _LOST = 2013
-_ERROR, _END, _LONGEST_END = 0xFF, 0xFE, 9
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +82,12 @@ class RowGate(NetworkBrokerPlain):
         await self._slice.yield_if_used()
         if not self._counts:
             packet = await super().read(reader, address, read_timeout)
-            self.error = parse_error(packet[_HEADER:])
+            self.error = parse_error(packet[HEADER:])
             return packet
         while True:
-            header = await self._read_chunk(reader, _HEADER, read_timeout)
+            header = await self._read_chunk(reader, HEADER, read_timeout)
             length, self._pktnr = self.get_header(bytes(header))
-            if length == _FULL or not self._fits(length):
+            if length == FULL or not self._fits(length):
                 await self._skip(reader, length)
                 continue
             body = await self._read_chunk(reader, length, read_timeout)
@@ -119,7 +114,7 @@ class RowGate(NetworkBrokerPlain):
         self._buffer, self._at = bytearray(), 0
         while not skipper.is_done:
             skipper.feed(bytes(await self._receive(reader, _PIECE)))
-        self.error = parse_error(bytearray(skipper.error[_HEADER:]))
+        self.error = parse_error(bytearray(skipper.error[HEADER:]))
         return skipper.status
 
     @property
@@ -143,21 +138,21 @@ class RowGate(NetworkBrokerPlain):
                 self._count(piece)
                 left -= piece
             self.dropped_bytes += length
-            if length < _FULL:
+            if length < FULL:
                 self.dropped_rows += 1
                 return
-            length, self._pktnr = self.get_header(bytes(await self._read_chunk(reader, _HEADER)))
+            length, self._pktnr = self.get_header(bytes(await self._read_chunk(reader, HEADER)))
 
     def _drop_buffered(self) -> None:
         """Drops the rows that are in the buffer whole: there may be millions, of a byte each."""
         buffer, at, rows, end = self._buffer, self._at, 0, len(self._buffer)
-        while at + _HEADER < end:
+        while at + HEADER < end:
             length = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16
-            if buffer[at + _HEADER] >= _END or at + _HEADER + length > end or not length:
+            if buffer[at + HEADER] >= END or at + HEADER + length > end or not length:
                 break
-            at += _HEADER + length
+            at += HEADER + length
             rows += 1
-        size = at - self._at - rows * _HEADER
+        size = at - self._at - rows * HEADER
         self._at = at
         self.dropped_rows += rows
         self.dropped_bytes += size
@@ -187,7 +182,7 @@ class RowGate(NetworkBrokerPlain):
         return piece
 
     def _count(self, size: int, packets: int = 1) -> None:
-        self._sent += size + packets * _HEADER
+        self._sent += size + packets * HEADER
         if self._sent > self._flood_at:
             self._flood_at = self._sent + self._limits.stop_bytes
             self._on_flood()
@@ -195,4 +190,4 @@ class RowGate(NetworkBrokerPlain):
 
 def _is_row(body: bytearray) -> bool:
     first = body[0] if body else 0
-    return first != _ERROR and not (first == _END and len(body) < _LONGEST_END)
+    return first != ERROR and not (first == END and len(body) <= LONGEST_END)

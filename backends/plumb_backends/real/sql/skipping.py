@@ -6,15 +6,13 @@ MySQL internals documentation. Nothing is kept of a packet but its first bytes.
 
 import enum
 
-_HEADER = 4
-_FULL = 0xFFFFFF
-"""A packet of this length goes on in the next one."""
+from mysql.connector.constants import ServerFlag
+from mysql.connector.utils import read_lc_int
+
+from plumb_backends.real.sql.packets import END, ERROR, FULL, HEADER, LONGEST_END, OK
 
 _NEEDED = 24  # of a body: its kind, two numbers of up to 9 bytes, the status
 _LONGEST_ERROR = 1024
-_OK, _EOF, _ERROR = 0x00, 0xFE, 0xFF
-_MORE_RESULTS = 0x0008
-_LONGEST_EOF = 8
 
 
 class _Next(enum.Enum):
@@ -54,7 +52,7 @@ class Skipper:
             skipped = min(self._skip, size - at)
             at += skipped
             self._skip -= skipped
-            start = at + _HEADER
+            start = at + HEADER
             if self._skip or start > size:
                 break
             length = data[at] | data[at + 1] << 8 | data[at + 2] << 16
@@ -62,7 +60,7 @@ class Skipper:
                 break
             if not self._goes_on:
                 self._see(data, start, length)
-            self._goes_on = length == _FULL
+            self._goes_on = length == FULL
             at, self._skip = start, length
         self._held = data[at:]
 
@@ -72,38 +70,29 @@ class Skipper:
             self._columns -= 1
             if self._columns < 0:  # the EOF behind the columns
                 self._next = _Next.ROW
-        elif kind == _ERROR:
+        elif kind == ERROR:
             self._next = _Next.NOTHING
-            self.error = data[start - _HEADER : start + min(length, _LONGEST_ERROR)]
+            self.error = data[start - HEADER : start + min(length, _LONGEST_ERROR)]
         elif self._next is _Next.ROW:
-            if kind == _EOF and length <= _LONGEST_EOF:
+            if kind == END and length <= LONGEST_END:
                 self._end(int.from_bytes(data[start + 3 : start + 5], "little"))
-        elif kind == _OK:
+        elif kind == OK:
             self._end(_status_of_ok(data[start : start + _NEEDED]))
         else:
-            self._next, self._columns = _Next.COLUMN, _number(data[start : start + 9], 0)[0]
+            self._next, self._columns = _Next.COLUMN, read_lc_int(data[start : start + 9])[1] or 0
 
     def _end(self, status: int) -> None:
         self.status = status
-        self._next = _Next.RESULT if status & _MORE_RESULTS else _Next.NOTHING
+        self._next = _Next.RESULT if status & ServerFlag.MORE_RESULTS_EXISTS else _Next.NOTHING
 
 
 def _needed(data: bytes, start: int, length: int) -> int:
     """How much of a packet is looked at."""
-    is_error = data[start : start + 1] == bytes([_ERROR])
+    is_error = data[start : start + 1] == bytes([ERROR])
     return min(length, _LONGEST_ERROR if is_error else _NEEDED)
 
 
 def _status_of_ok(body: bytes) -> int:
-    _, after = _number(body, 1)
-    _, after = _number(body, after)
-    return int.from_bytes(body[after : after + 2], "little")
-
-
-def _number(body: bytes, at: int) -> tuple[int, int]:
-    """A length-encoded integer, and where it ends."""
-    first = body[at]
-    width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first)
-    if width is None:
-        return first, at + 1
-    return int.from_bytes(body[at + 1 : at + 1 + width], "little"), at + 1 + width
+    rest, _ = read_lc_int(body[1:])
+    rest, _ = read_lc_int(rest)
+    return int.from_bytes(rest[:2], "little")
