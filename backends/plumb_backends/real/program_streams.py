@@ -143,11 +143,8 @@ class Reader:
     @property
     def may_another_follow(self) -> bool:
         """Whether another program may be run on the same streams: nobody else holds them."""
-        return (
-            bool(self.how)
-            and self._stderr.ended is not None
-            and (self._stderr.ended.status.endswith(_MAY_FOLLOW))
-        )
+        ended = self._stderr.ended
+        return bool(self.how) and ended is not None and ended.status.endswith(_MAY_FOLLOW)
 
     async def read(self, stream: ProgramStream) -> None:
         """Reads until both streams say that the program has ended."""

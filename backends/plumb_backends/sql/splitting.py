@@ -7,6 +7,7 @@ statements costs little more than another.
 """
 
 import dataclasses
+from functools import partial
 
 from plumb_backends import workers
 from plumb_backends.sql.statements import Rules, Split, Statement, split
@@ -102,14 +103,7 @@ async def _split_within(
     seconds: float,
     owner: str,
 ) -> Split:
+    work = partial(split, action, delimiter, rules, start=start, most=most)
     if len(action) - start <= LARGE_BYTES:
-        return split(action, delimiter, rules, start=start, most=most)
-    return await workers.run(
-        _split_here, action, delimiter, rules, start, most, deadline=seconds, owner=owner
-    )
-
-
-def _split_here(
-    action: bytes, delimiter: bytes, rules: Rules, start: int, most: int | None
-) -> Split:
-    return split(action, delimiter, rules, start=start, most=most)
+        return work()
+    return await workers.run(work, deadline=seconds, owner=owner)
